@@ -1,0 +1,152 @@
+#if canImport(WireFormats)
+    import WireFormats
+#endif
+
+// RTSP's byte stream, its headers, URLs and session descriptions.
+
+extension FuzzEntry {
+    static func rtspStream(_ bytes: [UInt8]) {
+        let limits = RTSPLimits(lineBytesMax: 256, headBytesMax: 1_024, headerCountMax: 16, bodyBytesMax: 512)
+        let whole = parsed(bytes, step: max(bytes.count, 1), limits: limits)
+        check(whole == parsed(bytes, step: 1, limits: limits), "one by one, the bytes give other elements")
+        check(whole == parsed(bytes, step: 7, limits: limits), "in pieces, the bytes give other elements")
+        for element in whole.elements {
+            switch element {
+            case .request(let request):
+                touch(request.headers)
+                rewritten(element, request.serialized())
+            case .response(let response):
+                touch(response.headers)
+                rewritten(element, response.serialized())
+            case .interleaved(let channel, let payload): rewritten(element, InterleavedHeader.frame(channel: channel, payload: payload))
+            }
+        }
+    }
+
+    private struct Outcome: Equatable {
+        var elements: [RTSPElement] = []
+        var error: RTSPParseError?
+        var consumed: UInt64 = 0
+        var rest: [UInt8] = []
+    }
+
+    private static func parsed(_ bytes: [UInt8], step: Int, limits: RTSPLimits) -> Outcome {
+        var outcome = Outcome()
+        var parser = RTSPParser(limits: limits)
+        var index = 0
+        do {
+            while index < bytes.count {
+                parser.append(bytes[index..<min(index + step, bytes.count)])
+                index += step
+                while let element = try parser.next() { outcome.elements.append(element) }
+            }
+            outcome.consumed = parser.bytesConsumed
+            outcome.rest = parser.takeRemainder()
+            check(Int(outcome.consumed) + outcome.rest.count == bytes.count, "bytes consumed and left are not all bytes")
+        } catch {
+            // How much was taken when the fault was noticed depends on how the bytes came; the fault itself does not.
+            outcome.error = error
+            check((400...599).contains(error.status.code) && !error.description.isEmpty, "an error without status")
+        }
+        return outcome
+    }
+
+    /// What was written and read again is the same, but for what writing makes uniform.
+    private static func rewritten(_ element: RTSPElement, _ bytes: [UInt8]) {
+        var parser = RTSPParser(
+            limits: RTSPLimits(lineBytesMax: 8 << 10, headBytesMax: 64 << 10, headerCountMax: 64, bodyBytesMax: 64 << 10))
+        parser.append(bytes)
+        guard let again = try? parser.next() else { return check(false, "a written element cannot be read") }
+        check(parser.bytesBuffered == 0, "a written element is more than one")
+        switch (element, again) {
+        case (.request(let a), .request(let b)):
+            check(a.method == b.method && a.version == b.version && a.body == b.body, "a written request reads differently")
+        case (.response(let a), .response(let b)):
+            check(a.status == b.status && a.version == b.version && a.body == b.body, "a written response reads differently")
+        case (.interleaved, .interleaved): check(element == again, "a written frame reads differently")
+        default: check(false, "a written element reads as another kind")
+        }
+    }
+
+    private static func touch(_ headers: RTSPHeaders) {
+        _ = (headers.cseq, headers.cseqNumber, headers.session?.text, headers.publicMethods, headers.allowedMethods)
+        _ = (headers.requiredOptions, headers.unsupportedOptions, headers.contentBase, headers.contentType)
+        _ = (headers.retryAfterSeconds, headers.scale, headers.speed)
+        _ = ControlURL.base(request: "rtsp://h/p", headers: headers)
+        for field in headers.fields {
+            transport(field.value)
+            range(field.value)
+            rtpInfo(field.value)
+            authentication(field.value)
+        }
+    }
+
+    static func transport(_ text: String) {
+        guard let specs = try? TransportHeader.parse(text) else { return }
+        check(!specs.isEmpty, "no spec and no error")
+        for spec in specs {
+            _ = (spec.profile, spec.isPlainRTP, spec.lowerTransport, spec.clientPort?.rtcpPort, spec.interleaved?.rtcpChannel)
+        }
+        let written = TransportHeader.text(specs)
+        guard let again = try? TransportHeader.parse(written) else { return check(false, "cannot be read: \(written)") }
+        check(TransportHeader.text(again) == written, "reads differently: \(written)")
+    }
+
+    static func range(_ text: String) {
+        guard let range = try? RangeHeader.parse(text) else { return }
+        guard let again = try? RangeHeader.parse(range.text) else { return check(false, "cannot be read: \(range.text)") }
+        check(again == range, "reads differently: \(range.text)")
+    }
+
+    static func rtpInfo(_ text: String) {
+        let elements = RTPInfoHeader.parse(text)
+        check(elements.count <= RTPInfoHeader.countMax, "too many elements")
+        let written = RTPInfoHeader.text(elements)
+        check(RTPInfoHeader.parse(written).count <= RTPInfoHeader.countMax, "too many elements")
+    }
+
+    static func authentication(_ text: String) {
+        for challenge in WWWAuthenticateHeader.parse(text) {
+            _ = (challenge.isBasic, challenge.isDigest, challenge.realm, challenge.nonce, challenge.qop, challenge.isStale)
+            let again = WWWAuthenticateHeader.parse(challenge.text)
+            check(again.count >= 1, "a written challenge is none: \(challenge.text)")
+            check(again[0].nonce == challenge.nonce && again[0].realm == challenge.realm, "reads differently: \(challenge.text)")
+        }
+        guard let credentials = AuthorizationHeader(text) else { return }
+        check(AuthorizationHeader(credentials.text) != nil, "written credentials are none")
+    }
+
+    static func url(_ text: String) {
+        _ = ControlURL.resolve(text, base: "rtsp://h/p")
+        _ = ControlURL.base(request: text, headers: ["Content-Base": text])
+        for allowing in [false, true] {
+            guard let url = try? RTSPURL(text, allowingNoScheme: allowing) else { continue }
+            check(!url.host.isEmpty && url.port != 0, "no host, or port 0")
+            check(url.path.isEmpty || url.path.utf8.first == UInt8(ascii: "/"), "a path without a slash")
+            guard url.textWithPassword.utf8.count <= RTSPURL.bytesMax else { continue }
+            guard let again = try? RTSPURL(url.textWithPassword) else { return check(false, "cannot be read: \(url.textWithPassword)") }
+            check(again == url, "reads differently: \(url.textWithPassword)")
+            if let (aggregate, component) = url.splittingLastComponent() { _ = (aggregate.pathName, url.removing(control: component)) }
+            _ = url.removing(control: text)
+        }
+    }
+
+    static func sdp(_ bytes: [UInt8]) {
+        guard let description = try? SessionDescription(bytes) else { return }
+        _ = description.warnings.map(\.description)
+        let written = description.serialized()
+        guard let again = try? SessionDescription(written) else { return check(false, "a written description cannot be read") }
+        check(again.lines == description.lines && again.media == description.media, "a written description reads differently")
+        let origin = SDPOrigin(sessionID: 1, sessionVersion: 1, address: "127.0.0.1")
+        let readers = description.forReaders(origin: origin)
+        check(readers.media.count == description.receivableMedia.count, "a media is missing for readers")
+        for (index, media) in readers.media.enumerated() {
+            check(media.clockRate > 0 && media.port == 0 && media.control == "trackID=\(index)", "not a reader's media")
+            _ = (media.codec.name, media.bitRate, media.direction, media.formatParameter("sprop-parameter-sets"))
+            for type in media.payloadTypes { _ = readers.formatParameters(media: index, payloadType: type) }
+        }
+        _ = (readers.range, readers.sessionName)
+        guard let twice = try? SessionDescription(readers.serialized()) else { return check(false, "cannot be read for readers") }
+        check(twice.forReaders(origin: origin) == twice.forReaders(origin: origin), "not the same twice")
+    }
+}

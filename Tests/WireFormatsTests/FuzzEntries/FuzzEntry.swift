@@ -1,0 +1,38 @@
+#if canImport(WireFormats)
+    import WireFormats
+#endif
+
+/// What the fuzz targets and the replay of their corpora call: one entry for each parser, named as its target and its corpus are.
+///
+/// An entry feeds bytes to a parser and checks what must hold whatever they are: no trap, no access outside, what was read can
+/// be written and read again, and how the bytes were cut makes no difference. A breach ends the process.
+///
+/// Compiled into the tests, and by `tools/fuzz` into each target together with the module's sources.
+enum FuzzEntry: String, CaseIterable, Sendable {
+    case rtspStream = "rtsp-stream"
+    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump
+    case rtpInfo = "rtp-info"
+    case keyFrames = "key-frames"
+
+    /// Runs the parser on the bytes.
+    func run(_ bytes: [UInt8]) {
+        switch self {
+        case .rtspStream: Self.rtspStream(bytes)
+        case .transport: Self.transport(String(decoding: bytes, as: UTF8.self))
+        case .range: Self.range(String(decoding: bytes, as: UTF8.self))
+        case .rtpInfo: Self.rtpInfo(String(decoding: bytes, as: UTF8.self))
+        case .authentication: Self.authentication(String(decoding: bytes, as: UTF8.self))
+        case .url: Self.url(String(decoding: bytes, as: UTF8.self))
+        case .sdp: Self.sdp(bytes)
+        case .rtp: Self.rtp(bytes)
+        case .rtcp: Self.rtcp(bytes)
+        case .keyFrames: Self.keyFrames(bytes)
+        case .rtpdump: Self.rtpdump(bytes)
+        }
+    }
+
+    /// What must hold.
+    static func check(_ condition: Bool, _ what: String) {
+        if !condition { fatalError("broken: \(what)") }
+    }
+}
