@@ -16,7 +16,10 @@ let package = Package(
     dependencies: [
     ],
     targets: [
+        // What the two planes say to each other, and the bytes both know.
+        .target(name: "PlaneLink", swiftSettings: settings),
         .target(name: "WireFormats", swiftSettings: settings),
         .testTarget(name: "WireFormatsTests", dependencies: ["WireFormats"], swiftSettings: settings),
+        .testTarget(name: "PlaneLinkTests", dependencies: ["PlaneLink"], swiftSettings: settings),
     ]
 )

@@ -1,0 +1,124 @@
+/// Every capacity of the process, and the sums between them. One value, made at start, shared by both planes.
+public struct Limits: Sendable, Equatable {
+    /// Streams at a time.
+    public var streamsMax = 1_024
+    /// Sources at a time: each track of a stream may have an RTP and an RTCP socket.
+    public var sourcesMax = 8_192
+    /// Readers at a time.
+    public var subscribersMax = 20_000
+    /// New sessions per second from one address, in the long run.
+    public var joinsPerSecondPerAddress = 1_000
+    /// New sessions at once from one address that was quiet: a gateway that comes back brings all its readers together.
+    public var joinsBurstPerAddress = 5_000
+    /// RTSP connections at a time.
+    public var connectionsMax = 20_000
+    /// Bytes that all packet logs together may take.
+    public var packetLogBytesMax = 2 << 30
+    /// The time that a stream's packet log should hold, in milliseconds.
+    public var windowMilliseconds = 2_000
+    /// Bit rate taken for a stream whose description names none.
+    public var bitRateDefault = 8_000_000
+    /// An interleaved reader that takes nothing for so long is given up.
+    public var writeStallNanoseconds: UInt64 = 10_000_000_000
+    /// Replies queued on one interleaved reader at a time.
+    public var queuedSendsMax = 16
+    /// The longest that a packet waits for the rest of its frame before it is sent, in microseconds; 0 sends at once.
+    public var delayMicrosecondsMax = 2_000
+    /// Bytes of the buffer that an interleaved source is received into: one frame of the largest size and room to read on.
+    public var interleavedBufferBytes = 192 << 10
+    /// Receive buffers for datagrams, shared by all sources of a worker.
+    public var datagramBuffers = 128
+    /// Size of one: the largest UDP payload and the kernel's header before it.
+    public var datagramBufferBytes = (64 << 10) + 256
+
+    /// The defaults.
+    public init() {}
+
+    /// Commands that may wait: one burst of joins of all readers of a second, four commands each.
+    public var commandsMax: Int { max(4 * joinsPerSecondPerAddress * 4, 16_384) }
+
+    /// Reports that may wait. Each of these can be outstanding at the same time:
+    public var reportsMax: Int {
+        subscribersMax * 3  // joined, failed, removed of every reader
+            + sourcesMax * 4  // active, text, ended, removed of every source
+            + subscribersMax * 2  // replies handed back
+            + streamsMax * 2  // removed, refused
+    }
+}
+
+/// How much memory one stream takes, and how that came about.
+public struct StreamSizing: Sendable, Equatable {
+    /// Bytes of the arena that holds packets.
+    public let arenaBytes: Int
+    /// Records, a power of two: as many packets as the arena holds at ``packetBytesMean`` each.
+    public let recordCount: Int
+    /// The bit rate it was made for, bits per second.
+    public let bitRate: Int
+    /// The window it was made for.
+    public let windowMilliseconds: Int
+
+    /// Packets of this mean size fill records and arena at the same time.
+    public static let packetBytesMean = 512
+    /// No arena is smaller: a few frames of the largest size must fit.
+    public static let arenaBytesMin = 1 << 20
+    /// No arena is larger.
+    public static let arenaBytesMax = 256 << 20
+
+    /// The memory for `bitRate` bits per second over a window, in whole pages.
+    public init(bitRate: Int, windowMilliseconds: Int) {
+        let rate = min(max(bitRate, 0), 10_000_000_000)
+        let window = min(max(windowMilliseconds, 0), 60_000)
+        let wanted = rate / 8 * window / 1_000
+        let clamped = min(max(wanted, Self.arenaBytesMin), Self.arenaBytesMax)
+        arenaBytes = (clamped + 4_095) / 4_096 * 4_096
+        var records = 1_024
+        while records < arenaBytes / Self.packetBytesMean { records *= 2 }
+        recordCount = records
+        self.bitRate = rate
+        self.windowMilliseconds = window
+    }
+
+    /// Bytes in all.
+    public var bytes: Int { arenaBytes + recordCount * StreamMemory.recordBytes }
+}
+
+/// The account of packet-log memory: what is given out, what is left.
+public struct PacketLogBudget: Sendable {
+    private let bytesMax: Int
+    /// Bytes given out.
+    public private(set) var bytesInUse = 0
+
+    /// An account of at most `limits.packetLogBytesMax`.
+    public init(limits: Limits) { bytesMax = limits.packetLogBytesMax }
+
+    /// Takes a stream's memory out of the account, or says with the sum why not.
+    public mutating func take(_ sizing: StreamSizing) throws(PacketLogRefusal) {
+        guard sizing.bytes <= bytesMax - bytesInUse else {
+            throw PacketLogRefusal(sizing: sizing, bytesInUse: bytesInUse, bytesMax: bytesMax)
+        }
+        bytesInUse += sizing.bytes
+    }
+
+    /// Puts a stream's memory back.
+    public mutating func giveBack(_ sizing: StreamSizing) {
+        bytesInUse -= sizing.bytes
+        precondition(bytesInUse >= 0, "a packet log was given back twice")
+    }
+}
+
+/// Why a stream got no memory, with the sum.
+public struct PacketLogRefusal: Error, CustomStringConvertible, Equatable {
+    /// What was asked for.
+    public let sizing: StreamSizing
+    /// What other streams hold.
+    public let bytesInUse: Int
+    /// What there is in all.
+    public let bytesMax: Int
+
+    /// The sum, and what to change.
+    public var description: String {
+        "a packet log of \(sizing.bytes) bytes (\(sizing.bitRate) bit/s × \(sizing.windowMilliseconds) ms ÷ 8 = \(sizing.arenaBytes) "
+            + "bytes of packets + \(sizing.recordCount) records × \(StreamMemory.recordBytes)) does not fit: \(bytesInUse) of "
+            + "\(bytesMax) bytes are in use; raise limits: packet-log-bytes, or lower the path's window or bit-rate"
+    }
+}

@@ -1,0 +1,119 @@
+/// What the control plane asks of the engine. Plain values only: no reference is counted on the way.
+///
+/// Commands of one stream, subscriber or source take effect in the order they were submitted. A command whose handle is stale
+/// is ignored and counted. Descriptors stay the property of the control plane; the engine reports when it no longer uses one.
+public enum Command: Sendable, BitwiseCopyable {
+    /// Opens a stream in the given memory. Ends with ``Report/streamRemoved(_:)`` after ``removeStream(_:)``.
+    case addStream(StreamHandle, StreamMemory, trackCount: UInt8)
+    /// Says what a track is. Before the first source is attached.
+    case setTrack(StreamHandle, track: UInt8, TrackPlan)
+    /// Removes the stream and every source and subscriber of it; each is reported.
+    case removeStream(StreamHandle)
+    /// The next packet of each track begins a new time line of the source (it was dialled again): the engine goes on with the
+    /// readers' sequence and time, and video resumes at a key frame.
+    case beginEpoch(StreamHandle)
+
+    /// Receives datagrams of one channel from a bound UDP socket. Only packets from `peer` are taken; with `port` 0 any port
+    /// of that host, and the first one seen is latched.
+    case addDatagramSource(SourceHandle, StreamHandle, descriptor: Int32, channel: UInt8, peer: HostAddress, port: UInt16)
+    /// Receives interleaved frames (RFC 2326 section 10.12) from a connected TCP socket; `prefix` holds what was read before
+    /// the hand-over. `channels[c]` says which channel of the stream wire channel `c` is (`0xFF`: none).
+    case addInterleavedSource(SourceHandle, StreamHandle, descriptor: Int32, channels: ChannelMap, prefix: LinkBuffer)
+    /// A source without a socket: packets come with ``feed(_:_:)``.
+    case addFedSource(SourceHandle, StreamHandle, channels: ChannelMap)
+    /// Interleaved frames for a fed source. The buffer is reported back at once.
+    case feed(SourceHandle, LinkBuffer)
+    /// The answer to ``Report/sourceText(_:base:count:)``: `consumed` of these bytes were text; what follows is taken as the
+    /// engine finds it (a frame, or text again). With 0 the engine waits for more bytes.
+    case resumeSource(SourceHandle, consumed: UInt32)
+    /// Stops receiving. Ends with ``Report/sourceRemoved(_:)``.
+    case removeSource(SourceHandle)
+
+    /// Adds a UDP reader, silent until ``go(_:)``. `ports[c]` is the reader's port for channel `c`, 0 for channels it did not
+    /// set up. `sockets` is the engine's number of the server's socket pair (``addDatagramEgress(_:rtp:rtcp:)``).
+    case addDatagramSubscriber(SubscriberHandle, StreamHandle, host: HostAddress, ports: PortMap, sockets: UInt8)
+    /// Adds an interleaved TCP reader, silent until ``go(_:)``. `channels[c]` is the wire channel for the stream's channel `c`
+    /// (none: not set up). From here on the engine alone writes to the descriptor.
+    case addInterleavedSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, channels: ChannelMap)
+    /// Finds the reader's first packet: the next key frame, or with `now` the next packet of any kind. Answered by
+    /// ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
+    case arm(SubscriberHandle, now: Bool)
+    /// Sends the reader everything from its first packet on.
+    case go(SubscriberHandle)
+    /// Sends no more media until the reader is armed again.
+    case pause(SubscriberHandle)
+    /// Sends these bytes to an interleaved reader, in order, between two packets. The buffer is reported back.
+    case send(SubscriberHandle, LinkBuffer)
+    /// Changes the channels of a subscriber (SETUP of another track, TEARDOWN of one). Only while it is paused or new.
+    case setInterleavedChannels(SubscriberHandle, ChannelMap)
+    /// Removes the reader after what was queued with ``send(_:_:)`` left, or at once if it cannot leave without waiting. Ends
+    /// with ``Report/subscriberRemoved(_:)``.
+    case removeSubscriber(SubscriberHandle)
+
+    /// Names a pair of bound UDP sockets, number 0–7, that UDP readers are sent from.
+    case addDatagramEgress(UInt8, rtp: Int32, rtcp: Int32)
+    /// Removes everything and ends the worker after its run-down check. Ends with ``Report/stopped(_:)``.
+    case shutdown
+}
+
+/// For each channel of a stream the wire channel of a connection, 0–255, or none.
+public struct ChannelMap: Sendable, BitwiseCopyable, Equatable {
+    @usableFromInline var low: UInt64 = 0
+    @usableFromInline var high: UInt64 = 0
+    /// A bit for each channel that has an entry.
+    @usableFromInline var present: UInt16 = 0
+
+    /// No channel is mapped.
+    public init() {}
+
+    /// Channel `c` ↔ channel `c` for `count` channels, at most 16.
+    public init(identity count: Int) {
+        for channel in 0..<min(count, channelsPerStreamMax) { self[channel] = UInt8(channel) }
+    }
+
+    /// The entry of a channel, `0..<16`. Outside that range nothing is read or written.
+    @inlinable public subscript(channel: Int) -> UInt8? {
+        get {
+            if channel < 0 || channel >= channelsPerStreamMax || present >> UInt16(channel) & 1 == 0 { return nil }
+            return UInt8(truncatingIfNeeded: (channel < 8 ? low : high) >> UInt64((channel & 7) * 8))
+        }
+        set {
+            if channel < 0 || channel >= channelsPerStreamMax { return }
+            let shift = UInt64((channel & 7) * 8)
+            let value = UInt64(newValue ?? 0) << shift
+            if channel < 8 { low = low & ~(0xFF << shift) | value } else { high = high & ~(0xFF << shift) | value }
+            let bit = UInt16(1) << UInt16(channel)
+            present = newValue == nil ? present & ~bit : present | bit
+        }
+    }
+
+    /// The channel whose entry is `wire`, if any.
+    public func channel(ofWire wire: UInt8) -> Int? {
+        // On the packet path: a plain loop, which allocates nothing even where nothing is optimised.
+        var channel = 0
+        while channel < channelsPerStreamMax {
+            if self[channel] == wire { return channel }
+            channel += 1
+        }
+        return nil
+    }
+}
+
+/// One UDP port per channel, 0 for none.
+public struct PortMap: Sendable, BitwiseCopyable, Equatable {
+    private var ports: InlineArray<16, UInt16>
+
+    /// No channel has a port.
+    public init() { ports = InlineArray(repeating: 0) }
+
+    /// The port of a channel, `0..<16`; outside that range 0.
+    public subscript(channel: Int) -> UInt16 {
+        get { (0..<channelsPerStreamMax).contains(channel) ? ports[channel] : 0 }
+        set { if (0..<channelsPerStreamMax).contains(channel) { ports[channel] = newValue } }
+    }
+
+    /// Whether both maps name the same port for each channel.
+    public static func == (left: Self, right: Self) -> Bool {
+        (0..<channelsPerStreamMax).allSatisfy { left[$0] == right[$0] }
+    }
+}

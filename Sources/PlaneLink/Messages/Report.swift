@@ -1,0 +1,97 @@
+/// What the engine tells the control plane. Reports that end something (removed, returned, stopped) are never lost: the queue
+/// is sized so that all of them fit (``Limits/reportsMax``).
+public enum Report: Sendable, BitwiseCopyable {
+    /// The answer to ``Command/arm(_:now:)``: where the reader begins.
+    case joined(SubscriberHandle, JoinPoint)
+    /// The engine stopped sending to this reader and says why; the control plane closes it with
+    /// ``Command/removeSubscriber(_:)``.
+    case subscriberFailed(SubscriberHandle, SubscriberFailure)
+    /// The engine no longer uses the reader's descriptor and handle.
+    case subscriberRemoved(SubscriberHandle)
+    /// The first packet of a source arrived.
+    case sourceActive(SourceHandle)
+    /// An interleaved source sent text instead of a frame. The bytes stay as they are until ``Command/resumeSource(_:consumed:)``;
+    /// at most ``Limits/interleavedBufferBytes`` of them.
+    case sourceText(SourceHandle, LinkView)
+    /// The source's connection ended: 0 at its orderly end, else the error number.
+    case sourceEnded(SourceHandle, errorNumber: Int32)
+    /// The engine no longer uses the source's descriptor and handle.
+    case sourceRemoved(SourceHandle)
+    /// A sender report of the source passed (RFC 3550 section 6.4.1), as the source wrote it.
+    case senderReport(StreamHandle, track: UInt8, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32)
+    /// The source said goodbye to a track (RTCP BYE).
+    case sourceBye(StreamHandle, track: UInt8)
+    /// The engine is done with these bytes.
+    case bufferReturned(LinkBuffer)
+    /// The engine no longer uses the stream's memory and handle.
+    case streamRemoved(StreamHandle)
+    /// A command could not be carried out; the text of the reason is for the log.
+    case refused(EngineRefusal, errorNumber: Int32)
+    /// The worker has ended. `leaks` counts what did not come home: 0 always, or it is our bug.
+    case stopped(leaks: UInt32)
+}
+
+/// Bytes of the engine that the control plane may read until it answers.
+@safe public struct LinkView: @unchecked Sendable, BitwiseCopyable {
+    // Sendable because the engine does not touch the bytes between the report and the answer.
+    private let base: UnsafeRawPointer
+    /// How many bytes there are.
+    public let count: Int
+
+    /// A view of memory that the engine keeps as it is until the answer.
+    @unsafe public init(base: UnsafeRawPointer, count: Int) {
+        unsafe self.base = base
+        self.count = count
+    }
+
+    /// A copy of the bytes.
+    public func copy() -> [UInt8] {
+        unsafe Array(UnsafeRawBufferPointer(start: base, count: count))
+    }
+}
+
+/// Where a reader begins: for each track of the stream, the first packet it will be sent.
+public struct JoinPoint: Sendable, BitwiseCopyable {
+    /// One track's beginning.
+    public struct Start: Sendable, BitwiseCopyable {
+        /// Sequence number of the first packet.
+        public var sequence: UInt16
+        /// RTP timestamp at that point.
+        public var timestamp: UInt32
+        /// Whether the engine knows: false for a track that has not sent a packet yet.
+        public var isKnown: Bool
+
+        /// A beginning.
+        public init(sequence: UInt16 = 0, timestamp: UInt32 = 0, isKnown: Bool = false) {
+            self.sequence = sequence
+            self.timestamp = timestamp
+            self.isKnown = isKnown
+        }
+    }
+
+    private var starts: InlineArray<8, Start>
+
+    /// Nothing is known of any track.
+    public init() { starts = InlineArray(repeating: Start()) }
+
+    /// The beginning of a track, `0..<8`.
+    public subscript(track: Int) -> Start {
+        get { (0..<tracksPerStreamMax).contains(track) ? starts[track] : Start() }
+        set { if (0..<tracksPerStreamMax).contains(track) { starts[track] = newValue } }
+    }
+}
+
+/// Why the engine gave a reader up.
+public enum SubscriberFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    /// It took nothing for ``Limits/writeStallNanoseconds``.
+    case stalled
+    /// The connection is broken (reset, closed).
+    case connectionLost
+    /// More bytes were queued with `send` than ``Limits/queuedSendsMax`` allows.
+    case queueFull
+}
+
+/// What the engine could not do.
+public enum EngineRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    case registerFailed, ringFailed
+}

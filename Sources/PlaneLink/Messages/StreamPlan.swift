@@ -1,0 +1,74 @@
+/// How key frames are told in a track's payload; the engine's view of a codec.
+public enum TrackCodec: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    /// A codec whose key frames the engine does not know, or audio: a reader may start at any packet.
+    case opaque
+    case h264, h265, av1, vp8, vp9, mpeg4Part2, mpeg12Video, jpeg, mp2t
+}
+
+/// What the engine needs to know of one track. The track's number is its place in the stream; its RTP travels on channel
+/// `2 × number`, its RTCP on the next.
+public struct TrackPlan: Sendable, BitwiseCopyable {
+    /// RTP clock rate in Hz, at least 1.
+    public var clockRate: UInt32
+    /// How to find key frames.
+    public var codec: TrackCodec
+    /// The one SSRC that readers see for the life of the stream, whatever the source does.
+    public var ssrc: UInt32
+
+    /// A plan; a clock rate of 0 is taken as 90,000.
+    public init(clockRate: UInt32, codec: TrackCodec, ssrc: UInt32) {
+        self.clockRate = clockRate == 0 ? 90_000 : clockRate
+        self.codec = codec
+        self.ssrc = ssrc
+    }
+
+    /// A span of time in ticks of the track's clock. No clock rate that a description may name and no span make it overflow.
+    @inlinable public func ticks(_ nanoseconds: UInt64) -> UInt64 {
+        let rate = UInt64(clockRate)
+        return nanoseconds / 1_000_000_000 &* rate &+ nanoseconds % 1_000_000_000 &* rate / 1_000_000_000
+    }
+}
+
+/// How many tracks a stream can have; a fixed part of the link's layout (commands carry this many plans).
+public let tracksPerStreamMax = 8
+/// Two channels per track: RTP and RTCP.
+public let channelsPerStreamMax = 16
+
+/// The memory of one stream: the packet log's arena and records, and the stream's counters. Made and freed by the control
+/// plane, used by the engine from `addStream` until `streamRemoved` is reported.
+@safe public struct StreamMemory: @unchecked Sendable, BitwiseCopyable {
+    // Sendable because it is handed over whole with the command and back with the report; the counters are atomics.
+    /// Start of `arenaBytes` bytes.
+    @unsafe public let arena: UnsafeMutableRawPointer
+    /// How much of the recent past the arena holds.
+    public let arenaBytes: Int
+    /// Start of `recordCount` records of ``recordBytes`` bytes, 16-byte aligned.
+    @unsafe public let records: UnsafeMutableRawPointer
+    /// A power of two.
+    public let recordCount: Int
+    /// The stream's counters.
+    public let counters: StreamCounters
+
+    /// Bytes that one packet's record takes.
+    public static let recordBytes = 32
+
+    /// Allocates and touches every page, so that the packet path meets no page fault.
+    public init(sizing: StreamSizing) {
+        let records = UnsafeMutableRawPointer.allocate(byteCount: sizing.recordCount * Self.recordBytes, alignment: 64)
+        unsafe records.initializeMemory(as: UInt8.self, repeating: 0, count: sizing.recordCount * Self.recordBytes)
+        let arena = UnsafeMutableRawPointer.allocate(byteCount: sizing.arenaBytes, alignment: 4096)
+        unsafe arena.initializeMemory(as: UInt8.self, repeating: 0, count: sizing.arenaBytes)
+        unsafe self.arena = arena
+        unsafe self.records = records
+        arenaBytes = sizing.arenaBytes
+        recordCount = sizing.recordCount
+        counters = StreamCounters()
+    }
+
+    /// Frees everything. To be called once, by the side that made it, after the engine reported the stream removed.
+    public func free() {
+        unsafe arena.deallocate()
+        unsafe records.deallocate()
+        counters.free()
+    }
+}
