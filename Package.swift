@@ -12,14 +12,24 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "weir",
     products: [
+        .library(name: "FastPath", targets: ["FastPath", "PlaneLink"]),
     ],
     dependencies: [
     ],
     targets: [
+        // The fast path: the engine and what it stands on.
+        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
+        .target(name: "FastPath", dependencies: ["CUring", "PlaneLink", "WireFormats"], swiftSettings: settings),
+
         // What the two planes say to each other, and the bytes both know.
         .target(name: "PlaneLink", swiftSettings: settings),
         .target(name: "WireFormats", swiftSettings: settings),
+
+        // Tests.
+        .target(name: "CAllocationCount", path: "Tests/AllocationCount"),
         .testTarget(name: "WireFormatsTests", dependencies: ["WireFormats"], swiftSettings: settings),
         .testTarget(name: "PlaneLinkTests", dependencies: ["PlaneLink"], swiftSettings: settings),
+        .testTarget(
+            name: "FastPathTests", dependencies: ["FastPath", "PlaneLink", "WireFormats", "CAllocationCount"], swiftSettings: settings),
     ]
 )

@@ -1,0 +1,198 @@
+#define _GNU_SOURCE
+#include "curing.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { GROUP = 0, MESSAGES = 128 };
+
+struct curing_ring {
+    struct io_uring uring;
+    struct io_uring_buf_ring *buffers;
+    char *buffer_memory;
+    unsigned buffer_bytes;
+    unsigned buffer_count;
+    struct io_uring_probe *probe;
+    /// How the room in a datagram buffer is shared out; the kernel reads it as long as a receive is armed.
+    struct msghdr layout;
+    struct msghdr messages[MESSAGES];
+};
+
+int curing_create(unsigned submissions, unsigned completions, unsigned files, curing_ring **out) {
+    curing_ring *ring = calloc(1, sizeof *ring);
+    if (!ring) return -ENOMEM;
+    struct io_uring_params parameters = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE
+            | IORING_SETUP_R_DISABLED,
+        .cq_entries = completions,
+    };
+    int result = io_uring_queue_init_params(submissions, &ring->uring, &parameters);
+    if (result < 0) {
+        free(ring);
+        return result;
+    }
+    result = io_uring_register_files_sparse(&ring->uring, files);
+    if (result < 0) {
+        io_uring_queue_exit(&ring->uring);
+        free(ring);
+        return result;
+    }
+    ring->layout.msg_namelen = 28;  // sizeof (struct sockaddr_in6)
+    ring->layout.msg_controllen = 32;  // one UDP_GRO message
+    ring->probe = io_uring_get_probe_ring(&ring->uring);
+    *out = ring;
+    return 0;
+}
+
+int curing_enable(curing_ring *ring) {
+    // liburing 2.3 declares io_uring_enable_rings but does not export it.
+    if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) return -errno;
+    // Spares the look-up of the ring's own descriptor in every call. Not vital.
+    (void)io_uring_register_ring_fd(&ring->uring);
+    return 0;
+}
+
+void curing_destroy(curing_ring *ring) {
+    if (!ring) return;
+    if (ring->probe) io_uring_free_probe(ring->probe);
+    io_uring_queue_exit(&ring->uring);
+    free(ring->buffers);
+    free(ring);
+}
+
+bool curing_knows(curing_ring *ring, int operation) {
+    return ring->probe && io_uring_opcode_supported(ring->probe, operation);
+}
+
+int curing_set_file(curing_ring *ring, unsigned slot, int descriptor) {
+    int result = io_uring_register_files_update(&ring->uring, slot, &descriptor, 1);
+    return result < 0 ? result : 0;
+}
+
+struct io_uring_sqe *curing_next(curing_ring *ring) {
+    struct io_uring_sqe *submission = io_uring_get_sqe(&ring->uring);
+    if (submission) memset(submission, 0, sizeof *submission);
+    return submission;
+}
+
+int curing_submit(curing_ring *ring) {
+    int submitted = 0;
+    // The kernel stops early when it is short of memory, or when completions that it keeps aside must be taken first.
+    for (int tries = 0; tries < 1000 && io_uring_sq_ready(&ring->uring) > 0; tries++) {
+        int result = io_uring_submit(&ring->uring);
+        if (result >= 0) submitted += result;
+        else if (result == -EBUSY || result == -EAGAIN) (void)io_uring_get_events(&ring->uring);
+        else if (result != -EINTR) return result;
+    }
+    return submitted;
+}
+
+int curing_submit_and_wait(curing_ring *ring, int64_t nanoseconds) {
+    if (nanoseconds <= 0) {
+        int submitted = curing_submit(ring);
+        if (submitted < 0) return submitted;
+        return io_uring_get_events(&ring->uring);
+    }
+    struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    struct io_uring_cqe *first;
+    int result = io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &limit, NULL);
+    return result == -ETIME || result == -EINTR ? 0 : result;
+}
+
+unsigned curing_take(curing_ring *ring, struct curing_completion *out, unsigned room) {
+    unsigned taken = 0, head;
+    struct io_uring_cqe *completion;
+    io_uring_for_each_cqe(&ring->uring, head, completion) {
+        if (taken == room) break;
+        out[taken].tag = completion->user_data;
+        out[taken].result = completion->res;
+        out[taken].flags = completion->flags;
+        taken++;
+    }
+    io_uring_cq_advance(&ring->uring, taken);
+    return taken;
+}
+
+unsigned curing_overflows(curing_ring *ring) {
+    return *ring->uring.cq.koverflow;
+}
+
+int curing_provide(curing_ring *ring, unsigned count, unsigned bytes, void *memory) {
+    void *entries;
+    if (posix_memalign(&entries, 4096, count * sizeof(struct io_uring_buf))) return -ENOMEM;
+    memset(entries, 0, count * sizeof(struct io_uring_buf));
+    struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)entries, .ring_entries = count, .bgid = GROUP};
+    int result = io_uring_register_buf_ring(&ring->uring, &registration, 0);
+    if (result < 0) {
+        free(entries);
+        return result;
+    }
+    ring->buffers = entries;
+    ring->buffer_memory = memory;
+    ring->buffer_bytes = bytes;
+    ring->buffer_count = count;
+    io_uring_buf_ring_init(ring->buffers);
+    for (unsigned i = 0; i < count; i++) {
+        io_uring_buf_ring_add(
+            ring->buffers, ring->buffer_memory + (size_t)i * bytes, bytes, i, io_uring_buf_ring_mask(count), i);
+    }
+    io_uring_buf_ring_advance(ring->buffers, count);
+    return 0;
+}
+
+void curing_return_buffer(curing_ring *ring, unsigned short buffer) {
+    io_uring_buf_ring_add(
+        ring->buffers, ring->buffer_memory + (size_t)buffer * ring->buffer_bytes, ring->buffer_bytes, buffer,
+        io_uring_buf_ring_mask(ring->buffer_count), 0);
+    io_uring_buf_ring_advance(ring->buffers, 1);
+}
+
+void curing_receive_datagrams(curing_ring *ring, struct io_uring_sqe *s, int slot, uint64_t tag) {
+    s->opcode = IORING_OP_RECVMSG;
+    s->flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+    s->fd = slot;
+    s->addr = (uint64_t)(uintptr_t)&ring->layout;
+    s->len = 1;
+    s->buf_group = GROUP;
+    s->ioprio = IORING_RECV_MULTISHOT;
+    s->user_data = tag;
+}
+
+void curing_send_gather(
+    curing_ring *ring, struct io_uring_sqe *s, int slot, void *vectors, unsigned count, unsigned place, uint64_t tag) {
+    struct msghdr *message = &ring->messages[place % MESSAGES];
+    *message = (struct msghdr){.msg_iov = vectors, .msg_iovlen = count};
+    s->opcode = IORING_OP_SENDMSG;
+    s->flags = IOSQE_FIXED_FILE;
+    s->fd = slot;
+    s->addr = (uint64_t)(uintptr_t)message;
+    s->len = 1;
+    s->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    s->user_data = tag;
+}
+
+bool curing_read_datagram(curing_ring *ring, unsigned short buffer, uint32_t filled, struct curing_datagram *out) {
+    if (buffer >= ring->buffer_count) return false;
+    char *start = ring->buffer_memory + (size_t)buffer * ring->buffer_bytes;
+    struct io_uring_recvmsg_out header;
+    uint64_t room = sizeof header + (uint64_t)ring->layout.msg_namelen + ring->layout.msg_controllen;
+    if (filled < room) return false;
+    memcpy(&header, start, sizeof header);
+    char *name = start + sizeof header;
+    char *control = name + ring->layout.msg_namelen;
+    out->name = name;
+    out->name_bytes = header.namelen < ring->layout.msg_namelen ? header.namelen : ring->layout.msg_namelen;
+    out->payload = control + ring->layout.msg_controllen;
+    uint32_t present = filled - (uint32_t)room;
+    out->payload_bytes = header.payloadlen < present ? header.payloadlen : present;
+    out->is_cut = (header.flags & MSG_TRUNC) != 0 || header.payloadlen > present;
+    struct msghdr message = {
+        .msg_control = control,
+        .msg_controllen = header.controllen < ring->layout.msg_controllen ? header.controllen : ring->layout.msg_controllen,
+    };
+    out->segment_bytes = curing_segment_of(&message);
+    return true;
+}

@@ -1,0 +1,24 @@
+import PlaneLink
+
+/// One source as the worker keeps it.
+@unsafe struct Source: BitwiseCopyable {
+    enum Kind: UInt8, BitwiseCopyable { case free, datagrams, interleaved, fed, closing }
+
+    var generation: UInt32
+    var kind: Kind
+    var isPending: Bool
+    /// Interleaved: text was handed upward, or a frame waits for the answer.
+    var isHeld: Bool
+    var hasEnded: Bool
+    var wasActive: Bool
+    var channel: UInt8
+    var stream: UInt32
+    var file: KernelFile
+    var peer: HostAddress
+    var port: UInt16
+    var channels: ChannelMap
+    /// Interleaved: `buffer[start..<end]` is what was received and not yet used.
+    var buffer: UnsafeMutableRawPointer?
+    var bufferStart: Int
+    var bufferEnd: Int
+}

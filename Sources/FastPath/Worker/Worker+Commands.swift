@@ -1,0 +1,151 @@
+import Glibc
+import PlaneLink
+import WireFormats
+
+extension Worker where K: ~Copyable {
+    mutating func takeCommands() {
+        var taken = 0
+        while taken < Self.commandsPerTurn, let command = commands.pop() {
+            carryOut(command)
+            taken += 1
+        }
+    }
+
+    private mutating func carryOut(_ command: Command) {
+        switch command {
+        case .addStream(let handle, let memory, let trackCount): addStream(handle, memory, Int(trackCount))
+        case .setTrack(let handle, let track, let plan): setTrack(handle, Int(track), plan)
+        case .removeStream(let handle): if let stream = find(handle) { removeStream(stream) }
+        case .beginEpoch(let handle): if let stream = find(handle) { beginEpoch(stream) }
+        case .addDatagramSource(let handle, let stream, let descriptor, let channel, let peer, let port):
+            addDatagramSource(handle, stream, descriptor, channel, peer, port)
+        case .addInterleavedSource(let handle, let stream, let descriptor, let channels, let prefix):
+            addInterleavedSource(handle, stream, descriptor, channels, prefix)
+        case .addFedSource(let handle, let stream, let channels): addFedSource(handle, stream, channels)
+        case .feed(let handle, let buffer): feed(handle, buffer)
+        case .resumeSource(let handle, let consumed): resumeSource(handle, Int(consumed))
+        case .removeSource(let handle): if let source = find(handle) { removeSource(source) }
+        case .addDatagramSubscriber(let handle, let stream, let host, let ports, let sockets):
+            addDatagramSubscriber(handle, stream, host, ports, sockets)
+        case .addInterleavedSubscriber(let handle, let stream, let descriptor, let channels):
+            addInterleavedSubscriber(handle, stream, descriptor, channels)
+        case .arm(let handle, let now): if let reader = find(handle) { arm(reader, now: now) }
+        case .go(let handle): if let reader = find(handle) { go(reader) }
+        case .pause(let handle): if let reader = find(handle) { pause(reader) }
+        case .send(let handle, let buffer): send(handle, buffer)
+        case .setInterleavedChannels(let handle, let channels):
+            if let reader = find(handle) { subscribers[reader].channels = channels }
+        case .removeSubscriber(let handle): if let reader = find(handle) { removeSubscriber(reader) }
+        case .addDatagramEgress(let number, let rtp, let rtcp): addEgress(Int(number), rtp, rtcp)
+        case .shutdown: isStopping = true
+        }
+    }
+
+    // MARK: Handles
+
+    /// The stream's slot, or nil (counted) when the handle is stale.
+    mutating func find(_ handle: StreamHandle) -> Int? {
+        let index = Int(handle.index)
+        guard index < streams.count, streams[index].generation == handle.generation, handle.generation != 0 else {
+            counters.add(.staleCommands)
+            return nil
+        }
+        return index
+    }
+
+    /// The reader's slot, or nil (counted) when the handle is stale.
+    mutating func find(_ handle: SubscriberHandle) -> Int? {
+        let index = Int(handle.index)
+        guard index < subscribers.count, subscribers[index].generation == handle.generation, subscribers[index].isActive else {
+            counters.add(.staleCommands)
+            return nil
+        }
+        return index
+    }
+
+    /// The source's slot, or nil (counted) when the handle is stale.
+    mutating func find(_ handle: SourceHandle) -> Int? {
+        let index = Int(handle.index)
+        guard unsafe index < sources.count, unsafe sources[index].generation == handle.generation,
+            unsafe sources[index].kind != .free && sources[index].kind != .closing
+        else {
+            counters.add(.staleCommands)
+            return nil
+        }
+        return index
+    }
+
+    func handle(ofReader reader: Int) -> SubscriberHandle {
+        SubscriberHandle(index: UInt32(reader), generation: subscribers[reader].generation)
+    }
+
+    func handle(ofSource source: Int) -> SourceHandle {
+        SourceHandle(index: UInt32(source), generation: unsafe sources[source].generation)
+    }
+
+    // MARK: Streams
+
+    private mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int) {
+        let index = Int(handle.index)
+        guard index < streams.count, streams[index].generation == 0, handle.generation != 0 else {
+            counters.add(.staleCommands)
+            return report(.streamRemoved(handle))
+        }
+        let isDirty = streams[index].state.isDirty
+        let nextDirty = streams[index].state.nextDirty
+        streams[index].state = StreamState(handle: handle, memory: memory, trackCount: trackCount)
+        // The slot's last stream may still stand in the list of dirty ones.
+        streams[index].state.isDirty = isDirty
+        streams[index].state.nextDirty = nextDirty
+        streams[index].state.dueAt = .max
+        streams[index].generation = handle.generation
+        streamsInUse += 1
+    }
+
+    private mutating func setTrack(_ handle: StreamHandle, _ track: Int, _ plan: TrackPlan) {
+        guard let stream = find(handle), track < streams[stream].state.trackCount else { return }
+        streams[stream].state.tracks[track].plan = plan
+        streams[stream].state.tracks[track].keyFrames = KeyFrameCodec(rawValue: plan.codec.rawValue) ?? .opaque
+        if plan.codec != .opaque, streams[stream].state.anchor < 0 { streams[stream].state.anchor = track }
+    }
+
+    mutating func removeStream(_ stream: Int) {
+        for source in unsafe 0..<sources.count
+        where unsafe sources[source].kind != .free && sources[source].kind != .closing && sources[source].stream == UInt32(stream) {
+            removeSource(source)
+        }
+        for name in [SubscriberList.Name.quiet, .live, .lagging, .interleaved] {
+            while true {
+                let first = streams[stream].state.list(name).first
+                guard first != SubscriberList.end else { break }
+                removeSubscriber(Int(first))
+            }
+        }
+        let handle = streams[stream].state.handle
+        streams[stream].generation = 0
+        streamsInUse -= 1
+        report(.streamRemoved(handle))
+    }
+
+    // MARK: Egress
+
+    private mutating func addEgress(_ number: Int, _ rtp: Int32, _ rtcp: Int32) {
+        guard number < egress.count else { return }
+        guard let rtpFile = kernel.attach(descriptor: rtp), let rtcpFile = kernel.attach(descriptor: rtcp) else {
+            return report(.refused(.registerFailed, errorNumber: ENFILE))
+        }
+        egress[number] = Egress(isSet: true, rtp: rtpFile, rtcp: rtcpFile)
+    }
+}
+
+extension StreamState {
+    func list(_ name: SubscriberList.Name) -> SubscriberList {
+        switch name {
+        case .none: SubscriberList()
+        case .quiet: quiet
+        case .live: live
+        case .lagging: lagging
+        case .interleaved: interleaved
+        }
+    }
+}

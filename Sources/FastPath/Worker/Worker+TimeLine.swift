@@ -1,0 +1,186 @@
+import Glibc
+import PlaneLink
+import WireFormats
+
+/// The path of a packet into its stream: checked once, rewritten once, copied once.
+extension Worker where K: ~Copyable {
+    /// A stray packet of another SSRC does not make a new time line; two in a row do.
+    static var candidatesForSplice: Int { 2 }
+    /// A jump further than this from where time went is a new time line (seconds).
+    static var timestampJumpSeconds: UInt64 { 10 }
+    /// A jump of sequence numbers further than this is one too (RFC 3550 appendix A.1, MAX_DROPOUT).
+    static var sequenceJump: Int16 { 3_000 }
+    /// Video that waits for a key frame after a splice goes on without one after so long.
+    static var keyFrameWaitNanoseconds: UInt64 { 10_000_000_000 }
+
+    /// Takes one packet into a stream. False when it was not fit to be used (counted).
+    @unsafe mutating func ingest(_ stream: Int, channel: UInt8, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+        guard Int(channel) < 2 * streams[stream].state.trackCount else {
+            counters.add(.framesUnknownChannel)
+            return false
+        }
+        counters.add(.packetsReceived)
+        counters.add(.bytesReceived, UInt64(count))
+        let isTaken =
+            unsafe channel & 1 == 0
+            ? ingestRTP(stream, Int(channel) / 2, bytes, count) : ingestRTCP(stream, Int(channel) / 2, bytes, count)
+        if !isTaken { counters.add(.datagramsMalformed) }
+        return isTaken
+    }
+
+    @unsafe private mutating func ingestRTP(_ stream: Int, _ track: Int, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+        let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
+        guard let header = try? RTPHeader(span) else { return false }
+        let codec = streams[stream].state.tracks[track].keyFrames
+        let startsKeyFrame =
+            codec != .opaque
+            && frameMarks(codec: codec, payload: span.extracting(header.payloadOffset..<header.payloadEnd)).contains(.startsKeyFrame)
+        guard follow(stream, track, header, startsKeyFrame) else { return true }
+
+        // Only the fields of the fixed header change (RFC 3550 section 5.1): the payload is the source's, byte for byte.
+        let sequence = header.sequence &+ streams[stream].state.tracks[track].sequenceOffset
+        let timestamp = header.timestamp &+ streams[stream].state.tracks[track].timestampOffset
+        let room = unsafe streams[stream].state.log.room(for: count)
+        unsafe room.copyMemory(from: bytes, byteCount: count)
+        unsafe room.storeBytes(of: sequence.bigEndian, toByteOffset: 2, as: UInt16.self)
+        unsafe room.storeBytes(of: timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
+        unsafe room.storeBytes(of: streams[stream].state.tracks[track].plan.ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
+
+        advance(stream, track, sequence, timestamp, payloadBytes: header.payloadEnd - header.payloadOffset)
+        var flags: PacketFlags = header.marker ? .endsFrame : []
+        let beginsKeyFrame = startsKeyFrame && isNewKeyFrame(stream, track, timestamp)
+        if beginsKeyFrame { flags.insert(.startsKeyFrame) }
+        append(stream, count, UInt8(2 * track), flags, sequence, timestamp, isFrameEnd: header.marker)
+        if beginsKeyFrame, track == streams[stream].state.anchor {
+            let packet = streams[stream].state.log.head - 1
+            streams[stream].state.keyFrame = packet
+            streams[stream].state.hasKeyFrame = true
+            keyFrameBegan(stream, at: packet)
+        }
+        return true
+    }
+
+    /// A key frame's parameter sets and slices share a timestamp; only the first of them begins it.
+    private func isNewKeyFrame(_ stream: Int, _ track: Int, _ timestamp: UInt32) -> Bool {
+        let state = streams[stream].state.tracks[track]
+        if state.hasKeyFrame, state.keyFrameTimestamp == timestamp { return false }
+        streams[stream].state.tracks[track].hasKeyFrame = true
+        streams[stream].state.tracks[track].keyFrameTimestamp = timestamp
+        streams[stream].state.counters.add(track, .keyFrames)
+        return true
+    }
+
+    // MARK: Time lines
+
+    mutating func beginEpoch(_ stream: Int) {
+        for track in 0..<streams[stream].state.trackCount {
+            streams[stream].state.tracks[track].hasInput = false
+            streams[stream].state.tracks[track].hasReport = false
+            streams[stream].state.tracks[track].hasEarlyReport = false
+            streams[stream].state.tracks[track].keyFrameDeadline = now + Self.keyFrameWaitNanoseconds
+        }
+    }
+
+    /// Fits a packet into the track's time line, beginning a new one where the source did. False when the packet is held back.
+    private func follow(_ stream: Int, _ track: Int, _ header: RTPHeader, _ startsKeyFrame: Bool) -> Bool {
+        let state = streams[stream].state.tracks[track]
+        if !state.hasInput {
+            let waits = state.hasOutput && state.plan.codec != .opaque && now < state.keyFrameDeadline
+            if waits, !startsKeyFrame {
+                counters.add(.packetsBeforeKeyFrame)
+                return false
+            }
+            splice(stream, track, header)
+            return true
+        }
+        if header.ssrc != state.ssrcIn || jumps(state, header) {
+            let isSame = state.candidateCount > 0 && state.ssrcCandidate == header.ssrc
+            streams[stream].state.tracks[track].ssrcCandidate = header.ssrc
+            streams[stream].state.tracks[track].candidateCount = isSame ? state.candidateCount + 1 : 1
+            guard isSame, state.candidateCount + 1 >= Self.candidatesForSplice else { return false }
+            splice(stream, track, header)
+            return true
+        }
+        streams[stream].state.tracks[track].candidateCount = 0
+        return true
+    }
+
+    private func jumps(_ state: TrackState, _ header: RTPHeader) -> Bool {
+        let sequenceDelta = Int16(bitPattern: header.sequence &+ state.sequenceOffset &- state.sequenceOut)
+        if sequenceDelta > Self.sequenceJump || sequenceDelta < -Self.sequenceJump { return true }
+        let elapsed = state.plan.ticks(now &- state.arrival)
+        let delta = Int64(Int32(bitPattern: header.timestamp &+ state.timestampOffset &- state.timestampOut))
+        return abs(delta - Int64(clamping: elapsed)) > Int64(Self.timestampJumpSeconds * UInt64(state.plan.clockRate))
+    }
+
+    /// Begins a time line of the source: readers see the next sequence number, and the time that really passed.
+    private func splice(_ stream: Int, _ track: Int, _ header: RTPHeader) {
+        let state = streams[stream].state.tracks[track]
+        if state.hasOutput {
+            let passed = state.plan.ticks(now &- state.arrival)
+            let step = UInt32(truncatingIfNeeded: max(passed, max(UInt64(state.timestampStep), 1)))
+            streams[stream].state.tracks[track].sequenceOffset = state.sequenceOut &+ 1 &- header.sequence
+            streams[stream].state.tracks[track].timestampOffset = state.timestampOut &+ step &- header.timestamp
+        }
+        streams[stream].state.tracks[track].hasInput = true
+        streams[stream].state.tracks[track].hasReport = false
+        if state.hasEarlyReport { useReport(stream, track) }
+        streams[stream].state.tracks[track].candidateCount = 0
+        streams[stream].state.tracks[track].ssrcIn = header.ssrc
+        streams[stream].state.tracks[track].reception = ReceptionStatistics(needsProbation: false)
+        streams[stream].state.counters.add(.epochs)
+        streams[stream].state.counters.set(track, .ssrc, UInt64(header.ssrc))
+    }
+
+    /// Notes the newest packet of the track; a late one changes nothing.
+    private func advance(_ stream: Int, _ track: Int, _ sequence: UInt16, _ timestamp: UInt32, payloadBytes: Int) {
+        let state = streams[stream].state.tracks[track]
+        let streamCounters = streams[stream].state.counters
+        streams[stream].state.tracks[track].packetsOut &+= 1
+        streams[stream].state.tracks[track].octetsOut &+= UInt32(truncatingIfNeeded: payloadBytes)
+        streamCounters.add(track, .packets)
+        streamCounters.add(track, .bytes, UInt64(payloadBytes))
+        let arrival = UInt32(truncatingIfNeeded: state.plan.ticks(now))
+        _ = streams[stream].state.tracks[track].reception.receive(
+            sequence: sequence &- state.sequenceOffset, timestamp: timestamp &- state.timestampOffset, arrival: arrival)
+        let reception = streams[stream].state.tracks[track].reception
+        streamCounters.set(track, .sequenceHighest, UInt64(reception.highestExtended))
+        streamCounters.set(track, .expected, UInt64(reception.expected))
+        streamCounters.set(track, .receivedInEpoch, UInt64(reception.received))
+        streamCounters.set(track, .jitter, UInt64(reception.jitter))
+        if state.hasOutput, Int16(bitPattern: sequence &- state.sequenceOut) <= 0 { return }
+        let step = timestamp &- state.timestampOut
+        if state.hasOutput, step > 0, step < state.plan.clockRate { streams[stream].state.tracks[track].timestampStep = step }
+        streams[stream].state.tracks[track].sequenceOut = sequence
+        streams[stream].state.tracks[track].timestampOut = timestamp
+        streams[stream].state.tracks[track].arrival = now
+        streams[stream].state.tracks[track].hasOutput = true
+        streamCounters.set(track, .sequenceOut, UInt64(sequence))
+        streamCounters.set(track, .timestampOut, UInt64(timestamp))
+    }
+
+    /// Makes what was written to the log's room a packet of it, and decides when it is due.
+    mutating func append(
+        _ stream: Int, _ count: Int, _ channel: UInt8, _ flags: PacketFlags, _ sequence: UInt16, _ timestamp: UInt32, isFrameEnd: Bool
+    ) {
+        let isFirst = streams[stream].state.dueAt == .max
+        streams[stream].state.log.append(
+            length: count, channel: channel, flags: flags, arrival: now, sequence: sequence, timestamp: timestamp)
+        let streamCounters = streams[stream].state.counters
+        streamCounters.add(.packetsReceived)
+        streamCounters.add(.bytesReceived, UInt64(count))
+        streamCounters.add(.packetsLogged)
+        streamCounters.set(.lastArrivalNanoseconds, now)
+        // A few readers cost less than a train saves: an idle relay sends at once.
+        let waits = limits.delayMicrosecondsMax > 0 && streams[stream].state.audience >= Self.audienceWorthWaiting
+        if !waits || isFrameEnd {
+            streams[stream].state.dueAt = now
+        } else if isFirst {
+            streams[stream].state.dueAt = now + UInt64(limits.delayMicrosecondsMax) * 1_000
+        }
+        markDirty(stream)
+    }
+
+    /// With fewer readers than this a packet does not wait for its frame.
+    static var audienceWorthWaiting: Int { 16 }
+}
