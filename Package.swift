@@ -15,6 +15,7 @@ let package = Package(
         .library(name: "FastPath", targets: ["FastPath", "PlaneLink"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
         // The fast path: the engine and what it stands on.
@@ -25,11 +26,18 @@ let package = Package(
         .target(name: "PlaneLink", swiftSettings: settings),
         .target(name: "WireFormats", swiftSettings: settings),
 
+        // The control plane: pure machines, then their effects.
+        .target(
+            name: "Signalling",
+            dependencies: ["WireFormats", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings),
+
         // Tests.
         .target(name: "CAllocationCount", path: "Tests/AllocationCount"),
         .testTarget(name: "WireFormatsTests", dependencies: ["WireFormats"], swiftSettings: settings),
         .testTarget(name: "PlaneLinkTests", dependencies: ["PlaneLink"], swiftSettings: settings),
         .testTarget(
             name: "FastPathTests", dependencies: ["FastPath", "PlaneLink", "WireFormats", "CAllocationCount"], swiftSettings: settings),
+        .testTarget(name: "SignallingTests", dependencies: ["Signalling", "WireFormats"], swiftSettings: settings),
     ]
 )

@@ -1,0 +1,32 @@
+import Crypto
+
+/// The hash functions of Digest (RFC 7616 section 3.3). `-sess` variants are not among them: no RTSP product was seen to ask for one.
+package enum DigestAlgorithm: String, Sendable, CaseIterable {
+    case md5 = "MD5"
+    case sha256 = "SHA-256"
+
+    /// The algorithm of that name in any case; nil for an unknown one.
+    package init?(named name: String) {
+        guard let match = Self.allCases.first(where: { $0.rawValue == name.uppercased() }) else { return nil }
+        self = match
+    }
+
+    /// The hash of the text's UTF-8 bytes in lower-case hexadecimal digits.
+    package func hash(_ text: String) -> String {
+        let bytes = Array(text.utf8)
+        return switch self {
+        case .md5: Self.hexadecimal(Insecure.MD5.hash(data: bytes))
+        case .sha256: Self.hexadecimal(SHA256.hash(data: bytes))
+        }
+    }
+
+    private static func hexadecimal(_ digest: some Sequence<UInt8>) -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        for byte in digest {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}

@@ -1,0 +1,210 @@
+import WireFormats
+
+extension RTSPClient {
+    /// Bytes came from the connection.
+    package mutating func receive(_ bytes: [UInt8], now: UInt64) -> [Action] {
+        self.now = now
+        parser.append(bytes)
+        do throws(RTSPParseError) {
+            while phase != .ended, let element = try parser.next() {
+                handle(element)
+                // What follows belongs to whoever reads the media.
+                if hasInterleavedTracks, phase == .playing { break }
+            }
+        } catch {
+            fail(.malformed(error.description))
+        }
+        return take()
+    }
+
+    /// Text came between interleaved frames, seen by the reader of the media. `consumed` says how many bytes were whole messages;
+    /// what follows is a frame or the beginning of a message.
+    package mutating func receiveText(_ bytes: [UInt8], now: UInt64) -> (consumed: Int, actions: [Action]) {
+        self.now = now
+        var text = RTSPParser(limits: .client)
+        text.append(bytes)
+        do throws(RTSPParseError) {
+            while phase != .ended, !text.isAtInterleavedFrame(), let element = try text.next() { handle(element) }
+            return (Int(clamping: text.bytesConsumed), take())
+        } catch {
+            // Neither text nor a frame: old LIVE555 cameras lose the framing when their socket is full.
+            return (resynchronised(bytes, from: Int(clamping: text.bytesConsumed) + 1), take())
+        }
+    }
+
+    /// Where something plausible begins: a frame on a low channel with RTP's version behind it, or a response.
+    private func resynchronised(_ bytes: [UInt8], from start: Int) -> Int {
+        var index = min(start, bytes.count)
+        while index < bytes.count {
+            let rest = bytes[index...]
+            if rest.first == InterleavedHeader.magic {
+                // Too few bytes to tell: wait for more.
+                guard rest.count >= 5 else { return index }
+                if rest[index + 1] < 32, rest[index + 4] >> 6 == 2 { return index }
+            } else if rest.starts(with: "RTSP/1.".utf8) || (rest.count < 7 && "RTSP/1.".utf8.starts(with: rest)) {
+                return index
+            }
+            index += 1
+        }
+        return bytes.count
+    }
+
+    private mutating func handle(_ element: RTSPElement) {
+        switch element {
+        case .interleaved(let channel, let payload):
+            guard hasInterleavedTracks, earlyFrames.count + payload.count + 4 <= Self.earlyBytesMax else { return }
+            earlyFrames += [
+                InterleavedHeader.magic, channel, UInt8(truncatingIfNeeded: payload.count >> 8), UInt8(truncatingIfNeeded: payload.count),
+            ]
+            earlyFrames += payload
+        case .request(let request): answer(request)
+        case .response(let response): answered(response)
+        }
+    }
+
+    private mutating func answered(_ response: RTSPResponse) {
+        // 100 Continue announces the real answer.
+        guard response.status.code >= 200, !outstanding.isEmpty else { return }
+        // By number if it is known; else (missing, off by one: real cameras) it answers what was asked first.
+        let index = response.headers.cseqNumber.flatMap { number in outstanding.firstIndex { $0.number == number } } ?? 0
+        let question = outstanding.remove(at: index)
+        if response.status == .unauthorized {
+            switch authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate")) {
+            case .retry: return send(question.request)
+            case .credentialsMissing:
+                return fail(.unauthorized("the server wants a user and a password; write rtsp://USER:PASSWORD@HOST/…"))
+            case .credentialsRefused: return fail(.unauthorized("the server does not accept this user and password"))
+            case .schemeUnknown: return fail(.unauthorized("the server asks for a kind of login that Weir does not know"))
+            }
+        }
+        authenticator.accepted()
+        take(session: response.headers)
+        if response.status.isRedirection, question.request != .keepAlive { return follow(response.headers["Location"]) }
+        switch question.request {
+        case .options: answeredOptions(response)
+        case .describe: answeredDescribe(response)
+        case .setUp(let track): answeredSetUp(track, response)
+        case .play: answeredPlay(response)
+        case .pause:
+            // A refusal changes nothing: the media that goes on flowing is not sent to anybody.
+            if phase == .closing { return send(.teardown) }
+            phase = .paused
+            actions.append(.paused)
+        case .teardown: end(.closed)
+        case .keepAlive: answeredKeepAlive(question.method, response)
+        }
+    }
+
+    private mutating func take(session headers: RTSPHeaders) {
+        guard let session = headers.session else { return }
+        // The newest counts: some servers change it between SETUPs.
+        sessionID = session.id
+        if let seconds = session.timeoutSeconds { timeoutSeconds = UInt64(seconds) }
+    }
+
+    private mutating func answeredOptions(_ response: RTSPResponse) {
+        guard phase == .opening else { return }
+        // A server that does not know OPTIONS may know all the rest.
+        if response.status.isSuccess { learn(response.headers.publicMethods) }
+        phase = .describing
+        send(.describe)
+    }
+
+    private mutating func answeredDescribe(_ response: RTSPResponse) {
+        guard phase == .describing else { return }
+        guard response.status.isSuccess else { return fail(.refused(.describe, response.status)) }
+        do throws(RTSPClientFailure) {
+            let description = try TrackControls.description(in: response)
+            controls = TrackControls(description, headers: response.headers, request: settings.url.request)
+            phase = .described
+            scheduleKeepAlive()
+            actions.append(.described(description))
+        } catch { fail(error) }
+    }
+
+    private mutating func answeredSetUp(_ track: Int, _ response: RTSPResponse) {
+        guard phase == .settingUp(track: track) else { return }
+        lastSetUpStatus = response.status
+        if response.status == .unsupportedTransport { return fail(.transportRefused(response.status)) }
+        guard response.status.isSuccess else {
+            // One track that cannot be had (a back channel, metadata) does not spoil the others; a server in trouble does.
+            if response.status.code >= 500 || response.status == .sessionNotFound { return fail(.refused(.setup, response.status)) }
+            return setUpNext(from: track + 1)
+        }
+        // What cannot be read counts as what was asked for.
+        let spec = response.headers["Transport"].flatMap { value in try? TransportHeader.parse(value).first }
+        if let spec, spec.isMulticast { return fail(.transportRefused(.unsupportedTransport)) }
+        // Some servers answer a request for UDP with TCP, and mean it; without a channel pair the token alone is no proof.
+        let isInterleaved = spec?.interleaved != nil || offers[track] == .interleaved
+        if isInterleaved {
+            hasInterleavedTracks = true
+            let asked = UInt8(truncatingIfNeeded: min(track, 126) * 2)
+            let pair = spec?.interleaved ?? ChannelPair(rtp: asked, rtcp: asked + 1)
+            actions.append(.ready(track: track, .interleaved(rtp: pair.rtp, rtcp: pair.rtcpChannel)))
+        } else {
+            actions.append(.ready(track: track, .datagrams(serverPorts: spec?.serverPort, source: spec?.source)))
+        }
+        tracksReady += 1
+        setUpNext(from: track + 1)
+    }
+
+    private mutating func answeredPlay(_ response: RTSPResponse) {
+        guard phase == .starting else { return }
+        guard response.status.isSuccess else {
+            return fail(response.status == .sessionNotFound ? .sessionGone : .refused(.play, response.status))
+        }
+        phase = .playing
+        hasPlayed = true
+        scheduleKeepAlive()
+        actions.append(.playing)
+    }
+
+    private mutating func answeredKeepAlive(_ method: RTSPMethod, _ response: RTSPResponse) {
+        if response.status == .sessionNotFound { return fail(.sessionGone) }
+        // Offered and then refused: several cameras do. OPTIONS is known to all. Nothing is ever ended for such an answer.
+        if !response.status.isSuccess, method == .getParameter { keepAliveMethod = .options }
+        if method == .options, response.status.isSuccess, serverMethods == nil { learn(response.headers.publicMethods) }
+    }
+
+    private mutating func learn(_ methods: [RTSPMethod]?) {
+        guard let methods else { return }
+        serverMethods = methods
+        keepAliveMethod = methods.contains(.getParameter) ? .getParameter : .options
+    }
+
+    mutating func follow(_ location: String?) {
+        guard settings.redirections < Self.redirectionsMax else {
+            return fail(.redirection("the server redirects more than \(Self.redirectionsMax) times"))
+        }
+        guard let location, let url = try? SourceURL(location) else {
+            return fail(.redirection("the server redirects without saying where to"))
+        }
+        // A password is for the machine it was given for.
+        guard url.credentials == nil, url.host == settings.url.host, let own = try? SourceURL(location, inherited: settings.url.credentials)
+        else {
+            return end(.redirected(url))
+        }
+        end(.redirected(own))
+    }
+
+    // MARK: The server asks
+
+    /// Servers may ask, too (RFC 2326 section 10): they are answered, so that none waits for us.
+    private mutating func answer(_ request: RTSPRequest) {
+        var status = RTSPStatus.ok
+        var headers: RTSPHeaders = [:]
+        if let number = request.headers.cseq { headers.add("CSeq", number) }
+        if let session = request.headers.session { headers.add("Session", session.id) }
+        switch request.method {
+        case .options: headers.add("Public", MethodListHeader.text([.options, .announce, .getParameter, .setParameter, .redirect]))
+        case .announce, .getParameter, .setParameter, .redirect: break
+        case .describe, .setup, .play, .pause, .record, .teardown, .other: status = .notImplemented
+        }
+        actions.append(.send(RTSPResponse(status: status, headers: headers).serialized()))
+        switch request.method {
+        case .announce: actions.append(.descriptionChanged)
+        case .redirect: follow(request.headers["Location"])
+        case .options, .getParameter, .setParameter, .describe, .setup, .play, .pause, .record, .teardown, .other: break
+        }
+    }
+}

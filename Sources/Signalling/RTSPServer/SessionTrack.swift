@@ -1,0 +1,32 @@
+/// One track that a session set up.
+package struct SessionTrack: Sendable, Equatable {
+    /// How its packets travel between client and server.
+    package enum Transport: Sendable, Equatable {
+        /// The client's UDP ports.
+        case datagram(rtp: UInt16, rtcp: UInt16)
+        /// Channels of the RTSP connection (RFC 2326 section 10.12).
+        case interleaved(rtp: UInt8, rtcp: UInt8)
+
+        /// Whether it is the RTSP connection.
+        package var isInterleaved: Bool {
+            switch self {
+            case .interleaved: true
+            case .datagram: false
+            }
+        }
+    }
+
+    /// Its number in the stream.
+    package let number: Int
+    /// The URL of its SETUP, literally: what RTP-Info must name it by.
+    package let url: String
+    /// How its packets travel.
+    package let transport: Transport
+
+    /// A track that was set up.
+    package init(number: Int, url: String, transport: Transport) {
+        self.number = number
+        self.url = url
+        self.transport = transport
+    }
+}

@@ -1,0 +1,114 @@
+import WireFormats
+
+/// Chooses the transport of a SETUP: the first spec of the client's that can be used (RFC 2326 section 12.39).
+package struct TransportOffer: Sendable {
+    /// What a choice depends on.
+    package struct Situation: Sendable {
+        /// What the session is for.
+        package var role: ServerSessionMachine.Role
+        /// Whether the session already uses the connection (true) or UDP (false); nil for the first track, or when it is set up anew.
+        package var isInterleaved: Bool?
+        /// The peer's address as people write it: the one `destination=` may name.
+        package var peer: String
+        /// Why the connection cannot carry this session's media, if so.
+        package var interleavedRefusal: String?
+        /// Channels of the connection that other tracks use.
+        package var channelsTaken: Set<UInt8>
+
+        /// A situation.
+        package init(
+            role: ServerSessionMachine.Role, isInterleaved: Bool?, peer: String, interleavedRefusal: String? = nil,
+            channelsTaken: Set<UInt8> = []
+        ) {
+            self.role = role
+            self.isInterleaved = isInterleaved
+            self.peer = peer
+            self.interleavedRefusal = interleavedRefusal
+            self.channelsTaken = channelsTaken
+        }
+    }
+
+    /// The spec that was chosen, as the client wrote it.
+    package let spec: TransportSpec
+    /// How the track's packets travel.
+    package let transport: SessionTrack.Transport
+
+    /// The choice; throws what to answer when there is none.
+    package init(header: String?, situation: Situation) throws(RequestRefusal) {
+        guard let header else { throw .headerMissing("Transport") }
+        let specs: [TransportSpec]
+        do { specs = try TransportHeader.parse(header) } catch { throw .headerMalformed("Transport", "\(error)") }
+        var reasons: [String] = []
+        for spec in specs {
+            // Media goes to whoever asks for it: we are no amplifier (RFC 2326 section 16). Refused outright, not skipped.
+            if let destination = spec.destination, !destination.isEmpty, !spec.isMulticast, destination != situation.peer {
+                throw .destinationForeign(String(destination.prefix(64)))
+            }
+            switch Self.judge(spec, situation) {
+            case .success(let transport):
+                self.spec = spec
+                self.transport = transport
+                return
+            case .failure(let reason): reasons.append("\(spec.protocolToken.prefix(32)): \(reason.words)")
+            }
+        }
+        throw .transportUnsupported(reasons.joined(separator: "; "))
+    }
+
+    private struct Unfit: Error {
+        let words: String
+        init(_ words: String) { self.words = words }
+    }
+
+    private static func judge(_ spec: TransportSpec, _ situation: Situation) -> Result<SessionTrack.Transport, Unfit> {
+        guard spec.isPlainRTP else { return .failure(.init("only RTP/AVP and RTP/AVPF are offered")) }
+        if spec.isMulticast { return .failure(.init("multicast is not offered")) }
+        switch spec.mode {
+        case .record? where situation.role == .reader: return .failure(.init("mode=record needs an ANNOUNCE first"))
+        case .other(let word)?: return .failure(.init("mode=\(word.prefix(32)) is not known"))
+        case .play?, .record?, nil: break
+        }
+        switch spec.lowerTransport {
+        case .tcp:
+            if situation.isInterleaved == false { return .failure(.init("the session's other tracks use UDP")) }
+            if let refusal = situation.interleavedRefusal { return .failure(.init(refusal)) }
+            guard let pair = channels(spec.interleaved, taken: situation.channelsTaken) else {
+                return .failure(.init("all channels of this connection are taken"))
+            }
+            return .success(.interleaved(rtp: pair.rtp, rtcp: pair.rtcp))
+        case .udp:
+            if situation.isInterleaved == true { return .failure(.init("the session's other tracks use the RTSP connection")) }
+            guard let ports = spec.clientPort else { return .failure(.init("client_port is missing")) }
+            guard ports.rtp > 0, let rtcp = ports.rtcpPort, rtcp > 0 else {
+                return .failure(.init("client_port=\(ports.text) names no pair of ports"))
+            }
+            return .success(.datagram(rtp: ports.rtp, rtcp: rtcp))
+        }
+    }
+
+    /// The pair that the client asks for, unless it is taken; then, or when none is asked for, the next free even pair.
+    private static func channels(_ asked: ChannelPair?, taken: Set<UInt8>) -> (rtp: UInt8, rtcp: UInt8)? {
+        if let asked, let rtcp = asked.rtcpChannel, rtcp != asked.rtp, !taken.contains(asked.rtp), !taken.contains(rtcp) {
+            return (asked.rtp, rtcp)
+        }
+        for rtp in stride(from: UInt8(0), through: 254, by: 2) where !taken.contains(rtp) && !taken.contains(rtp + 1) {
+            return (rtp, rtp + 1)
+        }
+        return nil
+    }
+
+    /// The spec to answer with: the client's protocol token literally, and what was settled.
+    package func answer(serverPorts: (rtp: UInt16, rtcp: UInt16)?, ssrc: UInt32?) -> TransportSpec {
+        var answer = TransportSpec(protocolToken: spec.protocolToken)
+        answer.isUnicast = true
+        switch transport {
+        case .datagram(let rtp, let rtcp):
+            answer.clientPort = PortPair(rtp: rtp, rtcp: rtcp)
+            answer.serverPort = serverPorts.map { PortPair(rtp: $0.rtp, rtcp: $0.rtcp) }
+        case .interleaved(let rtp, let rtcp): answer.interleaved = ChannelPair(rtp: rtp, rtcp: rtcp)
+        }
+        answer.ssrc = ssrc
+        answer.mode = spec.mode
+        return answer
+    }
+}
