@@ -16,6 +16,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // The fast path: the engine and what it stands on.
@@ -31,6 +34,17 @@ let package = Package(
             name: "Signalling",
             dependencies: ["WireFormats", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings),
+        .target(name: "CDemoClip", exclude: ["demo.rtpdump", "demo.sdp"]),
+        .target(
+            name: "ControlPlane",
+            dependencies: [
+                "Signalling", "PlaneLink", "WireFormats", "CDemoClip",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
 
         // Tests.
         .target(name: "CAllocationCount", path: "Tests/AllocationCount"),
@@ -39,5 +53,15 @@ let package = Package(
         .testTarget(
             name: "FastPathTests", dependencies: ["FastPath", "PlaneLink", "WireFormats", "CAllocationCount"], swiftSettings: settings),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling", "WireFormats"], swiftSettings: settings),
+        .testTarget(
+            name: "ControlPlaneTests",
+            dependencies: [
+                "ControlPlane", "Signalling", "PlaneLink", "WireFormats",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
     ]
 )

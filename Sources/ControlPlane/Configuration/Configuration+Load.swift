@@ -1,0 +1,61 @@
+extension Configuration {
+    /// A configuration file is no larger.
+    static let fileBytesMax = 4 << 20
+
+    /// Reads a file (nil: none) and the environment; throws everything that is wrong at once.
+    package static func load(file: String?, environment: [String: String]) throws(ConfigurationErrors) -> Configuration {
+        var reader = ConfigurationReader(fileName: file ?? "")
+        if let file {
+            do throws(FileBytes.Trouble) {
+                let bytes = try FileBytes.read(file, bytesMax: fileBytesMax)
+                reader.read(yaml: String(decoding: bytes, as: UTF8.self))
+            } catch {
+                throw ConfigurationErrors(errors: [.init(place: .file(file, line: nil), key: "", problem: error.description)])
+            }
+        }
+        return try finish(reader, environment)
+    }
+
+    /// Reads configuration text; for tests.
+    static func parse(_ yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:]) throws(ConfigurationErrors)
+        -> Configuration
+    {
+        var reader = ConfigurationReader(fileName: fileName)
+        reader.read(yaml: yaml)
+        return try finish(reader, environment)
+    }
+
+    private static func finish(_ reader: ConfigurationReader, _ environment: [String: String]) throws(ConfigurationErrors) -> Configuration
+    {
+        var overlay = ConfigurationEnvironment(reader.configuration)
+        overlay.apply(environment)
+        let errors = reader.errors + overlay.errors
+        guard errors.isEmpty else { throw ConfigurationErrors(errors: errors) }
+        return overlay.configuration
+    }
+
+    /// Sets one option of the command line by its key, as the file would: `listen`, `engine.backend`, `paths.NAME.…` not included.
+    package mutating func set(option: String, key: String, to text: String) throws(ConfigurationErrors) {
+        let fields = Self.fields + Self.sections.flatMap(\.fields)
+        guard let field = fields.first(where: { $0.key == key }) else { preconditionFailure("no such key: \(key)") }
+        do throws(ValueProblem) {
+            try field.set(&self, text)
+        } catch {
+            throw ConfigurationErrors(errors: [.init(place: .option(option), key: "", problem: error.text)])
+        }
+    }
+
+    /// What would be done, for `weir serve --check`; one line each, no secrets.
+    package var summary: [String] {
+        var lines = [
+            "listen on \(listen)", "media ports \(mediaPorts.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "from the kernel")",
+            "backend \(engine.backend.rawValue)\(engine.requireIOUring ? ", io_uring required" : "")",
+            "up to \(limits.subscribersMax) sessions, \(limits.connectionsMax) connections",
+        ]
+        if paths.isEmpty { lines.append("no path: nothing would be served") }
+        for path in paths {
+            lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
+        }
+        return lines
+    }
+}

@@ -1,0 +1,111 @@
+import Logging
+import PlaneLink
+
+/// One key of a section: its name and how its text becomes a value. The same table serves the file, the environment and the help.
+struct Field<Section>: Sendable {
+    let key: String
+    let set: @Sendable (inout Section, String) throws(ValueProblem) -> Void
+    /// The value may hold a password: it is not repeated in messages.
+    var isSecret = false
+
+    /// The key as part of a name of an environment variable.
+    var environmentName: String { key.uppercased().replacing("-", with: "_") }
+}
+
+extension Configuration {
+    /// The keys at the top of the file that have a plain value.
+    static let fields: [Field<Configuration>] = [
+        Field(key: "listen") { (section, text) throws(ValueProblem) in
+            do throws(ListenAddressError) { section.listen = try ListenAddress(parsing: text) } catch {
+                throw ValueProblem(error.description)
+            }
+        },
+        Field(key: "media-ports") { (section, text) throws(ValueProblem) in section.mediaPorts = try SettingValue.portRange(text) },
+        Field(key: "log-level") { (section, text) throws(ValueProblem) in
+            section.logLevel = try SettingValue.word(text, of: Logger.Level.self)
+        },
+    ]
+
+    /// The keys under `engine:`.
+    static let engineFields: [Field<Configuration>] = [
+        Field(key: "backend") { (section, text) throws(ValueProblem) in
+            section.engine.backend = try SettingValue.word(text, of: EngineSettings.Backend.self)
+        },
+        Field(key: "workers") { (_, text) throws(ValueProblem) in
+            guard try SettingValue.number(text, in: 1...1_024) == 1 else {
+                throw ValueProblem("more than one worker is not built yet; leave it out or write 1")
+            }
+        },
+        Field(key: "max-delay") { (section, text) throws(ValueProblem) in
+            section.limits.delayMicrosecondsMax = try SettingValue.microseconds(text, max: 100_000)
+        },
+        Field(key: "zero-copy") { (_, text) throws(ValueProblem) in
+            guard text == "off" || text == "auto" else {
+                throw ValueProblem("`\(text)`: sending without a copy is not built yet; leave it out or write auto or off")
+            }
+        },
+        Field(key: "require-io-uring") { (section, text) throws(ValueProblem) in section.engine.requireIOUring = try SettingValue.flag(text)
+        },
+    ]
+
+    /// The keys under `limits:`.
+    static let limitFields: [Field<Configuration>] = [
+        Field(key: "streams") { (section, text) throws(ValueProblem) in
+            section.limits.streamsMax = try SettingValue.number(text, in: 1...65_536)
+        },
+        Field(key: "sources") { (section, text) throws(ValueProblem) in
+            section.limits.sourcesMax = try SettingValue.number(text, in: 1...65_536)
+        },
+        Field(key: "sessions") { (section, text) throws(ValueProblem) in
+            section.limits.subscribersMax = try SettingValue.number(text, in: 1...200_000)
+        },
+        Field(key: "connections") { (section, text) throws(ValueProblem) in
+            section.limits.connectionsMax = try SettingValue.number(text, in: 1...200_000)
+        },
+        Field(key: "joins-per-second-per-address") { (section, text) throws(ValueProblem) in
+            section.limits.joinsPerSecondPerAddress = try SettingValue.number(text, in: 1...100_000)
+        },
+        Field(key: "joins-burst-per-address") { (section, text) throws(ValueProblem) in
+            section.limits.joinsBurstPerAddress = try SettingValue.number(text, in: 1...1_000_000)
+        },
+        Field(key: "packet-log-bytes") { (section, text) throws(ValueProblem) in
+            section.limits.packetLogBytesMax = try SettingValue.bytes(text)
+        },
+        Field(key: "window") { (section, text) throws(ValueProblem) in
+            section.limits.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+        },
+        Field(key: "bit-rate") { (section, text) throws(ValueProblem) in section.limits.bitRateDefault = try SettingValue.bitRate(text) },
+        Field(key: "write-stall") { (section, text) throws(ValueProblem) in
+            section.limits.writeStallNanoseconds = UInt64(try SettingValue.milliseconds(text, max: 600_000)) * 1_000_000
+        },
+    ]
+
+    /// The sections by name; `paths` is one of another kind.
+    static let sections: [(name: String, fields: [Field<Configuration>])] = [("engine", engineFields), ("limits", limitFields)]
+}
+
+extension PathSettings {
+    /// The keys of one path.
+    static let fields: [Field<PathSettings>] = [
+        Field(key: "source", set: { (path, text) throws(ValueProblem) in path.source = try Source(text) }, isSecret: true),
+        Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
+        Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
+        Field(key: "source-wait") { (path, text) throws(ValueProblem) in
+            path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+        },
+        Field(key: "publisher-wait") { (path, text) throws(ValueProblem) in
+            path.publisherWaitMilliseconds = try SettingValue.milliseconds(text)
+        },
+        Field(key: "transport") { (path, text) throws(ValueProblem) in path.transport = try SettingValue.word(text, of: Transport.self) },
+        Field(key: "udp-wait") { (path, text) throws(ValueProblem) in
+            path.udpWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+        },
+        Field(key: "silence") { (path, text) throws(ValueProblem) in
+            path.silenceMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
+        },
+        Field(key: "window") { (path, text) throws(ValueProblem) in
+            path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+        },
+        Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
+    ]
+}

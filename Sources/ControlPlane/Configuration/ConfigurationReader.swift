@@ -1,0 +1,131 @@
+import Yams
+
+/// Reads a configuration strictly: an unknown key and a bad value are errors with file, line and key. All errors are gathered.
+struct ConfigurationReader {
+    private(set) var configuration = Configuration()
+    private(set) var errors: [ConfigurationError] = []
+    private let fileName: String
+
+    /// Nothing has been read yet; messages will name `fileName`.
+    init(fileName: String) { self.fileName = fileName }
+
+    /// Reads a whole file.
+    mutating func read(yaml: String) {
+        let root: Node?
+        do {
+            root = try compose(yaml: yaml)
+        } catch {
+            let (line, problem) = Self.words(error)
+            return report("", line: line, problem)
+        }
+        guard let root, root.null == nil else { return }  // An empty file is an empty configuration.
+        eachKey(of: root, at: "") { reader, key, keyNode, value in
+            if let section = Configuration.sections.first(where: { $0.name == key }) {
+                reader.eachKey(of: value, at: key) { reader, name, nameNode, value in
+                    reader.apply(section.fields, key: name, at: "\(key).\(name)", value: value, keyNode: nameNode)
+                }
+            } else if key == "paths" {
+                reader.readPaths(value)
+            } else {
+                reader.apply(
+                    Configuration.fields, key: key, at: key, value: value, keyNode: keyNode,
+                    others: Configuration.sections.map(\.name) + ["paths"])
+            }
+        }
+    }
+
+    private mutating func readPaths(_ node: Node) {
+        eachKey(of: node, at: "paths") { reader, name, keyNode, value in
+            let place = "paths.\(name)"
+            if let problem = Self.problem(ofName: name) { return reader.report(place, line: keyNode.mark?.line, problem) }
+            var path = PathSettings(name: name, source: .publish)
+            if reader.configuration.paths.contains(where: { $0.name == path.name }) {
+                return reader.report(place, line: keyNode.mark?.line, "the path `\(path.name)` is already there")
+            }
+            var hasSource = false
+            reader.eachKey(of: value, at: place) { reader, key, keyNode, value in
+                hasSource = hasSource || key == "source"
+                reader.apply(PathSettings.fields, to: &path, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode)
+            }
+            if !hasSource {
+                reader.report(place, line: keyNode.mark?.line, "it has no `source:`; write an rtsp:// URL, a file (.rtpdump) or publish")
+            }
+            reader.configuration.paths.append(path)
+        }
+    }
+
+    /// Why a path cannot have this name, or nil.
+    static func problem(ofName name: String) -> String? {
+        let trimmed = PathSettings.trimmed(name)
+        guard !trimmed.isEmpty else { return "a path needs a name" }
+        guard trimmed.utf8.count <= 255, trimmed.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"?#%\"<>\\".utf8.contains($0) }) else {
+            return "a path's name is made of printable ASCII without blanks and ? # % \" < > \\, at most 255 characters"
+        }
+        if trimmed.split(separator: "/", omittingEmptySubsequences: false).contains(where: {
+            $0.isEmpty || $0 == "." || $0 == ".." || $0.hasPrefix("trackID=")
+        }) {
+            return "the parts of a path's name between slashes cannot be empty, `.`, `..` or begin with `trackID=`"
+        }
+        return nil
+    }
+
+    // MARK: One mapping, one value
+
+    private mutating func eachKey(of node: Node, at place: String, _ body: (inout Self, String, Node, Node) -> Void) {
+        guard let mapping = node.mapping else {
+            if node.null != nil { return }  // `paths:` with nothing behind it.
+            return report(place, line: node.mark?.line, "a map of keys and values is expected here")
+        }
+        for (key, value) in mapping {
+            guard let name = key.scalar?.string else {
+                report(place, line: key.mark?.line, "a key must be a plain word")
+                continue
+            }
+            body(&self, name, key, value)
+        }
+    }
+
+    private mutating func apply(
+        _ fields: [Field<Configuration>], key: String, at place: String, value: Node, keyNode: Node, others: [String] = []
+    ) {
+        var section = configuration
+        apply(fields, to: &section, key: key, at: place, value: value, keyNode: keyNode, others: others)
+        configuration = section
+    }
+
+    private mutating func apply<Section>(
+        _ fields: [Field<Section>], to section: inout Section, key: String, at place: String, value: Node, keyNode: Node,
+        others: [String] = []
+    ) {
+        guard let field = fields.first(where: { $0.key == key }) else {
+            let words = Suggestion.unknown(key, among: fields.map(\.key) + others)
+            return report(place, line: keyNode.mark?.line, "unknown key; \(words)")
+        }
+        guard let text = value.scalar?.string, value.null == nil else {
+            return report(place, line: (value.mark ?? keyNode.mark)?.line, "a single value is expected here")
+        }
+        do throws(ValueProblem) {
+            try field.set(&section, text)
+        } catch {
+            report(place, line: value.mark?.line, error.text)
+        }
+    }
+
+    private mutating func report(_ key: String, line: Int?, _ problem: String) {
+        errors.append(ConfigurationError(place: .file(fileName, line: line), key: key, problem: problem))
+    }
+
+    /// The line and the words of an error of the YAML parser, without its excerpt of the file: that may hold a password.
+    private static func words(_ error: any Error) -> (line: Int?, problem: String) {
+        guard let error = error as? YamlError else { return (nil, "this is not YAML") }
+        switch error {
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            return (mark.line, "this is not YAML: \(problem)\(context.map { " (\($0.text))" } ?? "")")
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            return (context.mark.line, "a key stands here twice: \(duplicates.joined(separator: ", "))")
+        case .reader(let problem, _, _, _): return (nil, "this is not text in UTF-8: \(problem)")
+        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded: return (nil, "this is not YAML")
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Signalling
+
+extension PathSettings.Source {
+    /// Reads `publish`, an `rtsp://` URL or the name of an rtpdump file. The words of the error hold no password.
+    package init(_ text: String) throws(ValueProblem) {
+        if text.isEmpty { throw ValueProblem("it is empty; write an rtsp:// URL, a file (.rtpdump) or publish") }
+        if text == "publish" {
+            self = .publish
+            return
+        }
+        guard let colon = text.firstRange(of: "://") else {
+            guard text.hasSuffix(".rtpdump") else {
+                throw ValueProblem(
+                    "`\(text)` is neither a URL nor an rtpdump file; write an rtsp:// URL, a file that ends in .rtpdump, or publish")
+            }
+            self = .file(text)
+            return
+        }
+        let scheme = text[..<colon.lowerBound].lowercased()
+        guard ["rtsp", "rtspt", "rtspu"].contains(scheme) else {
+            throw ValueProblem("a source of the kind `\(scheme)://` is not built yet; write an rtsp:// URL, a file (.rtpdump) or publish")
+        }
+        do throws(SourceURL.Trouble) { self = .pull(try SourceURL(text)) } catch { throw ValueProblem(error.description) }
+    }
+}
+
+extension PathSettings {
+    /// Opens a file source to see whether it can be played; says what is wrong with it. Other sources are not looked at: Weir
+    /// listens even if a server is down.
+    package func checkFile() throws(ValueProblem) {
+        guard case .file(let name) = source else { return }
+        do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
+    }
+
+    /// A path from the words of the command line; nil keeps a default.
+    package init(name: String, source: String, transport: String?, dial: String?) throws(ValueProblem) {
+        if let problem = ConfigurationReader.problem(ofName: name) { throw ValueProblem("the name `\(name)`: \(problem)") }
+        self.init(name: name, source: try Source(source))
+        if let transport { self.transport = try SettingValue.word(transport, of: Transport.self) }
+        if let dial { self.dial = try SettingValue.word(dial, of: Dial.self) }
+    }
+}

@@ -1,0 +1,79 @@
+import Signalling
+
+/// What is served under one name, and how it is obtained.
+package struct PathSettings: Sendable, Equatable {
+    /// Where the media comes from.
+    package enum Source: Sendable, Equatable {
+        /// An encoder sends it (ANNOUNCE, RECORD).
+        case publish
+        /// Pulled from a server.
+        case pull(SourceURL)
+        /// An rtpdump file, with its SDP beside it, played in a loop.
+        case file(String)
+        /// The demonstration clip that the program carries.
+        case demonstration
+    }
+
+    /// When the source is dialled.
+    package enum Dial: String, Sendable, CaseIterable {
+        /// At the first reader, until some time after the last.
+        case onDemand = "on-demand"
+        /// From start to end.
+        case always
+        /// Described from start to end, playing on demand.
+        case warm
+    }
+
+    /// How media is asked of a server.
+    package enum Transport: String, Sendable, CaseIterable {
+        /// UDP first; TCP when nothing arrives or UDP is refused.
+        case auto
+        case udp, tcp
+    }
+
+    /// The name in the URL, without slashes at the ends.
+    package let name: String
+    package var source: Source
+    package var dial: Dial = .onDemand
+    /// How long a source stays dialled after the last reader, in milliseconds.
+    package var lingerMilliseconds = 10_000
+    /// How long a DESCRIBE is held for a source that is not known yet, in milliseconds.
+    package var sourceWaitMilliseconds = 10_000
+    /// How long readers are held while a publisher is away, in milliseconds.
+    package var publisherWaitMilliseconds = 10_000
+    package var transport: Transport = .auto
+    /// With ``Transport/auto``: how long to wait for the first datagram after PLAY, in milliseconds.
+    package var udpWaitMilliseconds = 3_000
+    /// A source that is silent on all tracks for so long is dialled again, in milliseconds.
+    package var silenceMilliseconds = 10_000
+    /// The time that the packet log should hold; nil: ``Limits/windowMilliseconds``.
+    package var windowMilliseconds: Int?
+    /// Bits per second that the packet log is sized for; nil: from the SDP, else ``Limits/bitRateDefault``.
+    package var bitRate: Int?
+
+    /// A path with the defaults.
+    package init(name: String, source: Source) {
+        self.name = Self.trimmed(name)
+        self.source = source
+    }
+
+    /// The name without slashes at its ends.
+    package static func trimmed(_ name: String) -> String {
+        var rest = Substring(name)
+        while rest.hasPrefix("/") { rest.removeFirst() }
+        while rest.hasSuffix("/") { rest.removeLast() }
+        return String(rest)
+    }
+}
+
+extension PathSettings.Source: CustomStringConvertible {
+    /// As the user wrote it, without a password.
+    package var description: String {
+        switch self {
+        case .publish: "publish"
+        case .pull(let url): url.description
+        case .file(let file): file
+        case .demonstration: "the demonstration clip"
+        }
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import NIOCore
+
+/// A pair of UDP sockets that media is received on: RTP on an even port, RTCP on the next (RFC 3550 section 11).
+///
+/// Whoever holds it closes it, after the engine reported the sources on it removed.
+final class DatagramPair {
+    let rtp: CInt
+    let rtcp: CInt
+    let rtpPort: UInt16
+    var rtcpPort: UInt16 { rtpPort &+ 1 }
+    /// What the kernel granted for the receive buffer, in bytes.
+    let receiveBufferBytes: Int
+    private var isOpen = true
+
+    /// Asked for: 80 ms of a 400 Mbit/s stream, and seconds of an ordinary one.
+    private static let receiveBufferBytesWanted: CInt = 4 << 20
+    private static let udpLevel: CInt = 17  // SOL_UDP
+    private static let receiveOffload: CInt = 104  // UDP_GRO
+
+    fileprivate init(rtp: CInt, rtcp: CInt, rtpPort: UInt16) {
+        self.rtp = rtp
+        self.rtcp = rtcp
+        self.rtpPort = rtpPort
+        for descriptor in [rtp, rtcp] {
+            // FORCE passes `net.core.rmem_max` and needs CAP_NET_ADMIN; without it the plain option is cut to that limit.
+            if !BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, Self.receiveBufferBytesWanted) {
+                BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUF, Self.receiveBufferBytesWanted)
+            }
+            // Trains arrive whole where the path knows how; nothing is lost where it does not.
+            BoundSocket.set(descriptor, Self.udpLevel, Self.receiveOffload, 1)
+        }
+        receiveBufferBytes = Int(BoundSocket.get(rtp, SOL_SOCKET, SO_RCVBUF) ?? 0)
+    }
+
+    /// Sends one datagram without waiting. A refusal is of no consequence: RTCP is repeated, and a punch is a courtesy.
+    func send(_ bytes: [UInt8], from descriptor: CInt, to address: SocketAddress) {
+        guard isOpen else { return }
+        _ = unsafe address.withSockAddr { pointer, size in
+            unsafe sendto(descriptor, bytes, bytes.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL), pointer, socklen_t(size))
+        }
+    }
+
+    /// Closes both sockets.
+    func close() {
+        guard isOpen else { return }
+        isOpen = false
+        Glibc.close(rtp)
+        Glibc.close(rtcp)
+    }
+}
+
+/// Gives out pairs of ports, from the kernel or from a range.
+final class MediaPorts {
+    private let range: ClosedRange<UInt16>?
+    private var next: UInt16
+
+    /// How many pairs are tried when the kernel chooses.
+    private static let attemptsMax = 64
+
+    /// Pairs from `range`, or nil: from the kernel.
+    init(range: ClosedRange<UInt16>?) {
+        self.range = range
+        next = range?.lowerBound ?? 0
+    }
+
+    /// Binds a pair at the address (its port does not matter); throws ``ListenError``.
+    func open(at local: SocketAddress) throws -> DatagramPair {
+        if let range { return try open(at: local, from: range) }
+        var lastError: (any Error)?
+        for _ in 0..<Self.attemptsMax {
+            let first = try BoundSocket.open(.datagram, at: local.withPort(0))
+            let port = BoundSocket.port(of: first)
+            // The kernel gave RTP an odd port: its even neighbour may be free as well.
+            if let pair = pair(first, port, at: local, &lastError) { return pair }
+        }
+        throw lastError ?? ListenError(address: "\(local)", trouble: "no pair of ports is free")
+    }
+
+    private func pair(_ first: CInt, _ port: UInt16, at local: SocketAddress, _ lastError: inout (any Error)?) -> DatagramPair? {
+        let isEven = port % 2 == 0
+        guard isEven || port > 1_024 else {
+            Glibc.close(first)
+            return nil
+        }
+        do {
+            let other = try BoundSocket.open(.datagram, at: local.withPort(isEven ? port &+ 1 : port &- 1))
+            return isEven ? DatagramPair(rtp: first, rtcp: other, rtpPort: port) : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1)
+        } catch {
+            Glibc.close(first)
+            lastError = error
+            return nil
+        }
+    }
+
+    /// Goes round the range, so that a port that was just closed rests longest: late packets of a former source die out.
+    private func open(at local: SocketAddress, from range: ClosedRange<UInt16>) throws -> DatagramPair {
+        var lastError: (any Error)?
+        let pairs = (Int(range.upperBound) - Int(range.lowerBound) + 1) / 2
+        for _ in 0...pairs {
+            var port = next
+            if port % 2 == 1 { port &+= 1 }
+            if port < range.lowerBound || port >= range.upperBound { port = range.lowerBound + range.lowerBound % 2 }
+            next = port >= range.upperBound - 1 ? range.lowerBound : port + 2
+            guard port < range.upperBound else { break }
+            do {
+                let first = try BoundSocket.open(.datagram, at: local.withPort(port))
+                if let pair = pair(first, port, at: local, &lastError) { return pair }
+            } catch { lastError = error }
+        }
+        throw ListenError(
+            address: "media ports \(range.lowerBound)-\(range.upperBound)",
+            trouble:
+                "no even port with a free odd neighbour is left (\(lastError.map { "\($0)" } ?? "the range holds none")); widen --media-ports"
+        )
+    }
+}

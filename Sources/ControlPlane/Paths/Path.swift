@@ -1,0 +1,271 @@
+import Logging
+import NIOCore
+import PlaneLink
+import WireFormats
+
+/// Hears what becomes of a path's stream.
+protocol PathObserver: AnyObject {
+    /// The stream is gone, for good or because the source came back as something else. Its handle is no longer valid.
+    func streamEnded(_ reason: String)
+    /// The description changed in a way that running readers can follow.
+    func descriptionChanged(_ description: StreamDescription)
+}
+
+/// One name that is served: its source, its stream, and those who are interested in it. Belongs to the event loop.
+///
+/// Interest decides what is asked of the source: a DESCRIBE that waits or a reader that exists wants it described, a reader that
+/// plays wants media. When the last one leaves, interest lasts for the linger time.
+final class Path {
+    let name: String
+    let settings: PathSettings
+    let port: EnginePort
+    let mediaPorts: MediaPorts
+    let logger: Logger
+    var eventLoop: any EventLoop { port.eventLoop }
+
+    /// The stream, from the first description until nobody is interested or the publisher stays away.
+    private(set) var live: LiveStream?
+    private(set) var isPlaying = false
+    private(set) var readers = 0
+    private(set) var lastTrouble: String?
+    var publication: Publication?
+
+    private var source: (any PathSource)?
+    private var describers = WaitingList()
+    private var players = WaitingList()
+    private var mediaIsWanted = false
+    private var isStopped = false
+    private let linger: LoopTimer
+    private let publisherWait: LoopTimer
+    private var observers: [ObjectIdentifier: any PathObserver] = [:]
+
+    /// Retry-After of a 503.
+    static let retryAfterSeconds = 5
+
+    /// A path; its source is dialled by ``start()`` or at the first interest.
+    init(settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
+        name = settings.name
+        self.settings = settings
+        self.port = port
+        self.mediaPorts = mediaPorts
+        var logger = logger
+        logger[metadataKey: "path"] = "\(settings.name)"
+        self.logger = logger
+        linger = LoopTimer(port.eventLoop)
+        publisherWait = LoopTimer(port.eventLoop)
+    }
+
+    /// Whether ANNOUNCE is welcome here.
+    var acceptsPublisher: Bool { settings.source == .publish }
+
+    /// Gives the path its source and dials it if it is to be dialled from the start.
+    func start(source: (any PathSource)?) {
+        self.source = source
+        updateInterest()
+    }
+
+    /// Ends everything and calls `done` when the source let go.
+    func stop(_ done: @escaping () -> Void) {
+        isStopped = true
+        linger.stop()
+        publisherWait.stop()
+        publication?.end(reason: "Weir stops")
+        // The lists are emptied first: whoever is told may call again at once.
+        for promise in describers.removeAll() + players.removeAll() {
+            promise.fail(PathError.notReady("Weir stops", retryAfterSeconds: Self.retryAfterSeconds))
+        }
+        guard let source else {
+            endStream("Weir stops")
+            return done()
+        }
+        // The source's last answers still come through the stream's sources.
+        source.stop { [self] in
+            endStream("Weir stops")
+            done()
+        }
+    }
+
+    // MARK: Readers
+
+    /// Waits until the source is known, up to source-wait; counts as interest meanwhile.
+    func describe() -> EventLoopFuture<StreamDescription> {
+        if let live, !isStopped {
+            touch()
+            return eventLoop.makeSucceededFuture(live.description)
+        }
+        return wait(in: \.describers)
+    }
+
+    /// A reader exists from SETUP to its end.
+    func readerArrived() {
+        readers += 1
+        linger.stop()
+        updateInterest()
+    }
+
+    /// The counterpart of ``readerArrived()``.
+    func readerLeft() {
+        precondition(readers > 0, "more readers left than arrived")
+        readers -= 1
+        touch()
+    }
+
+    /// A reader wants media now. Completes when it may be armed.
+    func play() -> EventLoopFuture<StreamDescription> {
+        mediaIsWanted = true
+        if let live, isPlaying {
+            touch()
+            return eventLoop.makeSucceededFuture(live.description)
+        }
+        return wait(in: \.players)
+    }
+
+    /// Tells `observer` what becomes of the stream, until removed. The path keeps it.
+    func addObserver(_ observer: any PathObserver) { observers[ObjectIdentifier(observer)] = observer }
+
+    /// The counterpart of ``addObserver(_:)``.
+    func removeObserver(_ observer: any PathObserver) { observers[ObjectIdentifier(observer)] = nil }
+
+    // MARK: Interest
+
+    /// What the path wants of its source just now.
+    var level: SourceLevel {
+        if isStopped { return .idle }
+        let isInteresting = readers > 0 || linger.isRunning || !describers.isEmpty || !players.isEmpty
+        if settings.dial == .always || (mediaIsWanted && isInteresting) { return .playing }
+        return settings.dial == .warm || isInteresting ? .described : .idle
+    }
+
+    /// Begins the linger time again if nobody is left.
+    private func touch() {
+        linger.stop()
+        if readers == 0, describers.isEmpty, players.isEmpty, !isStopped {
+            linger.start(milliseconds: settings.lingerMilliseconds) { [weak self] in
+                guard let self else { return }
+                mediaIsWanted = false
+                updateInterest()
+            }
+        }
+        updateInterest()
+    }
+
+    private func updateInterest() {
+        guard let source else { return }
+        let level = level
+        if level < .playing { isPlaying = false }
+        source.want(level)
+    }
+
+    private func wait(in list: ReferenceWritableKeyPath<Path, WaitingList>) -> EventLoopFuture<StreamDescription> {
+        let promise = eventLoop.makePromise(of: StreamDescription.self)
+        guard !isStopped else {
+            promise.fail(PathError.notReady("Weir stops", retryAfterSeconds: Self.retryAfterSeconds))
+            return promise.futureResult
+        }
+        linger.stop()
+        let timer = LoopTimer(eventLoop)
+        let number = self[keyPath: list].add(promise, timer)
+        timer.start(milliseconds: settings.sourceWaitMilliseconds) { [weak self] in
+            guard let self, let promise = self[keyPath: list].remove(number) else { return }
+            promise.fail(PathError.notReady(notReadyWords, retryAfterSeconds: Self.retryAfterSeconds))
+            touch()
+        }
+        updateInterest()
+        return promise.futureResult
+    }
+
+    private var notReadyWords: String {
+        if let lastTrouble { return "the source is not ready: \(lastTrouble)" }
+        return settings.source == .publish ? "nobody publishes here yet" : "the source is not ready: \(source?.words ?? "not dialled")"
+    }
+
+    // MARK: Stream
+
+    /// Ends the stream and tells those who read it.
+    func endStream(_ reason: String) {
+        guard let ended = live else { return }
+        live = nil
+        isPlaying = false
+        logger.info("stream ends", metadata: ["reason": "\(reason)"])
+        for observer in Array(observers.values) { observer.streamEnded(reason) }
+        port.submitAlways(.removeStream(ended.handle))
+    }
+
+    /// A publisher left: readers are held for a while in case it returns.
+    func holdReaders() {
+        isPlaying = false
+        publisherWait.start(milliseconds: settings.publisherWaitMilliseconds) { [weak self] in
+            self?.endStream("the publisher left")
+        }
+    }
+}
+
+extension Path: PathSourceHost {
+    var isAwaited: Bool { readers > 0 || !describers.isEmpty || !players.isEmpty }
+
+    func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
+        publisherWait.stop()
+        if let live {
+            switch live.adopt(sdp) {
+            case .same: return live.description
+            case .changed:
+                for observer in Array(observers.values) { observer.descriptionChanged(live.description) }
+                return live.description
+            case .incompatible: endStream("the source came back with other tracks")
+            }
+        }
+        let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
+        self.live = live
+        logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])
+        let waiting = describers.removeAll()
+        for promise in waiting { promise.succeed(live.description) }
+        if !waiting.isEmpty { touch() }
+        return live.description
+    }
+
+    func mediaBegins() { live?.mediaBegins(port) }
+
+    func sourcePlays() {
+        guard let live else { return }
+        isPlaying = true
+        lastTrouble = nil
+        let waiting = players.removeAll()
+        for promise in waiting { promise.succeed(live.description) }
+        if !waiting.isEmpty { touch() }
+    }
+
+    func sourceFailed(_ words: String) {
+        isPlaying = false
+        lastTrouble = words
+        logger.warning("source", metadata: ["trouble": "\(words)"])
+    }
+
+    func sourceReleased() {
+        // Nobody reads it and nobody feeds it: its memory is better used elsewhere, and a description that is asked for again is
+        // asked of the source again.
+        if level == .idle { endStream("nobody is interested") }
+    }
+}
+
+/// Promises that wait for the source, each with its time.
+struct WaitingList {
+    private var entries: [Int: (promise: EventLoopPromise<StreamDescription>, timer: LoopTimer)] = [:]
+    private var next = 0
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    mutating func add(_ promise: EventLoopPromise<StreamDescription>, _ timer: LoopTimer) -> Int {
+        next += 1
+        entries[next] = (promise, timer)
+        return next
+    }
+
+    mutating func remove(_ number: Int) -> EventLoopPromise<StreamDescription>? { entries.removeValue(forKey: number)?.promise }
+
+    mutating func removeAll() -> [EventLoopPromise<StreamDescription>] {
+        let all = entries.sorted { $0.key < $1.key }.map(\.value)
+        entries = [:]
+        for entry in all { entry.timer.stop() }
+        return all.map(\.promise)
+    }
+}

@@ -1,0 +1,24 @@
+/// Why a path gives nothing, or takes nothing, just now. The description is for the peer and names no secret.
+enum PathError: Error, Equatable, CustomStringConvertible {
+    /// Nothing is served under this name.
+    case notFound(String)
+    /// The source is not there yet (503).
+    case notReady(String, retryAfterSeconds: Int)
+    /// The path has a source of its own; nobody can publish to it.
+    case readOnly
+    /// Somebody else publishes here.
+    case alreadyPublished
+    /// The process has no room for the stream, or cannot carry it.
+    case refused(String)
+
+    /// What is wrong, in words.
+    var description: String {
+        switch self {
+        case .notFound(let name): "nothing is served as /\(name)"
+        case .notReady(let words, _): words
+        case .readOnly: "the path has a source of its own; publish to one with `source: publish`"
+        case .alreadyPublished: "somebody publishes here already"
+        case .refused(let words): words
+        }
+    }
+}

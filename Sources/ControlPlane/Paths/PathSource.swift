@@ -1,0 +1,42 @@
+import WireFormats
+
+/// How far a path wants its source to be.
+enum SourceLevel: Int, Comparable {
+    /// Nobody is interested: let go of it.
+    case idle
+    /// Its description should be known.
+    case described
+    /// Its media should flow.
+    case playing
+
+    static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Where a path's media comes from. It goes after the level that the path wants by itself, again and again, until told otherwise.
+protocol PathSource: AnyObject {
+    /// What the source is doing, in a few words, for status and errors.
+    var words: String { get }
+    /// Media is wanted so far, from now on.
+    func want(_ level: SourceLevel)
+    /// All tracks said goodbye (RTCP BYE).
+    func saidGoodbye()
+    /// Lets go of everything and calls `done`, in a second or two at most.
+    func stop(_ done: @escaping () -> Void)
+}
+
+/// The path as its source sees it.
+protocol PathSourceHost: AnyObject {
+    /// Somebody waits for this source just now.
+    var isAwaited: Bool { get }
+    /// The source described itself. Answers with the stream to feed: the one there is, if the new description fits it, else a new
+    /// one. Throws ``PathError/refused(_:)``.
+    func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription
+    /// Media is about to be attached to the stream: with what was there before, a new epoch begins.
+    func mediaBegins()
+    /// Media flows, or will any moment: readers may be armed.
+    func sourcePlays()
+    /// Media does not flow any more, or could not be had; the source goes on trying if it is wanted.
+    func sourceFailed(_ words: String)
+    /// The source let go of everything, as ``SourceLevel/idle`` asked for.
+    func sourceReleased()
+}

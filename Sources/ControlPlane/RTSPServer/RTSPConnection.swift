@@ -1,0 +1,356 @@
+import Glibc
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// One client's connection: bytes in, requests answered strictly in their order, bytes out. Belongs to the event loop.
+///
+/// While a request waits (a held DESCRIBE, a PLAY before its key frame) later ones queue up, and reading stops when the queue is
+/// full. What it writes leaves by NIO, until an interleaved reader plays here: then every answer goes through the engine, between
+/// two packets, and comes back to NIO when the engine let go.
+final class RTSPConnection {
+    /// Who writes.
+    enum Egress {
+        case channel
+        case engine(Subscription)
+        /// The engine is letting go; nothing is answered meanwhile.
+        case returning
+    }
+
+    let channel: any Channel
+    unowned let server: RTSPServer
+    let host: HostAddress
+    /// `host:port` for the log.
+    let words: String
+    private(set) var egress = Egress.channel
+    /// Sessions that were set up here and still live.
+    private(set) var sessions: [ServerSession] = []
+    private(set) var isClosed = false
+
+    private var parser = RTSPParser(limits: .server)
+    private var queue: [RTSPRequest] = []
+    /// What ends the connection after the queue is answered.
+    private var parseError: RTSPParseError?
+    private var current: RTSPRequest?
+    private var isPumping = false
+    private var isReading = true
+    /// An interleaved publisher's frames are read by the engine; NIO reads no more.
+    private var isReadByEngine = false
+    /// Nothing is answered any more; what still comes is thrown away until the peer closes, or this time is over.
+    private var drainDeadline: NIODeadline?
+
+    private static let drainTime = TimeAmount.seconds(1)
+
+    private var writesPending = 0
+    private var flushWaiters: [() -> Void] = []
+    private var writeProgress = NIODeadline.now()
+    /// Since when a message is unfinished, and how many bytes had been understood before it.
+    private var unfinished: (since: NIODeadline, after: UInt64)?
+    private var lastRequest = NIODeadline.now()
+
+    init(channel: any Channel, host: HostAddress, words: String, server: RTSPServer) {
+        self.channel = channel
+        self.host = host
+        self.words = words
+        self.server = server
+    }
+
+    // MARK: Bytes in
+
+    func received(_ bytes: ByteBuffer) {
+        guard drainDeadline == nil else { return }
+        parser.append(Array(bytes.readableBytesView))
+        pump()
+    }
+
+    /// Reads requests and answers them as far as it goes.
+    func pump() {
+        // An answer given at once calls here again; the loop below goes on anyway.
+        guard !isPumping else { return }
+        isPumping = true
+        defer { isPumping = false }
+        while !isClosed {
+            if !isReadByEngine { read() }
+            guard current == nil, canWrite, drainDeadline == nil else { break }
+            if queue.isEmpty {
+                guard let parseError else { break }
+                refuse(parseError)
+                break
+            }
+            let request = queue.removeFirst()
+            current = request
+            lastRequest = .now()
+            server.answer(request, on: self)
+        }
+        updateReading()
+    }
+
+    private func read() {
+        while queue.count < server.settings.queuedRequestsMax, parseError == nil, !isReadByEngine {
+            // What follows RECORD may be media already: whose it is is known when RECORD is answered.
+            if (queue.last ?? current)?.method == .record { break }
+            do {
+                guard let element = try parser.next() else { break }
+                switch element {
+                case .request(let request): queue.append(request)
+                case .response: break  // We send no requests; nothing waits for it.
+                case .interleaved(let channel, let payload): frame(channel, payload)
+                }
+            } catch { parseError = error }
+        }
+        if parser.bytesBuffered == 0 || parseError != nil {
+            unfinished = nil
+        } else if unfinished?.after != parser.bytesConsumed {
+            unfinished = (.now(), parser.bytesConsumed)
+        }
+    }
+
+    private func frame(_ channel: UInt8, _ payload: [UInt8]) {
+        for session in sessions {
+            for track in session.machine.tracks {
+                guard case .interleaved(let rtp, let rtcp) = track.transport else { continue }
+                if channel == rtcp { return session.received(report: payload, track: track.number) }
+                if channel == rtp { return }  // A reader's own RTP (NAT punches over TCP of some players).
+            }
+        }
+        server.count(.unknownChannel)
+    }
+
+    private func refuse(_ error: RTSPParseError) {
+        switch error {
+        case .bodyTooLong, .headTooLong, .lineTooLong, .tooManyHeaders: server.count(.oversize)
+        default: server.count(.malformed)
+        }
+        let response = RTSPResponse(
+            status: error.status, headers: ["Content-Type": "text/plain", "Connection": "close"],
+            body: RequestRefusal.body(error.description))
+        let sequence = parser.cseqOfUnfinishedMessage.flatMap(ServerRequest.sequence)
+        write(server.serialized(response, sequence: sequence, session: nil))
+        drain()
+    }
+
+    // MARK: Answers
+
+    /// Answers the request that is being worked on.
+    func answer(_ response: RTSPResponse, session: ServerSession? = nil, onFlushed: (() -> Void)? = nil) {
+        guard let request = current, !isClosed else { return }
+        current = nil
+        server.countAnswer(response.status)
+        let sequence = ServerRequest.sequence(of: request)
+        write(server.serialized(response, sequence: sequence, session: session?.id), onFlushed)
+        pump()
+    }
+
+    /// Refuses the request that is being worked on.
+    func answer(_ refusal: RequestRefusal) {
+        switch refusal {
+        case .destinationForeign: server.count(.foreignDestination)
+        case .sessionForeign: server.count(.foreignSession)
+        default: break
+        }
+        answer(refusal.response)
+    }
+
+    private var canWrite: Bool {
+        switch egress {
+        case .channel: channel.isWritable
+        case .engine: true
+        case .returning: false
+        }
+    }
+
+    private func write(_ bytes: [UInt8], _ onFlushed: (() -> Void)? = nil) {
+        guard !isClosed else { return }
+        switch egress {
+        case .channel:
+            if writesPending == 0 { writeProgress = .now() }
+            writesPending += 1
+            channel.writeAndFlush(ByteBuffer(bytes: bytes)).assumeIsolated().whenComplete { [self] result in
+                writesPending -= 1
+                writeProgress = .now()
+                guard case .success = result else { return close() }
+                onFlushed?()
+                guard writesPending == 0 else { return }
+                let waiters = flushWaiters
+                flushWaiters = []
+                for waiter in waiters { waiter() }
+            }
+        case .engine(let subscription):
+            if subscription.send(bytes) { onFlushed?() } else { close() }
+        case .returning: close()  // Nothing is begun in this state; an answer that comes all the same cannot be placed.
+        }
+    }
+
+    /// A receiver report for an interleaved publisher; left out when the publisher does not read.
+    func writeReport(_ frame: [UInt8]) {
+        guard case .channel = egress, channel.isWritable else { return }
+        write(frame)
+    }
+
+    /// Runs `body` when nothing waits in NIO any more; never if the connection closes before.
+    func whenFlushed(_ body: @escaping () -> Void) {
+        if writesPending == 0 { body() } else { flushWaiters.append(body) }
+    }
+
+    // MARK: Handing over
+
+    /// The connection's descriptor once more, for the engine. Throws when there is none to be had.
+    func duplicateDescriptor() throws -> CInt {
+        let copy = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
+            fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        }
+        guard let copy, copy >= 0 else {
+            throw ListenError(address: words, trouble: "no descriptor is left: raise the limit (`ulimit -n`)")
+        }
+        return copy
+    }
+
+    /// From here on everything is written by the engine, until it lets go of the reader.
+    func handWritesOver(to subscription: Subscription) {
+        egress = .engine(subscription)
+        subscription.onGone = { [self] in
+            egress = .channel
+            pump()
+        }
+    }
+
+    /// The engine has been told to let go.
+    func writesReturn() {
+        if case .engine = egress { egress = .returning }
+    }
+
+    /// From here on the engine reads. Gives, in the next turn of the loop, what NIO read beyond the last request: NIO may still hand
+    /// on what it has read in this turn.
+    func handReadsOver(_ body: @escaping (_ prefix: [UInt8]) -> Void) {
+        isReadByEngine = true
+        updateReading()
+        channel.eventLoop.assumeIsolated().execute { [self] in
+            guard !isClosed else { return }
+            body(parser.takeRemainder())
+        }
+    }
+
+    /// Text that the engine found between an interleaved publisher's frames. Gives how many bytes of it were whole messages.
+    func receivedText(_ bytes: [UInt8]) -> Int {
+        var text = RTSPParser(limits: .server)
+        text.append(bytes)
+        do {
+            while !text.isAtInterleavedFrame(), let element = try text.next() {
+                guard case .request(let request) = element else { continue }
+                guard queue.count < server.settings.queuedRequestsMax else {
+                    close()
+                    break
+                }
+                queue.append(request)
+            }
+        } catch { parseError = error }
+        // What follows a message that cannot be read is no use to anybody: the connection ends.
+        let consumed = parseError == nil ? Int(clamping: text.bytesConsumed) : bytes.count
+        channel.eventLoop.assumeIsolated().execute { [self] in pump() }
+        return consumed
+    }
+
+    private func updateReading() {
+        guard !isClosed else { return }
+        let isFull = parseError != nil || queue.count >= server.settings.queuedRequestsMax
+        let wanted = !isReadByEngine && (!isFull || drainDeadline != nil)
+        guard wanted != isReading else { return }
+        isReading = wanted
+        try? channel.syncOptions?.setOption(.autoRead, value: wanted)
+    }
+
+    // MARK: Sessions and the end
+
+    func sessionBegan(_ session: ServerSession) { sessions.append(session) }
+
+    /// A session of this connection ended. If its media used the connection, and the client did not ask for it, the connection has no
+    /// purpose any more (and the framing may be broken).
+    func sessionEnded(_ session: ServerSession, reason: SessionEnd) {
+        sessions.removeAll { $0 === session }
+        guard session.machine.isInterleaved == true else { return }
+        if reason == .teardown {
+            if session.publication != nil { drain() }
+        } else {
+            close()
+        }
+    }
+
+    /// Channels that tracks of this connection use, but for one session's track that is set up anew.
+    func channelsTaken(except session: ServerSession?, track: Int) -> Set<UInt8> {
+        var taken: Set<UInt8> = []
+        for other in sessions {
+            for used in other.machine.tracks where !(other === session && used.number == track) {
+                guard case .interleaved(let rtp, let rtcp) = used.transport else { continue }
+                taken.insert(rtp)
+                taken.insert(rtcp)
+            }
+        }
+        return taken
+    }
+
+    /// Whether the connection must go: requests that drip, silence without a session, answers that are not taken.
+    func sweep(now: NIODeadline) {
+        let settings = server.settings
+        if let drainDeadline {
+            if now >= drainDeadline { close() }
+            return
+        }
+        if let unfinished, !isReadByEngine, current == nil, now - unfinished.since > .fractional(seconds: settings.requestSeconds) {
+            server.count(.requestTimeout)
+            let words = "the request was not complete within \(settings.requestSeconds) seconds"
+            let response = RTSPResponse(
+                status: .requestTimeout, headers: ["Content-Type": "text/plain", "Connection": "close"], body: RequestRefusal.body(words))
+            self.unfinished = nil
+            guard canWrite else { return close() }
+            write(server.serialized(response, sequence: nil, session: nil))
+            return drain()
+        }
+        if writesPending > 0, now - writeProgress > .fractional(seconds: settings.answerStallSeconds) {
+            server.count(.answerStall)
+            return close()
+        }
+        if sessions.isEmpty, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds) {
+            server.count(.requestTimeout)
+            close()
+        }
+    }
+
+    /// Closes after what was written has left. The peer may still be sending: a socket that is closed with bytes unread resets the
+    /// connection, and the peer would never read why. So our side alone is closed first, and the rest thrown away for a moment.
+    private func drain() {
+        guard case .channel = egress, !isReadByEngine else { return close() }
+        drainDeadline = .now() + Self.drainTime
+        updateReading()
+        whenFlushed { [self] in channel.close(mode: .output, promise: nil) }
+    }
+
+    func close() {
+        guard !isClosed else { return }
+        channel.close(promise: nil)
+        closed()
+    }
+
+    /// The connection is gone.
+    func closed() {
+        guard !isClosed else { return }
+        isClosed = true
+        current = nil
+        queue = []
+        flushWaiters = []
+        server.forget(self)
+        let left = sessions
+        sessions = []
+        for session in left {
+            if session.machine.connectionClosed() == .end { session.finish(.connectionClosed) }
+            // What lives on has its timeout from now on: until now the connection was its liveness.
+            session.connection = nil
+            session.lastHeard = .now()
+        }
+    }
+}
+
+extension TimeAmount {
+    static func fractional(seconds: Double) -> TimeAmount { .nanoseconds(Int64(min(max(seconds, 0), 1e9) * 1e9)) }
+}

@@ -1,0 +1,292 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// The RTSP server (RFC 2326): listens, answers, and tells the engine whom to send to. Belongs to the event loop of its engine's
+/// port; call everything there.
+final class RTSPServer {
+    let settings: ServerSettings
+    let paths: PathTable
+    let port: EnginePort
+    let logger: Logger
+    /// The address that media comes from; the port in it is the listener's.
+    private(set) var localAddress: SocketAddress?
+    private(set) var media: MediaSockets?
+
+    private let listen: ListenAddress
+    private let mediaPorts: MediaPorts
+    private var listener: (any Channel)?
+    private var connections: [ObjectIdentifier: RTSPConnection] = [:]
+    private var sessions: [String: ServerSession] = [:]
+    private var readersByReportAddress: [ReportAddress: ServerSession] = [:]
+    private var joins: JoinLimiter
+    private var counts = ServerStatistics()
+    private var sweepTask: RepeatedTask?
+    private var lastSecond = NIODeadline.now()
+    private var generator = SystemRandomNumberGenerator()
+    private var date: (second: Int, text: String) = (-1, "")
+
+    private static let backlog: Int32 = 1_024
+
+    /// Where a UDP reader's reports come from.
+    private struct ReportAddress: Hashable {
+        let host: HostAddress
+        let port: UInt16
+    }
+
+    /// A server of these paths that does not listen yet.
+    init(
+        listen: ListenAddress, paths: PathTable, port: EnginePort, mediaPorts: MediaPorts, settings: ServerSettings = ServerSettings(),
+        logger: Logger
+    ) {
+        self.listen = listen
+        self.paths = paths
+        self.port = port
+        self.mediaPorts = mediaPorts
+        self.settings = settings
+        self.logger = logger
+        joins = JoinLimiter(limits: settings.limits)
+    }
+
+    var keyFrameWaitMilliseconds: Int64 { Int64(min(max(settings.keyFrameWaitSeconds, 0), 3_600) * 1_000) }
+
+    // MARK: Start and stop
+
+    /// Listens. The future has the address that was bound, or fails with ``ListenError``.
+    func start() -> EventLoopFuture<SocketAddress> {
+        let loop = port.eventLoop
+        do {
+            let address = try BoundSocket.resolve(listen)
+            let descriptor = try BoundSocket.open(.stream, at: address)
+            let bound = address.withPort(BoundSocket.port(of: descriptor))
+            let opening: EventLoopFuture<MediaSockets>
+            do {
+                opening = try MediaSockets.open(at: address, mediaPorts: mediaPorts, port: port, logger: logger) { [weak self] in
+                    self?.receivedReport(from: $0, $1, $2)
+                }
+            } catch {
+                Glibc.close(descriptor)
+                throw error
+            }
+            return opening.assumeIsolated().flatMap { [self] media in
+                self.media = media
+                localAddress = bound
+                return accept(descriptor)
+            }.map { [self] listener in
+                self.listener = listener
+                beginSweep()
+                logger.info("RTSP server listens", metadata: ["address": "\(ListenAddress(bound))"])
+                return bound
+            }.nonisolated()
+        } catch {
+            return loop.makeFailedFuture(error)
+        }
+    }
+
+    private func accept(_ descriptor: CInt) -> EventLoopFuture<any Channel> {
+        let server = NIOLoopBound(self, eventLoop: port.eventLoop)
+        return ServerBootstrap(group: port.eventLoop)
+            .serverChannelOption(.backlog, value: Self.backlog)
+            .serverChannelOption(.maxMessagesPerRead, value: 16)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // Peers that vanish without a word would hold their sessions for ever: an open connection is liveness.
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPIDLE)), value: 60)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPINTVL)), value: 10)
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPCNT)), value: 6)
+            // The kernel sizes the send buffer by what the path can have in flight; this bounds what waits behind it, half a second
+            // of 4 Mbit/s. A fixed SO_SNDBUF would bound both, and throttle far readers.
+            .childChannelOption(.tcpOption(.init(rawValue: TCP_NOTSENT_LOWAT)), value: 256 << 10)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try server.value.accepted(channel) }
+            }
+            .withBoundSocket(descriptor)
+    }
+
+    private func accepted(_ channel: any Channel) throws {
+        guard let host = HostAddress(channel.remoteAddress) else { throw ChannelError.unknownLocalAddress }
+        guard connections.count < settings.limits.connectionsMax else {
+            count(.connectionsMax)
+            throw ChannelError.operationUnsupported
+        }
+        let name = host.ipv4 == nil ? "[\(host.text)]" : host.text
+        let words = "\(name):\(channel.remoteAddress?.port ?? 0)"
+        let connection = RTSPConnection(channel: channel, host: host, words: words, server: self)
+        connections[ObjectIdentifier(connection)] = connection
+        counts.connectionsTotal += 1
+        try channel.pipeline.syncOperations.addHandler(RTSPConnectionHandler(connection: connection))
+    }
+
+    /// Ends every session and connection and stops listening. The media sockets stay open: close them with ``closeMedia()`` when the
+    /// engine has stopped.
+    func stop() -> EventLoopFuture<Void> {
+        sweepTask?.cancel()
+        sweepTask = nil
+        for session in Array(sessions.values) { session.end(.shutdown) }
+        for connection in openConnections { connection.close() }
+        guard let listener else { return port.eventLoop.makeSucceededVoidFuture() }
+        self.listener = nil
+        let promise = port.eventLoop.makePromise(of: Void.self)
+        listener.close(promise: promise)
+        return promise.futureResult
+    }
+
+    /// Closes the readers' UDP sockets. After the engine has stopped.
+    func closeMedia() {
+        media?.close()
+        media = nil
+    }
+
+    // MARK: Time
+
+    private func beginSweep() {
+        let server = NIOLoopBound(self, eventLoop: port.eventLoop)
+        let period = TimeAmount.milliseconds(settings.sweepMilliseconds)
+        sweepTask = port.eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { _ in server.value.sweep(now: .now()) }
+    }
+
+    private func sweep(now: NIODeadline) {
+        if now - lastSecond >= .seconds(1) {
+            lastSecond = now
+            joins.nextSecond()
+        }
+        for session in Array(sessions.values) {
+            session.sweep(now: now)
+            // An open connection that made the session is liveness, as is any request or report.
+            if session.connection == nil, now - session.lastHeard > .seconds(Int64(settings.sessionTimeoutSeconds)) {
+                session.end(.timeout)
+            }
+        }
+        for connection in openConnections { connection.sweep(now: now) }
+    }
+
+    /// The current date as headers want it, made once a second.
+    private var dateText: String {
+        let second = Glibc.time(nil)
+        if second != date.second { date = (second, HTTPDate.format(unixSeconds: Int64(second))) }
+        return date.text
+    }
+
+    // MARK: Sessions
+
+    /// The session of that id, if the connection may name it. Throws ``RequestRefusal``.
+    func session(_ id: String?, for connection: RTSPConnection) throws(RequestRefusal) -> ServerSession {
+        guard let id else { throw .sessionMissing }
+        guard let session = sessions[id], session.machine.state != .ended else { throw .sessionNotFound(String(id.prefix(32))) }
+        guard session.host == connection.host else { throw .sessionForeign("the session belongs to another host") }
+        if session.machine.isInterleaved == true, session.connection !== connection {
+            throw .sessionForeign("the session's media uses another connection; only that one can control it")
+        }
+        session.lastHeard = .now()
+        return session
+    }
+
+    /// Room for one more session of that host, or what to answer.
+    func admit(_ connection: RTSPConnection) throws(RequestRefusal) {
+        guard connection.sessions.count < settings.sessionsPerConnectionMax else {
+            count(.sessionsMax)
+            throw .unavailable("one connection can hold \(settings.sessionsPerConnectionMax) sessions", retryAfterSeconds: 1)
+        }
+        guard sessions.count < settings.limits.subscribersMax else {
+            count(.sessionsMax)
+            throw .unavailable("all \(settings.limits.subscribersMax) sessions of this server are in use", retryAfterSeconds: 5)
+        }
+        guard joins.admit(connection.host) else {
+            count(.joinRate)
+            throw .unavailable(
+                "your address opens sessions too fast: \(settings.limits.joinsPerSecondPerAddress) a second, "
+                    + "\(settings.limits.joinsBurstPerAddress) at once",
+                retryAfterSeconds: 1)
+        }
+    }
+
+    /// A new session on that connection.
+    func makeSession(
+        path: Path, connection: RTSPConnection, description: StreamDescription, publication: Publication?
+    ) -> ServerSession {
+        let id = SessionIdentifier.make(using: &generator)
+        let session = ServerSession(
+            id: id, path: path, connection: connection, description: description, publication: publication, server: self)
+        sessions[id] = session
+        connection.sessionBegan(session)
+        counts.sessionsTotal += 1
+        return session
+    }
+
+    /// A UDP reader's reports come from there from now on.
+    func expectReports(of session: ServerSession, port: UInt16) {
+        readersByReportAddress[ReportAddress(host: session.host, port: port)] = session
+    }
+
+    func forget(_ session: ServerSession, reason: SessionEnd) {
+        sessions[session.id] = nil
+        for track in session.machine.tracks {
+            guard case .datagram(_, let rtcp) = track.transport else { continue }
+            let address = ReportAddress(host: session.host, port: rtcp)
+            if readersByReportAddress[address] === session { readersByReportAddress[address] = nil }
+        }
+        counts.ends[reason, default: 0] += 1
+        logger.info(
+            "session ends",
+            metadata: [
+                "session": "\(session.id.prefix(6))", "from": "\(session.host.text)", "path": "\(session.path.name)",
+                "transport": "\(session.transportWords)", "reason": "\(reason.rawValue)",
+                "seconds": "\((NIODeadline.now() - session.began).nanoseconds / 1_000_000_000)",
+                "reports": "\(session.reports.count)", "lost": "\(session.reports.lost)",
+            ])
+    }
+
+    func forget(_ connection: RTSPConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+    private func receivedReport(from host: HostAddress, _ port: UInt16, _ bytes: ByteBuffer) {
+        guard let session = readersByReportAddress[ReportAddress(host: host, port: port)] else { return count(.unknownDatagram) }
+        for track in session.machine.tracks {
+            guard case .datagram(_, let rtcp) = track.transport, rtcp == port else { continue }
+            return session.received(report: Array(bytes.readableBytesView), track: track.number)
+        }
+    }
+
+    /// The open connections, in no order.
+    var openConnections: [RTSPConnection] { Array(connections.values) }
+
+    // MARK: Counting
+
+    func count(_ refusal: ServerRefusal) { counts.refusals[refusal, default: 0] += 1 }
+
+    func countAnswer(_ status: RTSPStatus) {
+        counts.requests += 1
+        if status.code >= 400 { counts.requestsRefused += 1 }
+    }
+
+    func countReports(_ count: Int) { counts.receiverReports += count }
+
+    /// What the server does, and what it turned away.
+    var statistics: ServerStatistics {
+        var statistics = counts
+        statistics.connections = connections.count
+        statistics.sessions = sessions.count
+        for session in sessions.values {
+            if session.machine.state == .playing { statistics.readers += 1 }
+            if session.machine.state == .recording { statistics.publishers += 1 }
+        }
+        return statistics
+    }
+
+    /// An answer's bytes, with what every answer carries.
+    func serialized(_ response: RTSPResponse, sequence: String?, session: String?) -> [UInt8] {
+        ServerAnswers.finish(
+            response, sequence: sequence, date: dateText, server: settings.name,
+            session: session.map { SessionHeader(id: $0, timeoutSeconds: UInt32(clamping: settings.sessionTimeoutSeconds)) }
+        ).serialized()
+    }
+}
+
+extension ListenAddress {
+    init(_ address: SocketAddress) {
+        self.init(host: address.ipAddress ?? "", port: UInt16(clamping: address.port ?? 0))
+    }
+}

@@ -1,0 +1,110 @@
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// One RTSP session with what it holds: a path's interest and a reader in the engine, or a publication. Belongs to the event loop.
+final class ServerSession {
+    let id: String
+    let path: Path
+    /// Where the client is; no other host may name the session.
+    let host: HostAddress
+    unowned let server: RTSPServer
+    /// The connection that made it.
+    weak var connection: RTSPConnection?
+    var machine: ServerSessionMachine
+    /// The last request or receiver report.
+    var lastHeard: NIODeadline
+    let began: NIODeadline
+
+    /// A publisher's hold on the path; nil for readers.
+    let publication: Publication?
+    /// What a reader set up, with the stream that it belongs to.
+    let description: StreamDescription
+
+    /// The reader in the engine, from the first PLAY on.
+    var subscription: Subscription?
+    /// The tracks that ``subscription`` was made for.
+    var subscribedTracks: [SessionTrack] = []
+    /// Waits for the first packet, to be named in the answer.
+    var pendingPlay: PlayReply?
+    /// When the waiting for a key frame ends.
+    var keyFrameDeadline: NIODeadline?
+    /// When PLAY is answered without knowing the first packet.
+    var answerDeadline: NIODeadline?
+    /// Counts the starts: late news of an earlier one is ignored.
+    var starts = 0
+    var reports = ReaderReports()
+    private var isFinished = false
+
+    /// Answers PLAY: where each track begins (empty if nothing changed), and what to do once that has left.
+    typealias PlayReply = (Result<[RTPInfo], RequestRefusal>, _ onFlushed: @escaping () -> Void) -> Void
+
+    /// A reader's session, which holds the path's interest until ``end(_:)``, or a publisher's.
+    init(
+        id: String, path: Path, connection: RTSPConnection, description: StreamDescription, publication: Publication?, server: RTSPServer
+    ) {
+        self.id = id
+        self.path = path
+        self.host = connection.host
+        self.connection = connection
+        self.description = description
+        self.publication = publication
+        self.server = server
+        machine = ServerSessionMachine(role: publication == nil ? .reader : .publisher)
+        began = .now()
+        lastHeard = .now()
+        if let publication {
+            publication.onEnded = { [weak self] _ in self?.end(.publisherEnded) }
+            publication.receiverReports = { [weak self] frame in self?.connection?.writeReport(frame) }
+        } else {
+            path.readerArrived()
+            path.addObserver(self)
+        }
+    }
+
+    /// How media travels, for the log.
+    var transportWords: String {
+        switch machine.isInterleaved {
+        case true?: "tcp"
+        case false?: "udp"
+        case nil: "none"
+        }
+    }
+
+    /// Ends the session for a reason other than TEARDOWN or the machine's own.
+    func end(_ reason: SessionEnd) {
+        if machine.end() == .end { finish(reason) }
+    }
+
+    /// Lets go of everything, after the machine said so; once.
+    func finish(_ reason: SessionEnd) {
+        guard !isFinished else { return }
+        isFinished = true
+        server.forget(self, reason: reason)
+        keyFrameDeadline = nil
+        answerDeadline = nil
+        if let publication {
+            publication.onEnded = nil
+            publication.receiverReports = nil
+            publication.end(reason: reason.rawValue)
+        } else {
+            path.removeObserver(self)
+            subscription?.remove()
+            subscription = nil
+            path.readerLeft()
+        }
+        if let reply = pendingPlay {
+            pendingPlay = nil
+            reply(.failure(.sessionNotFound(id))) {}
+        }
+        connection?.sessionEnded(self, reason: reason)
+    }
+}
+
+extension ServerSession: PathObserver {
+    func streamEnded(_ reason: String) { end(.streamEnded) }
+
+    // Readers go on: what they set up is the same, and RTSP 1.0 has no way to tell them of better parameter sets.
+    func descriptionChanged(_ description: StreamDescription) {}
+}

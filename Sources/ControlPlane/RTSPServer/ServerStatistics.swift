@@ -1,0 +1,78 @@
+/// Why a request, a session or a connection was turned away or ended by the server. Each is counted.
+package enum ServerRefusal: String, Sendable, CaseIterable {
+    /// The process has as many connections as it may.
+    case connectionsMax
+    /// The process has as many sessions as it may, or the engine has no room for one more reader.
+    case sessionsMax
+    /// One address opened more sessions in a second than it may.
+    case joinRate
+    /// Bytes that are no RTSP.
+    case malformed
+    /// A message longer than the limits.
+    case oversize
+    /// A request that was begun and not finished in time, or a connection that asked nothing.
+    case requestTimeout
+    /// A connection that did not take its answers.
+    case answerStall
+    /// `destination=` named somebody else.
+    case foreignDestination
+    /// A session that belongs to another host.
+    case foreignSession
+    /// Interleaved frames on a channel that was not set up.
+    case unknownChannel
+    /// RTCP from an address that has no session here.
+    case unknownDatagram
+}
+
+/// Why a session ended.
+package enum SessionEnd: String, Sendable, CaseIterable {
+    /// TEARDOWN.
+    case teardown
+    /// Its connection closed.
+    case connectionClosed
+    /// Nobody named it for the timeout.
+    case timeout
+    /// The reader said goodbye by RTCP (BYE).
+    case goodbye
+    /// The stream it read ended, or changed beyond what a running session can follow.
+    case streamEnded
+    /// The engine gave the reader up: it took nothing.
+    case stalled
+    /// The engine found the connection broken.
+    case connectionLost
+    /// The engine gave the reader up: too many answers waited for it.
+    case queueFull
+    /// A publisher's media stopped or was refused.
+    case publisherEnded
+    /// The server stopped.
+    case shutdown
+}
+
+/// What the RTSP server does, and what it turned away.
+package struct ServerStatistics: Sendable, Equatable {
+    /// Open connections.
+    package var connections = 0
+    /// Connections since the start.
+    package var connectionsTotal = 0
+    /// Sessions, playing or not, publishers included.
+    package var sessions = 0
+    /// Sessions since the start.
+    package var sessionsTotal = 0
+    /// Readers that are being sent media.
+    package var readers = 0
+    /// Sessions that record.
+    package var publishers = 0
+    /// Requests answered since the start, and of them those answered with 4xx or 5xx.
+    package var requests = 0
+    /// See ``requests``.
+    package var requestsRefused = 0
+    /// Receiver reports taken from readers.
+    package var receiverReports = 0
+    /// What was turned away, by cause.
+    package var refusals: [ServerRefusal: Int] = [:]
+    /// Sessions that ended, by cause.
+    package var ends: [SessionEnd: Int] = [:]
+
+    /// All zero.
+    package init() {}
+}

@@ -1,0 +1,105 @@
+import Glibc
+import NIOCore
+import PlaneLink
+
+/// One reader in the engine, from its handle to the report that the engine let go of it.
+///
+/// The engine's port keeps it until then, and it keeps the duplicate of the connection's descriptor that the engine writes to, so
+/// the descriptor is closed once and after its last use.
+final class Subscription: SubscriberDelegate {
+    private let port: EnginePort
+    private var handle = SubscriberHandle(index: .max, generation: 0)
+    private var descriptor: CInt?
+    private var isRemoved = false
+
+    /// The first packet was found.
+    var onJoined: ((JoinPoint) -> Void)?
+    /// The engine gave the reader up.
+    var onFailed: ((SubscriberFailure) -> Void)?
+    /// The engine let go of everything.
+    var onGone: (() -> Void)?
+
+    /// How soon a removal is tried again that found the engine's queue full.
+    private static let retryMilliseconds: Int64 = 20
+
+    private init(port: EnginePort, descriptor: CInt?) {
+        self.port = port
+        self.descriptor = descriptor
+    }
+
+    /// A UDP reader. Throws ``EnginePort/Refusal``.
+    static func datagram(port: EnginePort, stream: StreamHandle, host: HostAddress, ports: PortMap) throws -> Subscription {
+        let reader = Subscription(port: port, descriptor: nil)
+        try reader.add { .addDatagramSubscriber($0, stream, host: host, ports: ports, sockets: MediaSockets.number) }
+        return reader
+    }
+
+    /// An interleaved reader, which takes the descriptor over. Throws ``EnginePort/Refusal``.
+    static func interleaved(port: EnginePort, stream: StreamHandle, descriptor: CInt, channels: ChannelMap) throws -> Subscription {
+        let reader = Subscription(port: port, descriptor: descriptor)
+        try reader.add { .addInterleavedSubscriber($0, stream, descriptor: descriptor, channels: channels) }
+        return reader
+    }
+
+    private func add(_ command: (SubscriberHandle) -> Command) throws {
+        do {
+            handle = try port.takeSubscriberHandle(delegate: self)
+            if !port.submit(command(handle)) {
+                port.abandon(handle)
+                throw EnginePort.Refusal.queueFull
+            }
+        } catch {
+            isRemoved = true
+            closeDescriptor()
+            throw error
+        }
+    }
+
+    /// Asks for the first packet. False when the engine takes no commands just now.
+    func arm(now: Bool) -> Bool { port.submit(.arm(handle, now: now)) }
+
+    /// Sends from the first packet on. False when the engine takes no commands just now.
+    func go() -> Bool { port.submit(.go(handle)) }
+
+    /// Sends no more.
+    func pause() -> Bool { port.submit(.pause(handle)) }
+
+    /// Sends bytes between two packets of an interleaved reader. False when the engine takes no more just now.
+    func send(_ bytes: [UInt8]) -> Bool { port.send(handle, bytes) }
+
+    /// Changes the channels of an interleaved reader that is paused.
+    func setChannels(_ channels: ChannelMap) -> Bool { port.submit(.setInterleavedChannels(handle, channels)) }
+
+    /// Ends the reader; ``onGone`` follows.
+    func remove() {
+        guard !isRemoved else { return }
+        onJoined = nil
+        onFailed = nil
+        guard port.submit(.removeSubscriber(handle)) else {
+            // A removal must not be lost: it is what gives the handle and the descriptor back.
+            port.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Self.retryMilliseconds)) { self.remove() }
+            return
+        }
+        isRemoved = true
+    }
+
+    private func closeDescriptor() {
+        if let descriptor { Glibc.close(descriptor) }
+        descriptor = nil
+    }
+
+    func subscriberJoined(at point: JoinPoint) { onJoined?(point) }
+
+    func subscriberFailed(_ failure: SubscriberFailure) { onFailed?(failure) }
+
+    func subscriberRemoved() {
+        // Also without our asking: the stream was removed, and its readers with it.
+        isRemoved = true
+        closeDescriptor()
+        let gone = onGone
+        onGone = nil
+        onJoined = nil
+        onFailed = nil
+        gone?()
+    }
+}

@@ -1,0 +1,151 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import PlaneLink
+
+/// The whole relay: an event loop with the RTSP server, the paths and their sources, above an engine that carries the media.
+///
+/// May be used from any thread but the event loop's own; each call waits for the event loop.
+package final class Relay: Sendable {
+    private let group: MultiThreadedEventLoopGroup
+    private let loop: any EventLoop
+    private let core: NIOLoopBound<RelayCore>
+    private let engine: any EngineControl
+
+    /// A relay that does not listen yet. Takes the engine for itself.
+    package init(configuration: Configuration, engine: any EngineControl, logger: Logger) throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        self.group = group
+        self.engine = engine
+        let loop = group.next()
+        self.loop = loop
+        core = try loop.submit {
+            NIOLoopBound(RelayCore(configuration: configuration, engine: engine, eventLoop: loop, logger: logger), eventLoop: loop)
+        }.wait()
+    }
+
+    /// Listens and dials what is to be dialled from the start. Answers with the address that was bound.
+    package func start() throws -> ListenAddress { try loop.flatSubmit { [core] in core.value.start() }.wait() }
+
+    /// What happens just now.
+    package func status() throws -> Status { try loop.submit { [core] in core.value.status() }.wait() }
+
+    /// Closes sources and readers in good order and ends the engine. `done` gets, on another thread, how much did not come home: 0,
+    /// or it is our bug.
+    package func stop(_ done: @escaping @Sendable (UInt32) -> Void) {
+        loop.flatSubmit { [core] in core.value.stop() }.whenSuccess(done)
+    }
+
+    /// Ends the event loop's thread; after ``stop()``.
+    package func end() { try? group.syncShutdownGracefully() }
+}
+
+/// What the relay is made of. Belongs to the event loop.
+final class RelayCore {
+    private let configuration: Configuration
+    private let port: EnginePort
+    private let paths: PathTable
+    private let server: RTSPServer
+    private let logger: Logger
+    private let eventLoop: any EventLoop
+    private var reports: (any Channel)?
+    private let deadline: LoopTimer
+
+    /// Longer than every step of a good end together.
+    private static let stopMilliseconds = 8_000
+
+    init(configuration: Configuration, engine: any EngineControl, eventLoop: any EventLoop, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        self.eventLoop = eventLoop
+        deadline = LoopTimer(eventLoop)
+        let port = EnginePort(engine: engine, eventLoop: eventLoop, logger: logger)
+        self.port = port
+        let mediaPorts = MediaPorts(range: configuration.mediaPorts)
+        paths = PathTable(configuration.paths.map { Path(settings: $0, port: port, mediaPorts: mediaPorts, logger: logger) })
+        var settings = ServerSettings()
+        settings.limits = configuration.limits
+        server = RTSPServer(
+            listen: configuration.listen, paths: paths, port: port, mediaPorts: mediaPorts, settings: settings, logger: logger)
+    }
+
+    func start() -> EventLoopFuture<ListenAddress> {
+        ReportPump.start(port).assumeIsolated().flatMap { [self] channel in
+            reports = channel
+            return server.start()
+        }.map { [self] address in
+            for path in paths.all { path.start(source: PathSourceFactory.source(for: path)) }
+            return ListenAddress(address)
+        }.nonisolated()
+    }
+
+    func status() -> Status {
+        var status = Status(port.engine.counters, nanoseconds: NIODeadline.now().uptimeNanoseconds)
+        status.sources = paths.all.count { $0.isPlaying }
+        status.readers = server.statistics.readers
+        return status
+    }
+
+    func stop() -> EventLoopFuture<UInt32> {
+        let promise = eventLoop.makePromise(of: UInt32.self)
+        var isDone = false
+        let finish = { [self] (leaks: UInt32) in
+            guard !isDone else { return }
+            isDone = true
+            deadline.stop()
+            server.closeMedia()
+            reports?.close(promise: nil)
+            promise.succeed(leaks)
+        }
+        deadline.start(milliseconds: Self.stopMilliseconds) { [logger] in
+            logger.error("the engine did not end in time")
+            finish(1)
+        }
+        server.stop().assumeIsolated().whenComplete { [self] _ in
+            paths.stop { [self] in port.shutdown(finish) }
+        }
+        return promise.futureResult
+    }
+}
+
+/// Hears when the engine has something to say.
+enum ReportPump {
+    /// Watches the engine's report descriptor, a duplicate of which the channel owns.
+    static func start(_ port: EnginePort) -> EventLoopFuture<any Channel> {
+        let descriptor = dup(port.engine.reportDescriptor)
+        guard descriptor >= 0 else {
+            return port.eventLoop.makeFailedFuture(IOError(errnoCode: errno, reason: "dup of the engine's report descriptor"))
+        }
+        let handler = NIOLoopBound(Handler(port), eventLoop: port.eventLoop)
+        return NIOPipeBootstrap(group: port.eventLoop)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
+            }
+            .takingOwnershipOfDescriptor(input: descriptor)
+    }
+
+    private final class Handler: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let port: EnginePort
+
+        init(_ port: EnginePort) { self.port = port }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) { port.drainReports() }
+    }
+}
+
+/// Makes the source that a path's settings name.
+enum PathSourceFactory {
+    /// Nil for a path that waits for a publisher.
+    static func source(for path: Path) -> (any PathSource)? {
+        switch path.settings.source {
+        case .publish: return nil
+        case .pull(let url):
+            return RTSPPull(
+                url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+        case .file(let name): return FileSource(port: path.port, host: path, logger: path.logger) { try Clip.read(name) }
+        case .demonstration: return FileSource(port: path.port, host: path, logger: path.logger) { try DemoClip.load() }
+        }
+    }
+}

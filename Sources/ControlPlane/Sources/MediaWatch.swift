@@ -1,0 +1,62 @@
+import NIOCore
+import PlaneLink
+
+/// Looks after the media of one connection: whether it begins, whether it goes on, and when to report on it.
+final class MediaWatch {
+    enum Event {
+        /// Nothing arrived within the first time.
+        case noFirstPacket
+        /// Nothing arrived on any track for so many seconds. (One silent track is normal: a muted camera.)
+        case silent(seconds: Int)
+        /// RTCP is due.
+        case reportIsDue
+    }
+
+    private let first: LoopTimer
+    private let tick: LoopTimer
+    private let silenceMilliseconds: Int
+    private let firstMilliseconds: Int?
+    private var hasArrived = false
+
+    /// RFC 3550 section 6.2's least interval.
+    static let reportMilliseconds = 5_000
+    private static let tickMilliseconds = 500
+
+    /// A watch that does not look yet.
+    init(_ eventLoop: any EventLoop, silenceMilliseconds: Int, firstMilliseconds: Int?) {
+        first = LoopTimer(eventLoop)
+        tick = LoopTimer(eventLoop)
+        self.silenceMilliseconds = silenceMilliseconds
+        self.firstMilliseconds = firstMilliseconds
+    }
+
+    /// Begins to look; ``Event/reportIsDue`` comes at once and then every five seconds.
+    func start(_ counters: StreamCounters, _ onEvent: @escaping (Event) -> Void) {
+        let began = NIODeadline.now()
+        var reported = began
+        if let firstMilliseconds, !hasArrived { first.start(milliseconds: firstMilliseconds) { onEvent(.noFirstPacket) } }
+        tick.every(milliseconds: Self.tickMilliseconds) { [silenceMilliseconds] in
+            let now = NIODeadline.now()
+            if now - reported >= .milliseconds(Int64(Self.reportMilliseconds)) {
+                reported = now
+                onEvent(.reportIsDue)
+            }
+            let last = max(counters[.lastArrivalNanoseconds], began.uptimeNanoseconds)
+            let silence = now.uptimeNanoseconds > last ? (now.uptimeNanoseconds - last) / 1_000_000 : 0
+            if silence >= UInt64(silenceMilliseconds) { onEvent(.silent(seconds: silenceMilliseconds / 1_000)) }
+        }
+        onEvent(.reportIsDue)
+    }
+
+    /// Media began.
+    func firstPacketArrived() {
+        hasArrived = true
+        first.stop()
+    }
+
+    /// Looks no more.
+    func stop() {
+        first.stop()
+        tick.stop()
+    }
+}

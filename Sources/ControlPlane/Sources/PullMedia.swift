@@ -1,0 +1,202 @@
+import Glibc
+import NIOCore
+import PlaneLink
+import Signalling
+
+/// The media of one connection to a server: its sockets, its sources in the engine, and the receiver reports.
+final class PullMedia {
+    private struct Track {
+        var pair: DatagramPair?
+        /// The engine uses the pair, and it is closed when the engine is done with it.
+        var isLeased = false
+        var transport: TrackTransport?
+        var reporter: ReceiverReporter
+    }
+
+    private let description: StreamDescription
+    private let port: EnginePort
+    private let remote: SocketAddress
+    private let channel: any Channel
+    private var tracks: [Track]
+    private var sources: [EngineSource] = []
+    private(set) var isAttached = false
+    /// Whether the engine reads the connection.
+    private(set) var isHandedOver = false
+    private var isDetached = false
+
+    /// The first RTP packet arrived.
+    var onActive: (() -> Void)?
+    /// Text came on the connection; answers with how many bytes of it were whole messages.
+    var onText: (([UInt8]) -> Int)?
+    /// The connection ended.
+    var onEnded: (() -> Void)?
+
+    /// No socket yet. `remote` is the server's address on the connection.
+    init(description: StreamDescription, port: EnginePort, remote: SocketAddress, channel: any Channel) {
+        self.description = description
+        self.port = port
+        self.remote = remote
+        self.channel = channel
+        let ssrc = UInt32.random(in: 1...UInt32.max)
+        tracks = description.tracks.map { Track(reporter: ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number))) }
+    }
+
+    /// A socket pair is offered to the server for a track.
+    func offer(_ pair: DatagramPair, track: Int) { tracks[track].pair = pair }
+
+    /// The server said how it sends a track.
+    func ready(track: Int, _ transport: TrackTransport) {
+        guard tracks.indices.contains(track) else { return }
+        tracks[track].transport = transport
+        guard case .datagrams(let ports, _) = transport, let pair = tracks[track].pair else { return }
+        // Opens the way back through a firewall or an address translator, as LIVE555 and FFmpeg do: an RTP packet without payload
+        // and an empty report.
+        if let rtp = ports?.rtp, rtp != 0 { pair.send(Self.punch, from: pair.rtp, to: remote.withPort(rtp)) }
+        if let rtcp = ports?.rtcpPort, rtcp != 0 { pair.send(tracks[track].reporter.empty(), from: pair.rtcp, to: remote.withPort(rtcp)) }
+    }
+
+    private static let punch: [UInt8] = [0x80] + [UInt8](repeating: 0, count: 11)
+
+    /// Gives everything that was set up to the engine. `prefix` is what was read of the connection beyond PLAY's answer.
+    func attach(prefix: [UInt8]) throws {
+        isAttached = true
+        var map = ChannelMap()
+        var isInterleaved = false
+        for number in tracks.indices {
+            switch tracks[number].transport {
+            case .interleaved(let rtp, let rtcp):
+                map[2 * number] = rtp
+                map[2 * number + 1] = rtcp
+                isInterleaved = true
+            case .datagrams(let ports, let source):
+                guard let pair = tracks[number].pair, let host = host(source) else { continue }
+                tracks[number].isLeased = true
+                try attach(pair, track: number, host: host, rtp: ports?.rtp ?? 0, rtcp: ports?.rtcpPort ?? 0)
+            case nil: break
+            }
+        }
+        if isInterleaved { try attachConnection(map, prefix) }
+    }
+
+    private func attach(_ pair: DatagramPair, track: Int, host: HostAddress, rtp: UInt16, rtcp: UInt16) throws {
+        let lease = PairLease(pair)
+        let stream = description.stream
+        let first = try EngineSource(port: port, release: lease.release) { handle in
+            .addDatagramSource(handle, stream, descriptor: pair.rtp, channel: UInt8(2 * track), peer: host, port: rtp)
+        }
+        lease.uses += 1
+        first.onActive = { [weak self] in self?.onActive?() }
+        sources.append(first)
+        lease.uses += 1
+        let second = try EngineSource(port: port, release: lease.release) { handle in
+            .addDatagramSource(handle, stream, descriptor: pair.rtcp, channel: UInt8(2 * track + 1), peer: host, port: rtcp)
+        }
+        sources.append(second)
+    }
+
+    private func attachConnection(_ map: ChannelMap, _ prefix: [UInt8]) throws {
+        let descriptor = try ChannelDescriptor.handOver(channel)
+        isHandedOver = true
+        let buffer = LinkBuffer(prefix)
+        let stream = description.stream
+        let source: EngineSource
+        do {
+            source = try EngineSource(port: port, release: { close(descriptor) }) { handle in
+                .addInterleavedSource(handle, stream, descriptor: descriptor, channels: map, prefix: buffer)
+            }
+        } catch {
+            buffer.free()
+            throw error
+        }
+        source.onActive = { [weak self] in self?.onActive?() }
+        source.onEnded = { [weak self] _ in self?.onEnded?() }
+        source.onText = { [weak self, weak source, port] bytes in
+            let consumed = self?.onText?(bytes) ?? bytes.count
+            if let handle = source?.handle { port.resume(handle, consumed: consumed) }
+        }
+        sources.append(source)
+    }
+
+    /// Lets go of everything.
+    func detach() {
+        guard !isDetached else { return }
+        isDetached = true
+        onActive = nil
+        onText = nil
+        onEnded = nil
+        for source in sources { source.remove() }
+        sources = []
+        for track in tracks where !track.isLeased { track.pair?.close() }
+    }
+
+    /// Sends a receiver report for each track (RFC 3550 section 6.4.2). Cameras want to hear them, over TCP too.
+    func sendReports() {
+        guard !isDetached else { return }
+        for number in tracks.indices {
+            switch tracks[number].transport {
+            case .datagrams(let ports, _):
+                guard let pair = tracks[number].pair, let rtcp = ports?.rtcpPort, rtcp != 0 else { continue }
+                pair.send(tracks[number].reporter.report(description.counters), from: pair.rtcp, to: remote.withPort(rtcp))
+            case .interleaved(_, let rtcp):
+                guard let rtcp, channel.isWritable else { continue }
+                let frame = tracks[number].reporter.report(description.counters, channel: rtcp)
+                channel.writeAndFlush(ByteBuffer(bytes: frame), promise: nil)
+            case nil: break
+            }
+        }
+    }
+
+    /// Whom to take datagrams from. A `source=` within a private network, or seen through a loopback connection, is often not
+    /// where the packets come from (LIVE555 names its first interface); the connection's other end is.
+    private func host(_ source: String?) -> HostAddress? {
+        let peer = HostAddress(remote)
+        guard let source, let peer, let address = try? SocketAddress(ipAddress: source, port: 0), let host = HostAddress(address) else {
+            return peer
+        }
+        return host.isGlobal && peer.isGlobal ? host : peer
+    }
+}
+
+/// Closes a pair when the engine is done with both of its sockets.
+final class PairLease {
+    private let pair: DatagramPair
+    var uses = 0
+
+    init(_ pair: DatagramPair) { self.pair = pair }
+
+    /// One socket is free.
+    func release() {
+        uses -= 1
+        if uses <= 0 { pair.close() }
+    }
+}
+
+/// The descriptor below a NIO channel, for the engine to read.
+enum ChannelDescriptor {
+    struct Unavailable: Error, CustomStringConvertible {
+        var description: String { "the connection's descriptor cannot be had" }
+    }
+
+    /// Stops NIO's reading and duplicates the descriptor; the caller owns the duplicate. Writing stays with NIO.
+    static func handOver(_ channel: any Channel) throws -> CInt {
+        try channel.syncOptions?.setOption(.autoRead, value: false)
+        let duplicate = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
+            fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        }
+        guard let duplicate, duplicate >= 0 else { throw Unavailable() }
+        return duplicate
+    }
+}
+
+extension HostAddress {
+    /// Neither loopback nor private nor link-local nor unspecified.
+    var isGlobal: Bool {
+        if let ipv4 {
+            return
+                !(ipv4 >> 24 == 0 || ipv4 >> 24 == 10 || ipv4 >> 24 == 127 || ipv4 >> 20 == 0xAC1 || ipv4 >> 16 == 0xC0A8
+                || ipv4 >> 16 == 0xA9FE)
+        }
+        // ::, ::1, fe80::/10, fc00::/7
+        return !((high == 0 && low <= 1) || high >> 54 == 0x3FA || high >> 57 == 0x7E)
+    }
+}

@@ -1,0 +1,291 @@
+import Logging
+import NIOCore
+import NIOPosix
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// Hears what becomes of a connection to a source.
+protocol PullSessionOwner: AnyObject {
+    /// Answers with the stream to feed; throws what the user should know.
+    func sessionDescribed(_ sdp: SessionDescription) throws -> StreamDescription
+    /// Media is about to be attached, or to flow again.
+    func sessionMediaBegins()
+    /// PLAY was accepted.
+    func sessionPlays()
+    /// The first packet arrived.
+    func sessionActive()
+    /// The session is over; everything it held is being let go.
+    func sessionEnded(_ end: PullSession.End)
+}
+
+/// One connection to an RTSP server: performs what the client machine says, and carries media to the engine.
+final class PullSession {
+    /// How it ended.
+    enum End {
+        /// As it was asked to.
+        case closed
+        /// The source lives elsewhere.
+        case redirected(SourceURL)
+        /// UDP was agreed on and nothing arrived.
+        case noDatagrams
+        case transportRefused(String)
+        case failed(String)
+    }
+
+    private let url: SourceURL
+    private let usesTCP: Bool
+    private let port: EnginePort
+    private let mediaPorts: MediaPorts
+    private let logger: Logger
+    private weak var owner: (any PullSessionOwner)?
+    private var client: RTSPClient
+    private var channel: (any Channel)?
+    private var level = SourceLevel.idle
+    private var state = State.dialling
+    private var description: StreamDescription?
+    private var media: PullMedia?
+    private let watch: MediaWatch
+    private let deadline: LoopTimer
+    private let closing: LoopTimer
+    private var eventLoop: any EventLoop { port.eventLoop }
+
+    private enum State { case dialling, describing, described, settingUp, playing, pausing, paused, closing, ended }
+
+    private static let connectSeconds: Int64 = 5
+    /// How long the answer to TEARDOWN is waited for.
+    private static let closeMilliseconds = 1_500
+
+    /// A session that is not dialled yet. `datagramWait`: after so many milliseconds without a datagram it ends
+    /// (``End/noDatagrams``); nil: never for that.
+    init(
+        url: SourceURL, redirections: Int, usesTCP: Bool, datagramWait: Int?, silence: Int, port: EnginePort, mediaPorts: MediaPorts,
+        owner: any PullSessionOwner, logger: Logger
+    ) {
+        self.url = url
+        self.usesTCP = usesTCP
+        self.port = port
+        self.mediaPorts = mediaPorts
+        self.owner = owner
+        self.logger = logger
+        var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
+        settings.redirections = redirections
+        client = RTSPClient(settings: settings)
+        watch = MediaWatch(port.eventLoop, silenceMilliseconds: silence, firstMilliseconds: usesTCP ? nil : datagramWait)
+        deadline = LoopTimer(port.eventLoop)
+        closing = LoopTimer(port.eventLoop)
+    }
+
+    /// What the session is doing, in a few words.
+    var words: String {
+        switch state {
+        case .dialling: "connecting"
+        case .describing: "waiting for its description"
+        case .described: "described"
+        case .settingUp: "being set up"
+        case .playing: "playing"
+        case .pausing, .paused: "paused"
+        case .closing, .ended: "being closed"
+        }
+    }
+
+    // MARK: What the owner wants
+
+    /// Connects.
+    func dial() {
+        let loop = eventLoop
+        let handler = NIOLoopBound(PullChannelHandler(self), eventLoop: loop)
+        let connected = ClientBootstrap(group: loop)
+            .connectTimeout(.seconds(Self.connectSeconds))
+            // One read at a time: after PLAY's answer not a byte more may be taken.
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
+            }
+            .connect(host: url.host, port: Int(url.port))
+        connected.assumeIsolated().whenComplete { [weak self] result in
+            switch result {
+            case .success(let channel): self?.connected(channel) ?? channel.close(promise: nil)
+            case .failure(let error): self?.finish(.failed(Self.words(error)))
+            }
+        }
+    }
+
+    /// Media is wanted so far.
+    func want(_ level: SourceLevel) {
+        self.level = level
+        pursue()
+    }
+
+    /// PAUSE, TEARDOWN, and the end.
+    func close() {
+        guard state != .closing, state != .ended else { return }
+        guard channel != nil else { return finish(.closed) }
+        state = .closing
+        watch.stop()
+        closing.start(milliseconds: Self.closeMilliseconds) { [weak self] in self?.finish(.closed) }
+        perform(client.close(now: Self.now))
+    }
+
+    private func pursue() {
+        switch state {
+        case .described where level == .playing: setUp()
+        case .playing where level < .playing:
+            state = .pausing
+            watch.stop()
+            perform(client.pause(now: Self.now))
+        case .paused where level == .playing:
+            state = .settingUp
+            owner?.sessionMediaBegins()
+            perform(client.resume(now: Self.now))
+        case .dialling, .describing, .described, .settingUp, .playing, .pausing, .paused, .closing, .ended: break
+        }
+    }
+
+    private func setUp() {
+        guard let channel, let description, let local = channel.localAddress, let remote = channel.remoteAddress else { return }
+        state = .settingUp
+        let media = PullMedia(description: description, port: port, remote: remote, channel: channel)
+        self.media = media
+        do {
+            let offers = try description.tracks.map { track -> TrackOffer in
+                if usesTCP { return .interleaved }
+                let pair = try mediaPorts.open(at: local)
+                media.offer(pair, track: track.number)
+                return .datagrams(PortPair(rtp: pair.rtpPort, rtcp: pair.rtcpPort))
+            }
+            perform(client.setUp(offers, now: Self.now))
+        } catch {
+            finish(.failed("\(error)"))
+        }
+    }
+
+    // MARK: What the connection and the machine say
+
+    fileprivate func connected(_ channel: any Channel) {
+        guard state == .dialling else { return channel.close(promise: nil) }
+        self.channel = channel
+        state = .describing
+        perform(client.connected(now: Self.now))
+    }
+
+    fileprivate func received(_ bytes: ByteBuffer) {
+        // What NIO still reads at the connection's end is the engine's, which reads the same connection.
+        guard !(media?.isHandedOver ?? false) else { return }
+        perform(client.receive(Array(bytes.readableBytesView), now: Self.now))
+    }
+
+    fileprivate func disconnected() { finish(state == .closing ? .closed : .failed("the server closed the connection")) }
+
+    private func perform(_ actions: [RTSPClient.Action]) {
+        for action in actions where state != .ended { perform(action) }
+        guard state != .ended else { return }
+        if let next = client.deadline {
+            deadline.start(at: .uptimeNanoseconds(next)) { [weak self] in
+                guard let self else { return }
+                perform(client.timeElapsed(now: Self.now))
+            }
+        } else {
+            deadline.stop()
+        }
+    }
+
+    private func perform(_ action: RTSPClient.Action) {
+        switch action {
+        case .send(let bytes):
+            // A server that asks and asks and never reads the answers would fill our memory.
+            guard let channel, channel.isWritable else { return finish(.failed("the server does not read what it is sent")) }
+            channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        case .described(let sdp):
+            do {
+                description = try owner?.sessionDescribed(sdp)
+                if state == .describing { state = .described }
+                pursue()
+            } catch {
+                finish(.failed("\(error)"))
+            }
+        case .ready(let track, let transport): media?.ready(track: track, transport)
+        case .playing: playing()
+        case .paused:
+            state = .paused
+            pursue()
+        case .closed: finish(.closed)
+        case .redirected(let target): finish(.redirected(target))
+        case .descriptionChanged: finish(.failed("the server announced another description"))
+        case .failed(.transportRefused(let status)): finish(.transportRefused("the server refuses \(usesTCP ? "TCP" : "UDP") (\(status))"))
+        case .failed(let failure): finish(.failed(failure.description))
+        }
+    }
+
+    private func playing() {
+        guard let media, let description else { return }
+        state = .playing
+        if !media.isAttached {
+            owner?.sessionMediaBegins()
+            media.onActive = { [weak self] in
+                self?.watch.firstPacketArrived()
+                self?.owner?.sessionActive()
+            }
+            media.onText = { [weak self] bytes in self?.textArrived(bytes) ?? bytes.count }
+            media.onEnded = { [weak self] in self?.disconnected() }
+            do { try media.attach(prefix: client.takeMedia()) } catch { return finish(.failed("\(error)")) }
+        }
+        watch.start(description.counters) { [weak self] event in
+            switch event {
+            case .noFirstPacket: self?.finish(.noDatagrams)
+            case .silent(let seconds): self?.finish(.failed("no media for \(seconds) s"))
+            case .reportIsDue: self?.media?.sendReports()
+            }
+        }
+        owner?.sessionPlays()
+        pursue()
+    }
+
+    /// Text between interleaved frames; answers with how much of it was whole.
+    private func textArrived(_ bytes: [UInt8]) -> Int {
+        let (consumed, actions) = client.receiveText(bytes, now: Self.now)
+        // The machine's answer first, its consequences afterwards: they may end the source that waits for the answer.
+        eventLoop.assumeIsolated().execute { [weak self] in self?.perform(actions) }
+        return consumed
+    }
+
+    /// Lets go of everything and tells the owner, once.
+    func finish(_ end: End) {
+        guard state != .ended else { return }
+        state = .ended
+        deadline.stop()
+        closing.stop()
+        watch.stop()
+        media?.detach()
+        channel?.close(promise: nil)
+        owner?.sessionEnded(end)
+    }
+
+    private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    private static func words(_ error: any Error) -> String {
+        switch error {
+        case let error as NIOConnectionError:
+            if let first = error.connectionErrors.first { return words(first.error) }
+            return "the host name `\(error.host)` is not known"
+        case ChannelError.connectTimeout: return "no connection within \(connectSeconds) s"
+        case let error as IOError: return unsafe "no connection: \(String(cString: strerror(error.errnoCode)))"
+        default: return "no connection: \(error)"
+        }
+    }
+}
+
+/// Hands what the channel says to the session, which it does not keep alive.
+private final class PullChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private weak var session: PullSession?
+
+    init(_ session: PullSession) { self.session = session }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { session?.received(unwrapInboundIn(data)) }
+
+    func channelInactive(context: ChannelHandlerContext) { session?.disconnected() }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

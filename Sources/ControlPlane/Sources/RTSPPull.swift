@@ -1,0 +1,186 @@
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// A source that is pulled from an RTSP server: dials, chooses the transport, dials again. One connection at a time, however
+/// many readers there are; the connection itself is a ``PullSession``.
+final class RTSPPull: PathSource {
+    private let url: SourceURL
+    private let settings: PathSettings
+    private let port: EnginePort
+    private let mediaPorts: MediaPorts
+    private let logger: Logger
+    private weak var host: (any PathSourceHost)?
+
+    private var level = SourceLevel.idle
+    private var session: PullSession?
+    private var isConcluding = false
+    private var backoff = Backoff()
+    private let retry: LoopTimer
+    private var retryAt = NIODeadline.now()
+    private var dialledAt = NIODeadline.now()
+    /// Since when somebody has been waiting for a source that is not there; nil: nobody is, or it is there.
+    private var awaitedSince: UInt64?
+    private let transport: PathSettings.Transport
+    /// Chosen by what worked; kept for the next dial.
+    private var usesTCP: Bool
+    private var detour: (url: SourceURL, redirections: Int)?
+    private var lastWords = "not dialled"
+    private var onStopped: (() -> Void)?
+
+    /// A source that is not dialled yet.
+    init(url: SourceURL, settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost, logger: Logger) {
+        self.url = url
+        self.settings = settings
+        self.port = port
+        self.mediaPorts = mediaPorts
+        self.host = host
+        self.logger = logger
+        transport =
+            switch url.transport {
+            case .tcp: .tcp
+            case .udp: .udp
+            case nil: settings.transport
+            }
+        usesTCP = transport == .tcp
+        retry = LoopTimer(port.eventLoop)
+    }
+
+    var words: String { session?.words ?? lastWords }
+
+    func want(_ level: SourceLevel) {
+        self.level = level
+        if !(host?.isAwaited ?? false) { awaitedSince = nil }
+        pursue()
+    }
+
+    func saidGoodbye() { session?.finish(.failed("the source said goodbye (RTCP BYE)")) }
+
+    func stop(_ done: @escaping () -> Void) {
+        level = .idle
+        retry.stop()
+        guard let session else { return done() }
+        onStopped = done
+        session.close()
+    }
+
+    /// Does what the level asks for, as far as it can be done now.
+    private func pursue() {
+        // Called back by its own doing: whoever called goes on afterwards.
+        guard !isConcluding, onStopped == nil else { return }
+        if let session {
+            if level == .idle { session.close() } else { session.want(level) }
+        } else if level == .idle {
+            retry.stop()
+            host?.sourceReleased()
+        } else if retry.isRunning {
+            hurry()
+        } else {
+            dial()
+        }
+    }
+
+    /// Somebody came while a long delay runs: two seconds between two attempts are enough.
+    private func hurry() {
+        guard noteWaiting() else { return }
+        let soon = max(.now(), dialledAt + .nanoseconds(Int64(Backoff.eagerDelayNanosecondsMax)))
+        guard soon < retryAt else { return }
+        wait(until: soon)
+    }
+
+    /// Whether somebody waits; notes since when.
+    private func noteWaiting() -> Bool {
+        guard host?.isAwaited ?? false else {
+            awaitedSince = nil
+            return false
+        }
+        awaitedSince = awaitedSince ?? NIODeadline.now().uptimeNanoseconds
+        return true
+    }
+
+    private func wait(until deadline: NIODeadline) {
+        retryAt = deadline
+        retry.start(at: deadline) { [weak self] in self?.pursue() }
+    }
+
+    private func dial() {
+        dialledAt = .now()
+        let target = detour?.url ?? url
+        let session = PullSession(
+            url: target, redirections: detour?.redirections ?? 0, usesTCP: usesTCP,
+            datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds, port: port,
+            mediaPorts: mediaPorts, owner: self, logger: logger)
+        self.session = session
+        logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(usesTCP ? "tcp" : "udp")"])
+        session.want(level)
+        session.dial()
+    }
+}
+
+extension RTSPPull: PullSessionOwner {
+    func sessionDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
+        guard let host else { throw PathError.refused("the path is gone") }
+        return try host.sourceDescribed(sdp)
+    }
+
+    func sessionMediaBegins() { host?.mediaBegins() }
+
+    func sessionPlays() { host?.sourcePlays() }
+
+    func sessionActive() {
+        backoff.succeeded()
+        awaitedSince = nil
+    }
+
+    func sessionEnded(_ end: PullSession.End) {
+        session = nil
+        isConcluding = true
+        let delay = conclude(end)
+        isConcluding = false
+        if let done = onStopped {
+            onStopped = nil
+            return done()
+        }
+        if let delay, level > .idle { wait(until: .now() + .nanoseconds(Int64(clamping: delay))) } else { pursue() }
+    }
+
+    /// Draws the lesson from an end; answers with the nanoseconds to wait, or nil to go on at once.
+    private func conclude(_ end: PullSession.End) -> UInt64? {
+        let wasDetour = detour
+        detour = nil
+        switch end {
+        case .closed:
+            lastWords = "not dialled"
+            return nil
+        case .redirected(let target):
+            detour = (target, (wasDetour?.redirections ?? 0) + 1)
+            return nil
+        case .noDatagrams where transport == .auto && !usesTCP:
+            logger.notice("no datagram arrives; trying TCP", metadata: ["waited-ms": "\(settings.udpWaitMilliseconds)"])
+            usesTCP = true
+            detour = wasDetour
+            return nil
+        case .transportRefused(let words) where transport == .auto && !usesTCP:
+            logger.notice("UDP is refused; trying TCP", metadata: ["answer": "\(words)"])
+            usesTCP = true
+            detour = wasDetour
+            return nil
+        case .noDatagrams: return failed("no datagram arrived")
+        case .transportRefused(let words):
+            if transport == .auto { usesTCP = false }
+            return failed(words)
+        case .failed(let words): return failed(words)
+        }
+    }
+
+    private func failed(_ words: String) -> UInt64 {
+        lastWords = words
+        host?.sourceFailed(words)
+        _ = noteWaiting()
+        let delay = backoff.failed(at: NIODeadline.now().uptimeNanoseconds, awaitedSince: awaitedSince, chance: Double.random(in: 0..<1))
+        logger.info("dialling again", metadata: ["in-ms": "\(delay / 1_000_000)"])
+        return delay
+    }
+}

@@ -1,0 +1,60 @@
+import NIOCore
+import PlaneLink
+import WireFormats
+
+/// Makes the receiver reports of one track from the engine's counters (RFC 3550 section 6.4.2 and appendix A.3).
+struct ReceiverReporter {
+    private let track: Int
+    private let ssrc: UInt32
+    private var expectedBefore: UInt64 = 0
+    private var receivedBefore: UInt64 = 0
+
+    /// One name for the process: it says nothing of the machine or its user (RFC 7022).
+    private static let canonicalName = "weir-" + String(UInt64.random(in: .min ... .max), radix: 36)
+
+    /// Reports of a track, sent by `ssrc`.
+    init(track: Int, ssrc: UInt32) {
+        self.track = track
+        self.ssrc = ssrc
+    }
+
+    /// A report without a block: what opens a way through a NAT.
+    func empty() -> [UInt8] { RTCPWriter.receiverReport(from: ssrc, block: nil, canonicalName: Self.canonicalName) }
+
+    /// The next report.
+    mutating func report(_ counters: StreamCounters, now: UInt64 = NIODeadline.now().uptimeNanoseconds) -> [UInt8] {
+        RTCPWriter.receiverReport(from: ssrc, block: block(counters, now: now), canonicalName: Self.canonicalName)
+    }
+
+    /// The next report as an interleaved frame.
+    mutating func report(_ counters: StreamCounters, channel: UInt8) -> [UInt8] {
+        InterleavedHeader.frame(channel: channel, payload: report(counters))
+    }
+
+    /// The next report's block; nil before the first packet.
+    mutating func block(_ counters: StreamCounters, now: UInt64) -> RTCPReportBlock? {
+        let expected = counters[track, .expected]
+        let received = counters[track, .receivedInEpoch]
+        guard received > 0 else { return nil }
+        // A new epoch counts from zero again.
+        if expected < expectedBefore || received < receivedBefore {
+            expectedBefore = 0
+            receivedBefore = 0
+        }
+        let expectedInterval = expected - expectedBefore
+        let receivedInterval = received - receivedBefore
+        expectedBefore = expected
+        receivedBefore = received
+        let lostInterval = expectedInterval > receivedInterval ? expectedInterval - receivedInterval : 0
+        let fraction = expectedInterval == 0 ? 0 : min(lostInterval * 256 / expectedInterval, 255)
+        let lost = Int64(clamping: expected) - Int64(clamping: received)
+        let lastReport = counters[track, .lastSenderReport]
+        let arrival = counters[track, .lastSenderReportArrival]
+        let delay = lastReport != 0 && now > arrival ? NTPTime.shortFormat(nanoseconds: now - arrival) : 0
+        return RTCPReportBlock(
+            ssrc: UInt32(truncatingIfNeeded: counters[track, .ssrc]), fractionLost: UInt8(truncatingIfNeeded: fraction),
+            lostTotal: Int32(clamping: lost), highestSequence: UInt32(truncatingIfNeeded: counters[track, .sequenceHighest]),
+            jitter: UInt32(clamping: counters[track, .jitter]), lastSenderReport: UInt32(truncatingIfNeeded: lastReport),
+            delaySinceLastSenderReport: delay)
+    }
+}

@@ -1,0 +1,136 @@
+import Glibc
+import NIOCore
+import PlaneLink
+import WireFormats
+
+@testable import ControlPlane
+
+/// An engine that sends no media: it records commands, writes what it is told to write, and reports what a test wants.
+/// Confined to the server's event loop.
+final class ScriptedEngine: EngineControl, @unchecked Sendable {
+    let limits: Limits
+    let counters = EngineCounters()
+    let backend = BackendChoice(name: "scripted", reason: "a test")
+    let reportDescriptor: Int32 = -1
+    /// The commands so far, as words: `arm 0`, `go 0`, `send 0: RTSP/1.0 200 OK`.
+    var log: [String] = []
+    /// Answers `arm` at once with this point; nil leaves readers waiting.
+    var joinPoint: JoinPoint?
+    /// Called after something was put into the report queue.
+    var onReport: (() -> Void)?
+    /// Refuses all commands of this kind.
+    var refused: String?
+    private(set) var channels: [UInt32: ChannelMap] = [:]
+    private(set) var ports: [UInt32: PortMap] = [:]
+    private(set) var sources: [(handle: SourceHandle, channels: ChannelMap, prefix: [UInt8], descriptor: Int32)] = []
+    private var descriptors: [UInt32: Int32] = [:]
+    private var reports: [Report] = []
+
+    init(limits: Limits = Limits()) { self.limits = limits }
+
+    func wake() {}
+
+    func takeReport() -> Report? { reports.isEmpty ? nil : reports.removeFirst() }
+
+    func report(_ report: Report) {
+        reports.append(report)
+        onReport?()
+    }
+
+    func submit(_ command: Command) -> Bool {
+        let words = note(command)
+        if let refused, words.hasPrefix(refused) { return false }
+        log.append(words)
+        return true
+    }
+
+    private func note(_ command: Command) -> String {
+        func words(_ map: ChannelMap) -> String {
+            func entry(_ channel: Int) -> String { map[channel].map { "\($0)" } ?? "none" }
+            return "\(entry(0))-\(entry(1)) \(entry(2))-\(entry(3))"
+        }
+        switch command {
+        case .addStream(let handle, _, let tracks): return "addStream \(handle.index) tracks \(tracks)"
+        case .setTrack: return "setTrack"
+        case .removeStream(let handle):
+            report(.streamRemoved(handle))
+            return "removeStream \(handle.index)"
+        case .beginEpoch: return "beginEpoch"
+        case .addDatagramSource(let handle, _, let descriptor, let channel, _, _):
+            sources.append((handle, ChannelMap(), [], descriptor))
+            return "addDatagramSource channel \(channel)"
+        case .addInterleavedSource(let handle, _, let descriptor, let channels, let prefix):
+            sources.append((handle, channels, unsafe Array(prefix.bytes), descriptor))
+            report(.bufferReturned(prefix))
+            return "addInterleavedSource"
+        case .addFedSource: return "addFedSource"
+        case .feed(_, let buffer):
+            report(.bufferReturned(buffer))
+            return "feed"
+        case .resumeSource(_, let consumed): return "resumeSource \(consumed)"
+        case .removeSource(let handle):
+            report(.sourceRemoved(handle))
+            return "removeSource"
+        case .addDatagramSubscriber(let handle, _, let host, let ports, _):
+            self.ports[handle.index] = ports
+            return "addDatagram \(handle.index) \(host.text) \(ports[0])-\(ports[1]) \(ports[2])-\(ports[3])"
+        case .addInterleavedSubscriber(let handle, _, let descriptor, let channels):
+            self.channels[handle.index] = channels
+            descriptors[handle.index] = descriptor
+            return "addInterleaved \(handle.index) \(words(channels))"
+        case .arm(let handle, let now):
+            if let joinPoint { report(.joined(handle, joinPoint)) }
+            return "arm \(handle.index)\(now ? " now" : "")"
+        case .go(let handle): return "go \(handle.index)"
+        case .pause(let handle): return "pause \(handle.index)"
+        case .send(let handle, let buffer):
+            let bytes = unsafe Array(buffer.bytes)
+            if let descriptor = descriptors[handle.index] { _ = unsafe Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) }
+            report(.bufferReturned(buffer))
+            return "send \(handle.index): \(String(decoding: bytes.prefix { $0 != 13 }, as: UTF8.self))"
+        case .setInterleavedChannels(let handle, let channels):
+            self.channels[handle.index] = channels
+            return "setChannels \(handle.index) \(words(channels))"
+        case .removeSubscriber(let handle):
+            descriptors[handle.index] = nil
+            report(.subscriberRemoved(handle))
+            return "remove \(handle.index)"
+        case .addDatagramEgress: return "egress"
+        case .shutdown:
+            report(.stopped(leaks: 0))
+            return "shutdown"
+        }
+    }
+}
+
+/// A source that is there at once, or never.
+final class ScriptedSource: PathSource {
+    let words = "scripted"
+    let isThere: Bool
+    private unowned let path: Path
+    private let sdp: SessionDescription
+    private var level = SourceLevel.idle
+
+    init(path: Path, sdp: SessionDescription, isThere: Bool) {
+        self.path = path
+        self.sdp = sdp
+        self.isThere = isThere
+    }
+
+    func want(_ level: SourceLevel) {
+        let before = self.level
+        self.level = level
+        guard isThere, level > before else { return }
+        path.eventLoop.assumeIsolated().execute { [self] in
+            guard self.level >= level else { return }
+            _ = try? path.sourceDescribed(sdp)
+            guard level == .playing else { return }
+            path.mediaBegins()
+            path.sourcePlays()
+        }
+    }
+
+    func saidGoodbye() {}
+
+    func stop(_ done: @escaping () -> Void) { done() }
+}
