@@ -46,6 +46,14 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        // Measuring.
+        .target(name: "CBareLoops", path: "Benchmarks/BareLoops"),
+        .target(name: "CSinks", path: "Sources/CSinks"),
+        .target(
+            name: "Workbench",
+            dependencies: ["Signalling", "WireFormats", "FastPath", "PlaneLink", "CBareLoops", "CSinks"],
+            swiftSettings: settings),
+
         // Tests.
         .target(name: "CAllocationCount", path: "Tests/AllocationCount"),
         .testTarget(name: "WireFormatsTests", dependencies: ["WireFormats"], swiftSettings: settings),
@@ -63,5 +71,6 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .testTarget(name: "WorkbenchTests", dependencies: ["Workbench", "WireFormats"], swiftSettings: settings),
     ]
 )

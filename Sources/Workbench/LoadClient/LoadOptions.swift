@@ -1,0 +1,48 @@
+/// What to load a server with.
+package struct LoadOptions: Sendable {
+    /// The stream's URL.
+    package var url: String
+    /// RTSP sessions to open.
+    package var sessions = 100
+    /// How media comes.
+    package var transport = ReaderTransport.udp
+    /// Length of the measured window, seconds.
+    package var duration = 10.0
+    /// Seconds between the last join and the window.
+    package var settling = 2.0
+    /// The server's process, to be charged with its CPU time.
+    package var serverProcess: Int32?
+    /// Whether receiving UDP sockets take trains whole.
+    package var receiveGRO = false
+    /// A stream to compare with, read beside the others: for servers that hide overload by thinning.
+    package var source: String?
+    /// Sessions between their connect and their PLAY at a time.
+    package var joinsInFlightMax = 32
+    /// Sessions begun per second: servers limit what one address may.
+    package var joinsPerSecond = 500.0
+    /// A session that does not play within this many seconds of its start has failed. A server may hold PLAY until a key frame.
+    package var joinTimeout = 30.0
+    /// Addresses beyond this machine are refused without it.
+    package var allowRemote = false
+    /// Up to so many TCP sessions every frame is looked at; beyond, all but the sampled sessions throw theirs away.
+    package var parsedSessionsMax = 256
+
+    /// Sessions whose packets are read here as well, with the kernel's receive time.
+    package static let sampledSessionsMax = 16
+
+    /// The defaults for a URL.
+    package init(url: String) { self.url = url }
+
+    /// Throws a usage error for a value that cannot be.
+    package func check() throws(WorkbenchError) {
+        guard (1...100_000).contains(sessions) else { throw .usage("-n \(sessions): the number of sessions is 1 to 100000") }
+        guard duration > 0, duration <= 604_800 else {
+            throw .usage("--duration \(duration): the window is above 0 and at most 604800 seconds")
+        }
+        guard settling >= 0, settling <= 3_600 else { throw .usage("--settling \(settling): 0 to 3600 seconds") }
+        guard joinTimeout > 0, joinTimeout <= 3_600 else { throw .usage("--join-timeout \(joinTimeout): above 0 and at most 3600 seconds") }
+        guard joinsInFlightMax > 0 else { throw .usage("--joins \(joinsInFlightMax): at least 1") }
+        guard joinsPerSecond > 0 else { throw .usage("--join-rate \(joinsPerSecond): above 0 a second") }
+        if let serverProcess, serverProcess <= 0 { throw .usage("--server-pid \(serverProcess): a process number is above 0") }
+    }
+}

@@ -1,0 +1,133 @@
+import CSinks
+import Glibc
+import WireFormats
+
+/// What to probe.
+package struct ProbeOptions: Sendable {
+    /// An RTSP URL, or an rtpdump file beside its SDP.
+    package var source: String
+    /// Seconds to listen, or of the recording to look at.
+    package var duration = 5.0
+    /// Seconds until a server that does not play is given up.
+    package var patience = 15.0
+
+    /// The defaults for a source.
+    package init(source: String) { self.source = source }
+
+    /// Throws a usage error for a value that cannot be.
+    package func check() throws(WorkbenchError) {
+        guard duration > 0, duration <= 86_400 else { throw .usage("--duration \(duration): above 0 and at most 86400 seconds") }
+    }
+}
+
+/// Looks at a stream: its tracks, codecs, bit rates and key frames.
+package enum Probe {
+    /// Plays the stream for a while, over TCP and if the server refuses that over UDP; or reads a recording.
+    package static func run(_ options: ProbeOptions) throws -> ProbeReport {
+        try options.check()
+        guard options.source.contains("://") else { return try RecordingProbe.run(options) }
+        let url = try LoadClient.url(options.source)
+        do {
+            return try StreamProbe(url, .tcp).run(options)
+        } catch let error as WorkbenchError where error.kind == .transportRefused {
+            progress("\(error.description); trying UDP")
+            return try StreamProbe(url, .udp).run(options)
+        }
+    }
+}
+
+/// One reader's session that looks at every packet.
+private final class StreamProbe {
+    private let url: RTSPURL
+    private let transport: ReaderTransport
+    private let poller: Poller
+    private let connection: ReaderConnection
+    private let readMemory = ReadMemory()
+    private let packetReader = PacketReader()
+    private var machine: ReaderMachine
+    private var pairs: [DatagramPair] = []
+    private var tracks: [TrackProbe] = []
+    private var isConnected = false
+
+    init(_ url: RTSPURL, _ transport: ReaderTransport) throws {
+        self.url = url
+        self.transport = transport
+        poller = try Poller()
+        connection = try ReaderConnection(to: Endpoint(host: url.host, port: url.portOrDefault), timestamps: true)
+        machine = ReaderMachine(url: url, transport: transport, seed: UInt64.random(in: 0 ... .max))
+        try poller.add(connection.number, events: Poller.readable | Poller.writable, key: 0)
+    }
+
+    func run(_ options: ProbeOptions) throws -> ProbeReport {
+        let patience = monotonicNanoseconds() + UInt64(options.patience * 1e9)
+        while !machine.isPlaying {
+            guard monotonicNanoseconds() < patience else {
+                throw WorkbenchError("\(url): the server does not play within \(options.patience) s")
+            }
+            try turn()
+        }
+        let start = monotonicNanoseconds()
+        let end = start + UInt64(options.duration * 1e9)
+        var keepAlive = start + UInt64(machine.timeoutSeconds) * 500_000_000
+        while monotonicNanoseconds() < end {
+            if monotonicNanoseconds() >= keepAlive {
+                keepAlive += UInt64(machine.timeoutSeconds) * 500_000_000
+                try connection.send(machine.keepAlive())
+            }
+            try turn()
+        }
+        try? connection.send(machine.tearDown())
+        return ProbeReport(
+            source: url.description, transport: transport.rawValue, duration: Double(monotonicNanoseconds() - start) / 1e9,
+            tracks: zip(tracks, machine.tracks).map { $0.report($1) }, description: String(decoding: machine.description, as: UTF8.self))
+    }
+
+    private func turn() throws {
+        try poller.wait(nanoseconds: 50_000_000) { ready in
+            if ready.key > 0 {
+                let track = Int(ready.key) - 1
+                packetReader.read(pairs[track].rtp.number) { packet, bytes in
+                    tracks[track].take(bytes, seconds: Double(packet.arrivalNanoseconds) / 1e9)
+                }
+                return
+            }
+            if ready.isWritable, !isConnected {
+                try connection.finishConnecting()
+                isConnected = true
+                try connection.send(machine.describe())
+            }
+            if ready.isReadable { try read() }
+            try connection.flush()
+            try poller.change(
+                connection.number, events: Poller.readable | (connection.wantsToWrite ? Poller.writable : 0), key: 0)
+        }
+    }
+
+    private func read() throws {
+        let messages = try connection.read(with: readMemory) { channel, bytes, arrival in
+            guard let track = machine.tracks.firstIndex(where: { $0.channels?.rtp == channel }), track < tracks.count else { return }
+            tracks[track].take(bytes, seconds: Double(arrival) / 1e9)
+        }
+        guard let messages else { throw WorkbenchError("\(url): the server closed the connection") }
+        for response in try connection.answers(in: messages) {
+            switch try machine.take(response) {
+            case .send(let bytes): try connection.send(bytes)
+            case .described: try connection.send(machine.setUp(clientPorts: try prepare()))
+            case .playing, .none: break
+            }
+        }
+    }
+
+    private func prepare() throws -> [UInt16] {
+        tracks = machine.tracks.map { TrackProbe(codec: $0.codec, clockRate: $0.clockRate) }
+        guard transport == .udp else { return [] }
+        var ports = PortPairs(on: try connection.localEndpoint())
+        for index in tracks.indices {
+            let pair = try ports.take(receiveGRO: false, timestamps: true, receiveBytes: 4 << 20)
+            try pair.rtcp.discardAll()
+            try poller.add(pair.rtp.number, events: Poller.readable, key: UInt64(index + 1))
+            pairs.append(pair)
+        }
+        return pairs.map(\.rtp.port)
+    }
+}

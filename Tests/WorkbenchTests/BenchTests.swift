@@ -1,0 +1,95 @@
+import Glibc
+import Testing
+
+@testable import Workbench
+
+/// The benches, small: that they measure, not what.
+@Suite(.serialized)
+struct BenchTests {
+    @Test(arguments: ReaderTransport.allCases, [nil, 50.0])
+    func fanoutMeasuresBothSides(transport: ReaderTransport, framesPerSecond: Double?) throws {
+        var options = FanoutOptions()
+        options.transport = transport
+        options.subscribers = 20
+        options.packetsPerFrame = 12
+        options.duration = 1.2
+        options.framesPerSecond = framesPerSecond
+        options.gather = transport == .udp
+        let report = try FanoutBench.run(options)
+        #expect(report.packets > 0)
+        #expect(report.packets % 240 == 0)
+        #expect(report.drops == 0)
+        #expect((report.microsecondsPerPacket ?? 0) > 0)
+        #expect((report.limitMicrosecondsPerPacket ?? 0) > 0)
+        #expect((report.ratioToLimit ?? 0) > 0)
+        #expect((report.meanTrain ?? 0) > 1)
+        #expect((report.residentMiB ?? 0) > 1)
+        #expect(!report.backend.isEmpty)
+        #expect((report.lateness == nil) == (framesPerSecond == nil))
+        if transport == .udp {
+            #expect(report.missing == 0)
+            #expect((report.gatherMicrosecondsPerPacket ?? 0) > 0)
+        }
+    }
+
+    /// Frames of more packets than a train holds, and sinks that take packets one by one.
+    @Test func fanoutCutsLongFrames() throws {
+        var options = FanoutOptions()
+        options.subscribers = 3
+        options.packetsPerFrame = 150
+        options.packetSize = 900
+        options.duration = 0.6
+        options.receiveGRO = false
+        let report = try FanoutBench.run(options)
+        #expect(report.drops == 0)
+        #expect(report.missing == 0)
+        #expect((report.meanTrain ?? 0) > 12)
+    }
+
+    @Test func ingestMeasuresBothSides() throws {
+        var options = IngestOptions()
+        options.streams = 5
+        options.duration = 0.8
+        let report = try IngestBench.run(options)
+        #expect(report.packets > 0)
+        #expect(report.drops == 0)
+        #expect((report.microsecondsPerPacket ?? 0) > 0)
+        #expect((report.limitMicrosecondsPerPacket ?? 0) > 0)
+        #expect((report.ratioToLimit ?? 0) > 0)
+    }
+
+    @Test func parsersAreMeasured() throws {
+        let figures = try ParsersBench.run(seconds: 0.01)
+        #expect(figures.map(\.name) == ["rtsp_request", "sdp", "rtp_header", "rtcp_compound", "h264_frame_marks"])
+        #expect(figures.allSatisfy { $0.nanosecondsPerCall > 0 && $0.nanosecondsPerCall < 1e7 })
+    }
+
+    @Test func meterSeesTheTimeOfThreads() throws {
+        var meter = try ProcessMeter(process: getpid())
+        var none = try ProcessMeter(process: getpid()) { _, _ in false }
+        let end = monotonicNanoseconds() + 60_000_000
+        var sum: UInt64 = 0
+        while monotonicNanoseconds() < end { sum &+= monotonicNanoseconds() }
+        #expect(sum > 0)
+        meter.poll()
+        none.poll()
+        #expect(meter.cpuNanoseconds > 20_000_000)
+        #expect(none.cpuNanoseconds == 0)
+        #expect(throws: WorkbenchError.self) { try ProcessMeter(process: .max) }
+        #expect(ProcessMeter.residentMiB(of: .max) == nil)
+    }
+
+    @Test func anotherProcessReadsTCP() throws {
+        let sinks = try StreamSinks(count: 5, sampled: 1)
+        #expect(sinks.senders.count == 5)
+        #expect(sinks.samples.count == 1)
+        let bytes = [UInt8](repeating: 1, count: 10_000)
+        for sender in sinks.senders { #expect(unsafe send(sender, bytes, bytes.count, 0) == bytes.count) }
+        let end = monotonicNanoseconds() + 5_000_000_000
+        while sinks.bytes < 40_000, monotonicNanoseconds() < end { usleep(1_000) }
+        // The sampled connection's bytes are for us.
+        #expect(sinks.bytes == 40_000)
+        var chunk = [UInt8](repeating: 0, count: 20_000)
+        #expect(unsafe recv(sinks.samples[0], &chunk, chunk.count, 0) == 10_000)
+    }
+}
