@@ -12,9 +12,11 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "weir",
     products: [
+        .executable(name: "weir", targets: ["weir"]),
         .library(name: "FastPath", targets: ["FastPath", "PlaneLink"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -52,6 +54,16 @@ let package = Package(
         .target(
             name: "Workbench",
             dependencies: ["Signalling", "WireFormats", "FastPath", "PlaneLink", "CBareLoops", "CSinks"],
+            swiftSettings: settings),
+
+        // The command line and the wiring.
+        .executableTarget(
+            name: "weir",
+            dependencies: [
+                "ControlPlane", "FastPath", "PlaneLink", "Workbench",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
 
         // Tests.

@@ -1,0 +1,162 @@
+import ArgumentParser
+import FastPath
+import Workbench
+
+/// `weir bench`.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measure the engine against bare loops over the same system calls, and the parsers.",
+        discussion: """
+            Everything runs on this machine's loopback, in one process (TCP sinks: in two). Each bench alternates the engine and its limit, \
+            a short C loop, in the same run. With --json the result is one line on standard output.
+
+            Example: a thousand UDP subscribers, frames of twelve packets:
+
+              weir bench fanout --subscribers 1000 --packets-per-frame 12 --packet-size 1200 --duration 10 --json
+            """,
+        subcommands: [FanoutCommand.self, IngestCommand.self, ParsersCommand.self])
+}
+
+/// `weir bench fanout`.
+struct FanoutCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fanout",
+        abstract: "One stream to many subscribers: the engine against sendmmsg with UDP_SEGMENT, or send.",
+        discussion: """
+            UDP subscribers are sockets whose packets a filter in the kernel counts and discards; TCP subscribers are read by another process \
+            that throws everything away. A frame is offered when the one before it has completed; --fps paces frames instead, and only then \
+            lateness is measured. ratio_to_limit is the bare loop's CPU time per packet divided by the engine's: 1 is the limit.
+
+            Example: the same with receivers that take packets one by one, as a device without segmentation offload would have it:
+
+              weir bench fanout --subscribers 1000 --receive-gro off --json
+            """)
+
+    @Option(help: "udp or tcp (interleaved).")
+    var transport = ReaderTransport.udp
+
+    @Option(help: "Subscribers of the stream.")
+    var subscribers = 1_000
+
+    @Option(help: "RTP packets of a frame.")
+    var packetsPerFrame = 12
+
+    @Option(help: "Bytes of an RTP packet, its header included.")
+    var packetSize = 1_200
+
+    @Option(help: "Seconds in all, half for the engine, half for its limit.")
+    var duration = 10.0
+
+    @Option(help: "Frames per second; without it as fast as they complete.")
+    var fps: Double?
+
+    @Option(help: "Whether receiving UDP sockets take trains of packets whole: on or off.")
+    var receiveGro = OnOff.on
+
+    @Flag(help: "Measure the bare loop with an iovec per packet too.")
+    var gather = false
+
+    @OptionGroup(title: "Engine")
+    var engine: EngineArguments
+
+    @Flag(help: "Print the result as one line of JSON.")
+    var json = false
+
+    func validate() throws { try measuring { try options().check() } }
+
+    func run() throws {
+        let report = try measuring { try FanoutBench.run(options()) }
+        print(json ? report.json.line : report.json.table)
+    }
+
+    private func options() throws -> FanoutOptions {
+        var options = FanoutOptions()
+        options.transport = transport
+        options.subscribers = subscribers
+        options.packetsPerFrame = packetsPerFrame
+        options.packetSize = packetSize
+        options.duration = duration
+        options.framesPerSecond = fps
+        options.receiveGRO = receiveGro == .on
+        options.gather = gather
+        options.engine = try engine.engineOptions()
+        return options
+    }
+}
+
+/// `weir bench ingest`.
+struct IngestCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ingest",
+        abstract: "Many streams in, no subscriber: the engine against recvmmsg with UDP_GRO.",
+        discussion: """
+            Every stream has a UDP socket and is sent a frame, as one train, when the frame before it has been taken. The engine copies \
+            packets into packet logs; its limit, a bare loop, throws them away.
+
+            Example: two hundred cameras:
+
+              weir bench ingest --streams 200 --duration 10 --json
+            """)
+
+    @Option(help: "Streams, each with a UDP socket.")
+    var streams = 100
+
+    @Option(help: "RTP packets of a frame; one train.")
+    var packetsPerFrame = 12
+
+    @Option(help: "Bytes of an RTP packet, its header included.")
+    var packetSize = 1_200
+
+    @Option(help: "Seconds in all, half for the engine, half for its limit.")
+    var duration = 10.0
+
+    @OptionGroup(title: "Engine")
+    var engine: EngineArguments
+
+    @Flag(help: "Print the result as one line of JSON.")
+    var json = false
+
+    func validate() throws { try measuring { try options().check() } }
+
+    func run() throws {
+        let report = try measuring { try IngestBench.run(options()) }
+        print(json ? report.json.line : report.json.table)
+    }
+
+    private func options() throws -> IngestOptions {
+        var options = IngestOptions()
+        options.streams = streams
+        options.packetsPerFrame = packetsPerFrame
+        options.packetSize = packetSize
+        options.duration = duration
+        options.engine = try engine.engineOptions()
+        return options
+    }
+}
+
+/// `weir bench parsers`.
+struct ParsersCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "parsers",
+        abstract: "CPU time of the wire formats' parsers on typical input.",
+        discussion: """
+            RTSP request, session description, RTP header, RTCP compound and the search for H.264 key frames; nanoseconds per call, the \
+            least of five rounds.
+
+            Example:
+
+              weir bench parsers --duration 0.5 --json
+            """)
+
+    @Option(help: "Seconds for each parser.")
+    var duration = 0.2
+
+    @Flag(help: "Print the result as one line of JSON.")
+    var json = false
+
+    func run() throws {
+        let figures = try measuring { try ParsersBench.run(seconds: duration) }
+        print(json ? ParsersBench.json(figures).line : ParsersBench.json(figures).table)
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import ControlPlane
+import FastPath
+import PlaneLink
+
+/// How the engine runs; the same for demo, serve, relay and bench.
+struct EngineArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("What carries the media: auto, io_uring or epoll; default auto, the best that works here.", valueName: "name"))
+    var backend: String?
+
+    @Option(help: ArgumentHelp("Threads that carry media. Only 1 is built yet.", valueName: "n"))
+    var workers: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest that a packet waits for the rest of its frame; default 2ms, 0 sends at once.", valueName: "duration"))
+    var maxDelay: String?
+
+    @Option(help: ArgumentHelp("Sending without a copy: auto or off. Not built yet.", valueName: "mode"))
+    var zeroCopy: String?
+
+    @Flag(name: .customLong("require-io-uring"), help: "Fail rather than use another backend when io_uring does not work here.")
+    var requireIOUring = false
+
+    /// Sets what was given.
+    func apply(to configuration: inout Configuration) throws {
+        try set(&configuration, "--backend", "backend", backend)
+        try set(&configuration, "--workers", "workers", workers)
+        try set(&configuration, "--max-delay", "max-delay", maxDelay)
+        try set(&configuration, "--zero-copy", "zero-copy", zeroCopy)
+        if requireIOUring { configuration.engine.requireIOUring = true }
+        if configuration.engine.requireIOUring, configuration.engine.backend == .epoll {
+            throw ValidationError("--require-io-uring and --backend epoll exclude each other; leave one out")
+        }
+    }
+}
+
+extension EngineOptions {
+    /// The engine that a configuration asks for.
+    init(_ configuration: Configuration) {
+        let backend: BackendName? =
+            switch configuration.engine.backend {
+            case .auto: nil
+            case .ioUring: .ioUring
+            case .epoll: .epoll
+            }
+        self.init(limits: configuration.limits, backend: backend, requireIOUring: configuration.engine.requireIOUring)
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Workbench
+
+/// `weir load`.
+struct LoadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Load an RTSP server, any, with many readers and measure what they get.",
+        discussion: """
+            Opens real RTSP sessions and counts packets, gaps, repeats and disorder of each, how late packets come, how long a join takes and, \
+            given the server's process, its CPU time per delivered packet. UDP packets are counted and discarded by a filter in \
+            the kernel (eBPF, wants root or CAP_BPF), so that the server is the bottleneck and not this program; sixteen \
+            sessions are also read packet by packet.
+
+            Example: five hundred readers over UDP for ten seconds, and what they cost the server:
+
+              weir load rtsp://127.0.0.1:8554/demo -n 500 --transport udp --duration 10 --server-pid $(pgrep -x weir) --json
+
+            Exit status: 0 all sessions played and nothing was lost, 1 sessions failed, 3 packets were lost, 64 the options cannot be.
+            """)
+
+    @Argument(help: "The stream: rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH.")
+    var url: String
+
+    @Option(name: [.customShort("n"), .customLong("sessions")], help: "RTSP sessions to open.")
+    var sessions = 100
+
+    @Option(help: "How media comes: udp or tcp (interleaved).")
+    var transport = ReaderTransport.udp
+
+    @Option(help: "Seconds to measure.")
+    var duration = 10.0
+
+    @Option(help: "Seconds between the last join and the measuring.")
+    var settling = 2.0
+
+    @Option(help: "The server's process, to be charged with its CPU time and memory.")
+    var serverPid: Int32?
+
+    @Option(help: "Whether receiving UDP sockets take trains of packets whole: on or off.")
+    var receiveGro = OnOff.off
+
+    @Option(help: "A stream to compare with, read beside the others: shows a server that thins instead of losing.")
+    var source: String?
+
+    @Option(help: "Sessions between connect and PLAY at a time.")
+    var joins = 32
+
+    @Option(help: "Sessions begun per second; servers limit what one address may.")
+    var joinRate = 500.0
+
+    @Option(help: "Seconds after which a session that does not play has failed.")
+    var joinTimeout = 30.0
+
+    @Flag(help: "Permit a server on another machine. Load only what is yours.")
+    var allowRemote = false
+
+    @Flag(help: "Print the result as one line of JSON.")
+    var json = false
+
+    func validate() throws {
+        try measuring { try options.check() }
+    }
+
+    func run() throws {
+        let report = try measuring { try LoadClient.run(options) }
+        for (reason, count) in report.failures.sorted(by: { $0.value > $1.value }) { progress("\(count) sessions: \(reason)") }
+        print(json ? report.json.line : report.json.table)
+        if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
+    }
+
+    private var options: LoadOptions {
+        var options = LoadOptions(url: url)
+        options.sessions = sessions
+        options.transport = transport
+        options.duration = duration
+        options.settling = settling
+        options.serverProcess = serverPid
+        options.receiveGRO = receiveGro == .on
+        options.source = source
+        options.joinsInFlightMax = joins
+        options.joinsPerSecond = joinRate
+        options.joinTimeout = joinTimeout
+        options.allowRemote = allowRemote
+        return options
+    }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import Workbench
+
+/// `weir probe`.
+struct ProbeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "probe",
+        abstract: "Tell what a stream holds: tracks, codecs, bit rates, key frames, SDP.",
+        discussion: """
+            Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP, or looks at a recording: an rtpdump file \
+            with its description in a .sdp file of the same name.
+
+            Example:
+
+              weir probe rtsp://viewer:secret@camera.example/stream --duration 10 --json
+            """)
+
+    @Argument(help: "rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH, or FILE.rtpdump.")
+    var source: String
+
+    @Option(help: "Seconds to look at.")
+    var duration = 5.0
+
+    @Flag(help: "Print the result as one line of JSON.")
+    var json = false
+
+    func validate() throws { try measuring { try options.check() } }
+
+    func run() throws {
+        let report = try measuring { try Probe.run(options) }
+        print(json ? report.json.line : report.text)
+    }
+
+    private var options: ProbeOptions {
+        var options = ProbeOptions(source: source)
+        options.duration = duration
+        return options
+    }
+}

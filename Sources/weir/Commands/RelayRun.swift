@@ -1,0 +1,89 @@
+import ArgumentParser
+import ControlPlane
+import FastPath
+import Glibc
+import Logging
+import Synchronization
+
+/// Runs a relay until it is asked to end: the common part of demo, serve and relay.
+struct RelayRun {
+    let configuration: Configuration
+    let json: Bool
+    /// What to show when it listens, given the URL of its paths' common beginning.
+    let banner: (_ base: String) -> String
+
+    private static let tickMicroseconds: UInt32 = 50_000
+    private static let ticksPerSecond = 20
+
+    /// Ends the program with a status: 0 as asked, 1 something failed.
+    func run() throws {
+        Signals.catchAll()
+        let allowed = Descriptors.raise()
+        let level = configuration.logLevel
+        LoggingSystem.bootstrap { _ in
+            var log = ConsoleLog()
+            log.logLevel = level
+            return log
+        }
+        let logger = Logger(label: "weir")
+        let relay: Relay
+        let engine: Engine
+        do {
+            engine = try Engine(options: EngineOptions(configuration))
+            relay = try Relay(configuration: configuration, engine: engine, logger: logger)
+            let address = try relay.start()
+            say(banner(Self.base(address)))
+            say("Listening on \(address). Backend \(engine.backend.name): \(engine.backend.reason). Ctrl-C ends.")
+            // Two for each connection: NIO's and, while media flows over it, the engine's.
+            let needed = configuration.limits.connectionsMax * 2 + 1_024
+            let purpose = "\(configuration.limits.connectionsMax) connections"
+            if let words = Descriptors.shortage(allowed: allowed, needed: needed, for: purpose) { say(words) }
+        } catch {
+            Console.shared.printError("weir: \(error)")
+            throw ExitCode(1)
+        }
+        try watch(relay, backend: engine.backend.name)
+        try end(relay)
+    }
+
+    private func say(_ text: String) {
+        if json { Console.shared.printError(text) } else { Console.shared.print(text) }
+    }
+
+    private func watch(_ relay: Relay, backend: String) throws {
+        var before = try relay.status()
+        var ticks = 0
+        while Signals.received == 0 {
+            usleep(Self.tickMicroseconds)
+            ticks += 1
+            guard ticks % Self.ticksPerSecond == 0 else { continue }
+            let status = try relay.status()
+            let rates = Status.Rates(from: before, to: status)
+            before = status
+            if json { Console.shared.print(rates.json(backend: backend)) } else { Console.shared.show(live: rates.line) }
+        }
+    }
+
+    private func end(_ relay: Relay) throws {
+        Console.shared.endLine()
+        let asked = Signals.received
+        let result = Mutex<UInt32?>(nil)
+        relay.stop { leaks in result.withLock { $0 = leaks } }
+        while result.withLock({ $0 == nil }) {
+            guard Signals.received == asked else { _exit(1) }
+            usleep(Self.tickMicroseconds)
+        }
+        relay.end()
+        let leaks = result.withLock { $0 ?? 0 }
+        guard leaks == 0 else {
+            Console.shared.printError("weir: \(leaks) things did not come home at the end; please report this as a bug")
+            throw ExitCode(1)
+        }
+    }
+
+    /// How a player on this machine reaches the server.
+    private static func base(_ address: ListenAddress) -> String {
+        let host = address.host == "::" || address.host == "0.0.0.0" ? "127.0.0.1" : address.host
+        return "rtsp://\(ListenAddress(host: host, port: address.port))"
+    }
+}
