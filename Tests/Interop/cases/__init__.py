@@ -1,0 +1,1 @@
+"""The tests; each module is one subject."""
