@@ -1,6 +1,7 @@
 import Glibc
 import PlaneLink
 import Testing
+import WireFormats
 
 @testable import FastPath
 
@@ -162,6 +163,11 @@ import Testing
         #expect(reports.count { if case .streamRemoved = $0 { true } else { false } } == 1)
         bench.feed(packets(0..<1))
         #expect(bench.script.sent.isEmpty)
+    }
+
+    @Test("The link's codecs and the parsers' are the same, number by number: the engine goes from one to the other by it")
+    func codecNumbers() {
+        #expect(TrackCodec.allCases.map { "\($0) \($0.rawValue)" } == KeyFrameCodec.allCases.map { "\($0) \($0.rawValue)" })
     }
 
     @Test("A train is cut at another size, channel, the segment limit and the datagram limit")
