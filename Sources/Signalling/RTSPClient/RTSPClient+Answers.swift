@@ -133,6 +133,12 @@ extension RTSPClient {
         }
         // What cannot be read counts as what was asked for.
         let spec = response.headers["Transport"].flatMap { value in try? TransportHeader.parse(value).first }
+        if offers[track] == .multicast {
+            guard let group = group(ofTrack: track, spec) else { return fail(.transportRefused(.unsupportedTransport)) }
+            actions.append(.ready(track: track, .multicast(group)))
+            tracksReady += 1
+            return setUpNext(from: track + 1)
+        }
         if let spec, spec.isMulticast { return fail(.transportRefused(.unsupportedTransport)) }
         // Some servers answer a request for UDP with TCP, and mean it; without a channel pair the token alone is no proof.
         let isInterleaved = spec?.interleaved != nil || offers[track] == .interleaved
@@ -146,6 +152,19 @@ extension RTSPClient {
         }
         tracksReady += 1
         setUpNext(from: track + 1)
+    }
+
+    /// The group that the server sends a track to; what its answer leaves out is in the description (RFC 2326 section 12.39). Nil when
+    /// the answer is not about multicast, or neither names a group and a port.
+    private func group(ofTrack track: Int, _ spec: TransportSpec?) -> GroupAddress? {
+        let described = controls.tracks[track].group
+        guard let spec else { return described.flatMap { $0.ports.rtp == 0 ? nil : $0 } }
+        guard spec.isMulticast else { return nil }
+        let destination = spec.destination.flatMap { $0.isEmpty ? nil : $0 }
+        // LIVE555 and RFC 2326 say `port`, some cameras `client_port` or `server_port`.
+        let ports = spec.port ?? spec.clientPort ?? spec.serverPort ?? described?.ports
+        guard let group = destination ?? described?.group, let ports, ports.rtp > 0 else { return nil }
+        return GroupAddress(group: group, ports: ports, source: spec.source ?? described?.source)
     }
 
     private mutating func answeredPlay(_ response: RTSPResponse) {

@@ -66,6 +66,10 @@ extension RTSPClient {
             spec.isUnicast = true
             spec.clientPort = ports
             return TransportHeader.text(spec)
+        case .multicast:
+            var spec = TransportSpec(protocolToken: controls.tracks[track].profile)
+            spec.isMulticast = true
+            return TransportHeader.text(spec)
         case .interleaved:
             var spec = TransportSpec(protocolToken: controls.tracks[track].profile + "/TCP")
             spec.isUnicast = true

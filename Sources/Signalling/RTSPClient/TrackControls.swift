@@ -8,6 +8,8 @@ struct TrackControls: Sendable, Equatable {
         let url: String
         /// Its transport protocol without a lower transport, such as `RTP/AVP`.
         let profile: String
+        /// The group that the description names for it; nil when it names none. Ports of 0 stand for none.
+        let group: GroupAddress?
     }
 
     /// The request URL of PLAY, PAUSE and TEARDOWN.
@@ -28,8 +30,18 @@ struct TrackControls: Sendable, Equatable {
             // Some say `RTP/AVP/TCP` in the description already.
             let isLower = profile.uppercased().hasSuffix("/TCP") || profile.uppercased().hasSuffix("/UDP")
             return Track(
-                url: ControlURL.resolve(media.control ?? "*", base: base), profile: isLower ? String(profile.dropLast(4)) : profile)
+                url: ControlURL.resolve(media.control ?? "*", base: base), profile: isLower ? String(profile.dropLast(4)) : profile,
+                group: Self.group(description, index))
         }
+    }
+
+    private static func group(_ description: SessionDescription, _ index: Int) -> GroupAddress? {
+        guard let connection = description.connection(media: index) else { return nil }
+        let media = description.media[index]
+        let filter = description.sourceFilter(media: index, destination: connection.address)
+        return GroupAddress(
+            group: connection.address, ports: PortPair(rtp: media.port, rtcp: media.rtcpPort),
+            source: filter.flatMap { $0.isInclusive ? $0.sources.first : nil })
     }
 
     /// The description in an answer to DESCRIBE.

@@ -125,7 +125,7 @@ extension RequestRefusal {
             switch refusal {
             case .notNow(let why): .notNow(method, why)
             case .trackNotSetUp: .notNow(method, "that track was not set up in this session")
-            case .mixedTransports: .transportUnsupported("a session uses UDP or the RTSP connection for all its tracks, not both")
+            case .mixedTransports: .transportUnsupported("a session uses UDP, multicast or the RTSP connection for all its tracks")
             case .gone: .sessionNotFound("")
             }
     }

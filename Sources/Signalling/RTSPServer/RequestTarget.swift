@@ -16,6 +16,8 @@ package struct RequestTarget: Sendable, Equatable {
     package let isServer: Bool
     /// The readings, the one with the longest path first.
     package let readings: [Reading]
+    /// The query says `multicast`: the description of the path's group is wanted.
+    package let isMulticast: Bool
 
     private static let readingsMax = 8
 
@@ -23,6 +25,7 @@ package struct RequestTarget: Sendable, Equatable {
     package init(uri: String) throws(RequestRefusal) {
         if uri == "*" {
             isServer = true
+            isMulticast = false
             readings = []
             return
         }
@@ -39,6 +42,8 @@ package struct RequestTarget: Sendable, Equatable {
         }
         let mark = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         let path = try Self.decoded(rest[..<mark])
+        let query = rest[mark...].dropFirst().prefix { $0 != UInt8(ascii: "/") }
+        isMulticast = query.split(separator: UInt8(ascii: "&")).contains { $0.elementsEqual("multicast".utf8) }
         var readings: [Reading] = []
         if mark < rest.endIndex, let slash = rest[mark...].lastIndex(of: UInt8(ascii: "/")), slash + 1 < rest.endIndex {
             readings.append(Reading(path: path, control: try Self.decoded(rest[(slash + 1)...])))

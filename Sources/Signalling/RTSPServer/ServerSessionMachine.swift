@@ -30,7 +30,7 @@ package struct ServerSessionMachine: Sendable {
         case notNow(String)
         /// The track is not part of the session.
         case trackNotSetUp(Int)
-        /// One session uses UDP or the connection, not both.
+        /// One session uses UDP, multicast or the connection, not two of them.
         case mixedTransports
         /// The session has ended.
         case gone
@@ -47,13 +47,15 @@ package struct ServerSessionMachine: Sendable {
     /// A new session.
     package init(role: Role) { self.role = role }
 
+    /// How media travels; nil before the first SETUP.
+    package var kind: SessionTrack.Kind? { tracks.first?.transport.kind }
     /// Whether media goes over the RTSP connection; nil before the first SETUP.
     package var isInterleaved: Bool? { tracks.first?.transport.isInterleaved }
 
     /// SETUP of a track.
     package mutating func setUp(_ track: SessionTrack) throws(Refusal) {
         let place = tracks.firstIndex { $0.number == track.number }
-        if let isInterleaved, isInterleaved != track.transport.isInterleaved, !(tracks.count == 1 && place == 0) { throw .mixedTransports }
+        if let kind, kind != track.transport.kind, !(tracks.count == 1 && place == 0) { throw .mixedTransports }
         switch state {
         case .initial: state = .ready
         case .ready: break  // Another track, or other transport for the same one (players that fall back from UDP to TCP).

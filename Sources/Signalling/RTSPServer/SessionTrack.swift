@@ -6,12 +6,31 @@ package struct SessionTrack: Sendable, Equatable {
         case datagram(rtp: UInt16, rtcp: UInt16)
         /// Channels of the RTSP connection (RFC 2326 section 10.12).
         case interleaved(rtp: UInt8, rtcp: UInt8)
+        /// The ports of the path's multicast group, which all its multicast sessions share.
+        case multicast(rtp: UInt16, rtcp: UInt16)
 
-        /// Whether it is the RTSP connection.
-        package var isInterleaved: Bool {
+        /// What carries the packets, without numbers. One session uses one kind.
+        package var kind: Kind {
             switch self {
-            case .interleaved: true
-            case .datagram: false
+            case .datagram: .datagram
+            case .interleaved: .interleaved
+            case .multicast: .multicast
+            }
+        }
+        /// Whether it is the RTSP connection.
+        package var isInterleaved: Bool { kind == .interleaved }
+    }
+
+    /// The ways that packets travel.
+    package enum Kind: Sendable, Equatable, CaseIterable {
+        case datagram, interleaved, multicast
+
+        /// In words: the session's other tracks use …
+        package var words: String {
+            switch self {
+            case .datagram: "UDP"
+            case .interleaved: "the RTSP connection"
+            case .multicast: "multicast"
             }
         }
     }

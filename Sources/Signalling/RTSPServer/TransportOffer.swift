@@ -6,25 +6,28 @@ package struct TransportOffer: Sendable {
     package struct Situation: Sendable {
         /// What the session is for.
         package var role: ServerSessionMachine.Role
-        /// Whether the session already uses the connection (true) or UDP (false); nil for the first track, or when it is set up anew.
-        package var isInterleaved: Bool?
+        /// What the session's other tracks use; nil for the first track, or when it is set up anew.
+        package var kind: SessionTrack.Kind?
         /// The peer's address as people write it: the one `destination=` may name.
         package var peer: String
         /// Why the connection cannot carry this session's media, if so.
         package var interleavedRefusal: String?
         /// Channels of the connection that other tracks use.
         package var channelsTaken: Set<UInt8>
+        /// The track's part of the path's multicast group; nil when the path has none.
+        package var multicast: MulticastOffer?
 
         /// A situation.
         package init(
-            role: ServerSessionMachine.Role, isInterleaved: Bool?, peer: String, interleavedRefusal: String? = nil,
-            channelsTaken: Set<UInt8> = []
+            role: ServerSessionMachine.Role, kind: SessionTrack.Kind?, peer: String, interleavedRefusal: String? = nil,
+            channelsTaken: Set<UInt8> = [], multicast: MulticastOffer? = nil
         ) {
             self.role = role
-            self.isInterleaved = isInterleaved
+            self.kind = kind
             self.peer = peer
             self.interleavedRefusal = interleavedRefusal
             self.channelsTaken = channelsTaken
+            self.multicast = multicast
         }
     }
 
@@ -32,6 +35,7 @@ package struct TransportOffer: Sendable {
     package let spec: TransportSpec
     /// How the track's packets travel.
     package let transport: SessionTrack.Transport
+    private let multicast: MulticastOffer?
 
     /// The choice; throws what to answer when there is none.
     package init(header: String?, situation: Situation) throws(RequestRefusal) {
@@ -48,6 +52,7 @@ package struct TransportOffer: Sendable {
             case .success(let transport):
                 self.spec = spec
                 self.transport = transport
+                multicast = situation.multicast
                 return
             case .failure(let reason): reasons.append("\(spec.protocolToken.prefix(32)): \(reason.words)")
             }
@@ -62,22 +67,29 @@ package struct TransportOffer: Sendable {
 
     private static func judge(_ spec: TransportSpec, _ situation: Situation) -> Result<SessionTrack.Transport, Unfit> {
         guard spec.isPlainRTP else { return .failure(.init("only RTP/AVP and RTP/AVPF are offered")) }
-        if spec.isMulticast { return .failure(.init("multicast is not offered")) }
         switch spec.mode {
         case .record? where situation.role == .reader: return .failure(.init("mode=record needs an ANNOUNCE first"))
         case .other(let word)?: return .failure(.init("mode=\(word.prefix(32)) is not known"))
         case .play?, .record?, nil: break
         }
-        switch spec.lowerTransport {
-        case .tcp:
-            if situation.isInterleaved == false { return .failure(.init("the session's other tracks use UDP")) }
+        let kind: SessionTrack.Kind = spec.isMulticast ? .multicast : spec.lowerTransport == .tcp ? .interleaved : .datagram
+        if let used = situation.kind, used != kind { return .failure(.init("the session's other tracks use \(used.words)")) }
+        if kind != .multicast, let multicast = situation.multicast, multicast.isOnly, situation.role == .reader {
+            return .failure(.init("the path is sent by multicast only: ask for RTP/AVP;multicast"))
+        }
+        switch kind {
+        case .multicast:
+            if situation.role == .publisher { return .failure(.init("a publisher sends to the server alone, not to a group")) }
+            guard let multicast = situation.multicast else { return .failure(.init("the path has no multicast group")) }
+            // Which group and which ports is the server's choice, whatever the client proposes (RFC 2326 section 12.39).
+            return .success(.multicast(rtp: multicast.port, rtcp: multicast.port &+ 1))
+        case .interleaved:
             if let refusal = situation.interleavedRefusal { return .failure(.init(refusal)) }
             guard let pair = channels(spec.interleaved, taken: situation.channelsTaken) else {
                 return .failure(.init("all channels of this connection are taken"))
             }
             return .success(.interleaved(rtp: pair.rtp, rtcp: pair.rtcp))
-        case .udp:
-            if situation.isInterleaved == true { return .failure(.init("the session's other tracks use the RTSP connection")) }
+        case .datagram:
             guard let ports = spec.clientPort else { return .failure(.init("client_port is missing")) }
             guard ports.rtp > 0, let rtcp = ports.rtcpPort, rtcp > 0 else {
                 return .failure(.init("client_port=\(ports.text) names no pair of ports"))
@@ -97,15 +109,22 @@ package struct TransportOffer: Sendable {
         return nil
     }
 
-    /// The spec to answer with: the client's protocol token literally, and what was settled.
-    package func answer(serverPorts: (rtp: UInt16, rtcp: UInt16)?, ssrc: UInt32?) -> TransportSpec {
+    /// The spec to answer with: the client's protocol token literally, and what was settled. `source` is where a group's packets come
+    /// from.
+    package func answer(serverPorts: (rtp: UInt16, rtcp: UInt16)?, source: String? = nil, ssrc: UInt32?) -> TransportSpec {
         var answer = TransportSpec(protocolToken: spec.protocolToken)
-        answer.isUnicast = true
+        answer.isUnicast = transport.kind != .multicast
         switch transport {
         case .datagram(let rtp, let rtcp):
             answer.clientPort = PortPair(rtp: rtp, rtcp: rtcp)
             answer.serverPort = serverPorts.map { PortPair(rtp: $0.rtp, rtcp: $0.rtcp) }
         case .interleaved(let rtp, let rtcp): answer.interleaved = ChannelPair(rtp: rtp, rtcp: rtcp)
+        case .multicast(let rtp, let rtcp):
+            answer.isMulticast = true
+            answer.destination = multicast?.group
+            answer.source = source
+            answer.port = PortPair(rtp: rtp, rtcp: rtcp)
+            answer.ttl = multicast?.ttl
         }
         answer.ssrc = ssrc
         answer.mode = spec.mode

@@ -28,8 +28,6 @@ package struct RTSPParser: Sendable {
         case failed(RTSPParseError)
     }
 
-    private static let idleBytesMax = 4 << 10
-
     private let limits: RTSPLimits
     private var buffer: [UInt8] = []
     /// Where the unfinished element begins in `buffer`.
@@ -199,8 +197,8 @@ package struct RTSPParser: Sendable {
         bytesConsumed &+= UInt64(end - start)
         start = end
         if start == buffer.count {
-            // A connection at rest keeps no more than a small buffer, whatever came over it.
-            if buffer.capacity > Self.idleBytesMax { buffer = [] } else { buffer.removeAll(keepingCapacity: true) }
+            // A connection at rest, of which there are thousands, keeps nothing of what came over it.
+            buffer = []
             start = 0
         }
         beginElement()
@@ -210,6 +208,7 @@ package struct RTSPParser: Sendable {
         lineStart = start
         scanned = start
         lineNumber = 0
+        message = .interleaved(channel: 0, payload: [])
         headers = RTSPHeaders()
         phase = .idle
     }

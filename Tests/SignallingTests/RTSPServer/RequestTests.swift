@@ -30,6 +30,18 @@ import WireFormats
         #expect(throws: RequestRefusal.self) { try RequestTarget(uri: uri) }
     }
 
+    @Test(
+        arguments: [
+            ("rtsp://h/live?multicast", true), ("rtsp://h/live?x=1&multicast", true), ("rtsp://h/live?multicast/", true),
+            ("rtsp://h/live?multicast/trackID=0", true), ("rtsp://h/live/trackID=0?multicast", true), ("rtsp://h/live", false),
+            ("rtsp://h/live?multicast=1", false), ("rtsp://h/multicast", false), ("rtsp://h/live?x/multicast", false), ("*", false),
+        ] as [(String, Bool)])
+    func seesWhoAsksForTheGroup(uri: String, isMulticast: Bool) throws {
+        let target = try RequestTarget(uri: uri)
+        #expect(target.isMulticast == isMulticast)
+        #expect(target.isServer || target.readings.contains { $0.path == "live" || $0.path == "multicast" })
+    }
+
     @Test func offersABoundedNumberOfReadings() throws {
         #expect(try RequestTarget(uri: "rtsp://h/" + String(repeating: "a/", count: 3_000)).readings.count == 8)
     }
@@ -125,12 +137,12 @@ import WireFormats
 }
 
 @Suite struct TransportOfferTests {
-    private static let reader = TransportOffer.Situation(role: .reader, isInterleaved: nil, peer: "10.0.0.1")
+    private static let reader = TransportOffer.Situation(role: .reader, kind: nil, peer: "10.0.0.1")
 
     private static func situation(
-        role: ServerSessionMachine.Role = .reader, isInterleaved: Bool? = nil, refusal: String? = nil, taken: Set<UInt8> = []
+        role: ServerSessionMachine.Role = .reader, kind: SessionTrack.Kind? = nil, refusal: String? = nil, taken: Set<UInt8> = []
     ) -> TransportOffer.Situation {
-        .init(role: role, isInterleaved: isInterleaved, peer: "10.0.0.1", interleavedRefusal: refusal, channelsTaken: taken)
+        .init(role: role, kind: kind, peer: "10.0.0.1", interleavedRefusal: refusal, channelsTaken: taken)
     }
 
     @Test(
@@ -149,7 +161,7 @@ import WireFormats
                 "RTP/AVP;multicast,RTP/AVP/UDP;unicast;client_port=5000-5001,RTP/AVP/TCP;interleaved=0-1", situation(),
                 .datagram(rtp: 5_000, rtcp: 5_001), "RTP/AVP/UDP"
             ),
-            ("RTP/AVP;client_port=5000-5001,RTP/AVP/TCP", situation(isInterleaved: true), .interleaved(rtp: 0, rtcp: 1), "RTP/AVP/TCP"),
+            ("RTP/AVP;client_port=5000-5001,RTP/AVP/TCP", situation(kind: .interleaved), .interleaved(rtp: 0, rtcp: 1), "RTP/AVP/TCP"),
             ("RTP/SAVP;client_port=5000-5001,RTP/AVPF;client_port=6000-6001", situation(), .datagram(rtp: 6_000, rtcp: 6_001), "RTP/AVPF"),
             ("RTP/AVP;client_port=5000-5001;mode=record", situation(role: .publisher), .datagram(rtp: 5_000, rtcp: 5_001), "RTP/AVP"),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.1", situation(), .datagram(rtp: 5_000, rtcp: 5_001), "RTP/AVP"),
@@ -166,7 +178,7 @@ import WireFormats
             ("RTP/AVP;client_port=0-1", situation(), 461), ("RTP/AVP;client_port=65535", situation(), 461),
             ("RTP/AVP;client_port=5-0", situation(), 461), ("RTP/AVP", situation(), 461),
             ("RTP/AVP;multicast;client_port=5-6", situation(), 461),
-            ("RAW/RAW/UDP", situation(), 461), ("RTP/AVP/TCP", situation(isInterleaved: false), 461),
+            ("RAW/RAW/UDP", situation(), 461), ("RTP/AVP/TCP", situation(kind: .datagram), 461),
             ("RTP/AVP/TCP", situation(refusal: "no"), 461), ("RTP/AVP/TCP", situation(taken: Set(0...255)), 461),
             ("RTP/AVP;client_port=5000-5001;mode=record", situation(), 461), ("RTP/AVP;client_port=5000-5001;mode=fly", situation(), 461),
             ("RTP/AVP;client_port=5000-5001;destination=10.0.0.2", situation(), 403),
@@ -177,6 +189,60 @@ import WireFormats
             _ = try TransportOffer(header: header, situation: situation)
             Issue.record("was taken")
         } catch { #expect(error.status.code == status) }
+    }
+
+    private static let group = MulticastOffer(group: "239.1.2.3", port: 5_004, ttl: 16)
+    private static let groupOnly = MulticastOffer(group: "239.1.2.3", port: 5_004, ttl: 16, isOnly: true)
+
+    private static func situation(_ multicast: MulticastOffer, kind: SessionTrack.Kind? = nil, role: ServerSessionMachine.Role = .reader)
+        -> TransportOffer.Situation
+    {
+        .init(role: role, kind: kind, peer: "10.0.0.1", multicast: multicast)
+    }
+
+    @Test(
+        arguments: [
+            // ffmpeg, GStreamer, LIVE555, and a client that proposes a group of its own.
+            ("RTP/AVP/UDP;multicast", situation(group), .multicast(rtp: 5_004, rtcp: 5_005)),
+            ("RTP/AVP;multicast", situation(group), .multicast(rtp: 5_004, rtcp: 5_005)),
+            ("RTP/AVP;multicast;port=7000-7001", situation(group), .multicast(rtp: 5_004, rtcp: 5_005)),
+            ("RTP/AVP;multicast;destination=239.9.9.9;port=7000-7001;ttl=200", situation(group), .multicast(rtp: 5_004, rtcp: 5_005)),
+            ("RTP/AVP;multicast", situation(group, kind: .multicast), .multicast(rtp: 5_004, rtcp: 5_005)),
+            ("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP;multicast", situation(group), .datagram(rtp: 5_000, rtcp: 5_001)),
+            ("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP;multicast", situation(groupOnly), .multicast(rtp: 5_004, rtcp: 5_005)),
+            (
+                "RTP/AVP;multicast,RTP/AVP;unicast;client_port=5000-5001", situation(group, kind: .datagram),
+                .datagram(rtp: 5_000, rtcp: 5_001)
+            ),
+            ("RTP/AVP;client_port=5000-5001", situation(groupOnly, role: .publisher), .datagram(rtp: 5_000, rtcp: 5_001)),
+        ] as [(String, TransportOffer.Situation, SessionTrack.Transport)])
+    func takesMulticastWhereThereIsAGroup(header: String, situation: TransportOffer.Situation, transport: SessionTrack.Transport) throws {
+        #expect(try TransportOffer(header: header, situation: situation).transport == transport)
+    }
+
+    @Test(
+        arguments: [
+            ("RTP/AVP;multicast", situation()), ("RTP/AVP;multicast", situation(group, kind: .interleaved)),
+            ("RTP/AVP;multicast;mode=record", situation(group, role: .publisher)), ("RTP/SAVP;multicast", situation(group)),
+            ("RTP/AVP;client_port=5000-5001", situation(groupOnly)), ("RTP/AVP/TCP;interleaved=0-1", situation(groupOnly)),
+            ("RTP/AVP;client_port=5000-5001", situation(group, kind: .multicast)),
+        ] as [(String, TransportOffer.Situation)])
+    func refusesMulticastWhereItCannotBe(header: String, situation: TransportOffer.Situation) {
+        do throws(RequestRefusal) {
+            _ = try TransportOffer(header: header, situation: situation)
+            Issue.record("was taken")
+        } catch { #expect(error.status == .unsupportedTransport) }
+    }
+
+    @Test func answersWithTheGroup() throws {
+        let offer = try TransportOffer(header: "RTP/AVP/UDP;multicast;mode=play", situation: Self.situation(Self.group))
+        #expect(
+            TransportHeader.text(offer.answer(serverPorts: nil, source: "10.0.0.9", ssrc: 0xABC))
+                == "RTP/AVP/UDP;multicast;destination=239.1.2.3;source=10.0.0.9;port=5004-5005;ttl=16;ssrc=00000ABC;mode=\"PLAY\"")
+        let six = try TransportOffer(
+            header: "RTP/AVP;multicast", situation: Self.situation(MulticastOffer(group: "ff15::1", port: 5_004, ttl: 3)))
+        #expect(
+            TransportHeader.text(six.answer(serverPorts: nil, ssrc: nil)) == "RTP/AVP;multicast;destination=ff15::1;port=5004-5005;ttl=3")
     }
 
     @Test func answersWithTheClientsToken() throws {

@@ -205,6 +205,18 @@ import Testing
         #expect(machine.isInterleaved == true && machine.tracks.count == 1)
     }
 
+    @Test func aMulticastSessionIsOfOneKindAndOutlivesItsConnection() throws {
+        var machine = Machine(role: .reader)
+        try machine.setUp(SessionTrack(number: 0, url: "u", transport: .multicast(rtp: 5_004, rtcp: 5_005)))
+        #expect(throws: Machine.Refusal.mixedTransports) {
+            try machine.setUp(SessionTrack(number: 1, url: "u", transport: .datagram(rtp: 5_000, rtcp: 5_001)))
+        }
+        try machine.setUp(SessionTrack(number: 1, url: "u", transport: .multicast(rtp: 5_006, rtcp: 5_007)))
+        #expect(machine.kind == .multicast && machine.isInterleaved == false)
+        #expect(try machine.play() == .start)
+        #expect(machine.connectionClosed() == .none)
+    }
+
     @Test func theLastTrackTakesTheSessionWithIt() throws {
         var machine = try #require(try Self.machine(.reader, .playing))
         #expect(try machine.tearDown(track: 0) == .start)

@@ -146,6 +146,17 @@ extension FuzzEntry {
             for type in media.payloadTypes { _ = readers.formatParameters(media: index, payloadType: type) }
         }
         _ = (readers.range, readers.sessionName)
+        for index in description.media.indices {
+            let connection = description.connection(media: index)
+            if let connection { check(SDPConnection(connection.text) == connection, "a c= line reads differently when written") }
+            _ = description.sourceFilter(media: index, destination: connection?.address ?? "")
+            _ = (description.media[index].rtcpPort, description.media[index].isMultiplexed)
+        }
+        let group = readers.forGroup(SDPConnection(address: "239.1.2.3", isIPv6: false, ttl: 1), firstPort: 65_534, source: "10.0.0.1")
+        guard let listeners = try? SessionDescription(group.serialized()) else {
+            return check(false, "a group's description cannot be read")
+        }
+        check(listeners.media.count == readers.media.count, "a media is missing for listeners")
         guard let twice = try? SessionDescription(readers.serialized()) else { return check(false, "cannot be read for readers") }
         check(twice.forReaders(origin: origin) == twice.forReaders(origin: origin), "not the same twice")
     }
