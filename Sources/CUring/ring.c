@@ -16,12 +16,13 @@ struct curing_ring {
     unsigned buffer_bytes;
     unsigned buffer_count;
     struct io_uring_probe *probe;
+    bool has_places;
     /// How the room in a datagram buffer is shared out; the kernel reads it as long as a receive is armed.
     struct msghdr layout;
     struct msghdr messages[MESSAGES];
 };
 
-int curing_create(unsigned submissions, unsigned completions, unsigned files, curing_ring **out) {
+int curing_create(unsigned submissions, unsigned completions, unsigned files, unsigned buffers, curing_ring **out) {
     curing_ring *ring = calloc(1, sizeof *ring);
     if (!ring) return -ENOMEM;
     struct io_uring_params parameters = {
@@ -40,6 +41,8 @@ int curing_create(unsigned submissions, unsigned completions, unsigned files, cu
         free(ring);
         return result;
     }
+    // Not vital: without places zero-copy sends pin their pages each time.
+    if (buffers > 0) ring->has_places = io_uring_register_buffers_sparse(&ring->uring, buffers) == 0;
     ring->layout.msg_namelen = 28;  // sizeof (struct sockaddr_in6)
     ring->layout.msg_controllen = 32;  // one UDP_GRO message
     ring->probe = io_uring_get_probe_ring(&ring->uring);
@@ -72,6 +75,18 @@ int curing_set_file(curing_ring *ring, unsigned slot, int descriptor) {
     return result < 0 ? result : 0;
 }
 
+int curing_descriptor(const curing_ring *ring) {
+    return ring->uring.ring_fd;
+}
+
+int curing_set_memory(curing_ring *ring, unsigned place, void *base, size_t count) {
+    if (!ring->has_places) return -ENXIO;
+    struct iovec memory = {.iov_base = base, .iov_len = base ? count : 0};
+    __u64 tag = 0;
+    int result = io_uring_register_buffers_update_tag(&ring->uring, place, &memory, &tag, 1);
+    return result < 0 ? result : 0;
+}
+
 struct io_uring_sqe *curing_next(curing_ring *ring) {
     struct io_uring_sqe *submission = io_uring_get_sqe(&ring->uring);
     if (submission) memset(submission, 0, sizeof *submission);
@@ -91,10 +106,14 @@ int curing_submit(curing_ring *ring) {
 }
 
 int curing_submit_and_wait(curing_ring *ring, int64_t nanoseconds) {
-    if (nanoseconds <= 0) {
+    if (nanoseconds == 0) {
         int submitted = curing_submit(ring);
         if (submitted < 0) return submitted;
         return io_uring_get_events(&ring->uring);
+    }
+    if (nanoseconds < 0) {
+        int result = io_uring_submit_and_wait(&ring->uring, 1);
+        return result == -EINTR ? 0 : result;
     }
     struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     struct io_uring_cqe *first;

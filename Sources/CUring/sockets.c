@@ -2,11 +2,15 @@
 #include "curing_sockets.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "curing.h"
@@ -89,6 +93,21 @@ int64_t curing_send_gathered(int descriptor, void *vectors, unsigned count) {
     return sent < 0 ? -errno : sent;
 }
 
+void curing_reset_connection(int descriptor) {
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    (void)connect(descriptor, &nobody, sizeof nobody);
+}
+
+void curing_acknowledge(int descriptor) {
+    int on = 1;
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+int curing_unsent_bytes(int descriptor) {
+    int bytes;
+    return ioctl(descriptor, SIOCOUTQ, &bytes) < 0 ? 0 : bytes;
+}
+
 int curing_eventfd(bool nonblocking) {
     int descriptor = eventfd(0, EFD_CLOEXEC | (nonblocking ? EFD_NONBLOCK : 0));
     return descriptor < 0 ? -errno : descriptor;
@@ -96,6 +115,24 @@ int curing_eventfd(bool nonblocking) {
 
 void curing_name_thread(const char *name) {
     (void)pthread_setname_np(pthread_self(), name);
+}
+
+void curing_pin_thread(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (processor < 0 || processor >= CPU_SETSIZE) return;
+    CPU_SET(processor, &set);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+int curing_allowed_processors(int *numbers, int room) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) < 0) return -errno;
+    int count = 0;
+    for (int processor = 0; processor < CPU_SETSIZE && count < room; processor++) {
+        if (CPU_ISSET(processor, &set)) numbers[count++] = processor;
+    }
+    return count;
 }
 
 int curing_epoll_create(void) {

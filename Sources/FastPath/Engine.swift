@@ -18,12 +18,21 @@ public struct EngineOptions: Sendable {
     public var backend: BackendName?
     /// Fail rather than fall back when io_uring does not work.
     public var requireIOUring: Bool
+    /// How many workers carry media, `1...Limits.workersMax`; ``Processors/usable`` is a good number.
+    public var workers: Int
+    /// Whether sends go without a copy.
+    public var zeroCopy: ZeroCopy
 
-    /// Options; by default everything is chosen by what works.
-    public init(limits: Limits = Limits(), backend: BackendName? = nil, requireIOUring: Bool = false) {
+    /// Options; by default one worker, on whatever backend works.
+    public init(
+        limits: Limits = Limits(), backend: BackendName? = nil, requireIOUring: Bool = false, workers: Int = 1,
+        zeroCopy: ZeroCopy = .auto
+    ) {
         self.limits = limits
         self.backend = backend
         self.requireIOUring = requireIOUring
+        self.workers = workers
+        self.zeroCopy = zeroCopy
     }
 }
 
@@ -43,12 +52,12 @@ public enum EngineError: Error, CustomStringConvertible {
     }
 }
 
-/// The engine: one worker thread that receives media and fans it out. Told what to do by commands, tells what happened by
+/// The engine: workers, each a thread, that receive media and fan it out. Told what to do by commands, tells what happened by
 /// reports; see ``EngineControl``.
 @safe public final class Engine: EngineControl {
-    private let commands: BoundedRing<Command>
-    private let reports: BoundedRing<Report>
-    private let commandDescriptor: Int32
+    private let lines: [WorkerLine]
+    private let router: CommandRouter
+    private let collector: ReportCollector
     /// Readable when reports wait.
     public let reportDescriptor: Int32
     /// What was counted so far.
@@ -57,45 +66,44 @@ public enum EngineError: Error, CustomStringConvertible {
     public let limits: Limits
     /// What carries the media, and why.
     public let backend: BackendChoice
+    /// How many workers carry media.
+    public var workerCount: Int { lines.count }
 
-    /// Makes the engine and starts its thread.
+    /// Makes the engine and starts its threads.
     public init(options: EngineOptions = EngineOptions()) throws(EngineError) {
+        let workers = min(max(options.workers, 1), Limits.workersMax)
         limits = options.limits
-        commands = BoundedRing(capacityMin: limits.commandsMax)
-        reports = BoundedRing(capacityMin: limits.reportsMax)
-        counters = EngineCounters()
-        commandDescriptor = try Self.makeEvent(isNonblocking: false)
+        counters = EngineCounters(workers: workers)
         reportDescriptor = try Self.makeEvent(isNonblocking: true)
+        var lines: [WorkerLine] = []
+        for _ in 0..<workers {
+            lines.append(
+                WorkerLine(
+                    commands: BoundedRing(capacity: limits.commandsMax), reports: BoundedRing(capacity: limits.reportsMax),
+                    wake: try Self.makeEvent(isNonblocking: false)))
+        }
+        self.lines = lines
+        router = CommandRouter(limits: limits, lines: lines)
+        collector = ReportCollector(limits: limits, lines: lines, router: router)
 
-        let parts = WorkerParts(
-            limits: limits, counters: counters, commands: commands, reports: reports, commandWake: commandDescriptor,
-            reportWake: reportDescriptor)
+        let board = WorkerBoard(workers: workers, streamsMax: limits.streamsMax)
+        var parts: [WorkerParts] = []
+        for (index, line) in lines.enumerated() {
+            parts.append(
+                WorkerParts(
+                    index: index, limits: limits, zeroCopy: options.zeroCopy, counters: counters, commands: line.commands,
+                    reports: line.reports, commandWake: line.wake, reportWake: reportDescriptor, board: board))
+        }
         backend = try Self.launch(parts, options)
     }
 
-    /// What a worker is made of, whatever carries it.
-    private struct WorkerParts {
-        let limits: Limits
-        let counters: EngineCounters
-        let commands: BoundedRing<Command>
-        let reports: BoundedRing<Report>
-        let commandWake: Int32
-        let reportWake: Int32
-
-        func worker<K: Kernel & ~Copyable>(_ kernel: consuming K) throws(BackendRefusal) -> Worker<K> {
-            try Worker(
-                kernel: kernel, limits: limits, counters: counters, commands: commands, reports: reports, commandWake: commandWake,
-                reportWake: reportWake)
-        }
-    }
-
-    /// Starts a worker on the best backend that works and was not ruled out.
-    private static func launch(_ parts: WorkerParts, _ options: EngineOptions) throws(EngineError) -> BackendChoice {
+    /// Starts the workers on the best backend that works and was not ruled out: all on the same.
+    private static func launch(_ parts: [WorkerParts], _ options: EngineOptions) throws(EngineError) -> BackendChoice {
         var reason = "as asked for"
         if options.backend != .epoll {
             do {
-                let worker = try parts.worker(UringKernel(limits: parts.limits))
-                try start(worker)
+                let zeroCopy = options.zeroCopy != .off
+                try start(parts) { part in try Worker(kernel: UringKernel(limits: part.limits, zeroCopy: zeroCopy), parts: part) }
                 return BackendChoice(
                     name: BackendName.ioUring.rawValue, reason: options.backend == nil ? "io_uring works here" : reason)
             } catch let refusal as BackendRefusal {
@@ -104,21 +112,20 @@ public enum EngineError: Error, CustomStringConvertible {
                 }
                 reason = refusal.description
             } catch {
-                throw error as? EngineError ?? .system(what: "start of the worker", errorNumber: EAGAIN)
+                throw error as? EngineError ?? .system(what: "start of the workers", errorNumber: EAGAIN)
             }
         }
         do {
-            let worker = try parts.worker(EpollKernel(limits: parts.limits))
-            try start(worker)
+            try start(parts) { part in try Worker(kernel: EpollKernel(limits: part.limits), parts: part) }
             return BackendChoice(name: BackendName.epoll.rawValue, reason: reason)
         } catch let refusal as BackendRefusal {
             throw .backend(name: BackendName.epoll.rawValue, reason: refusal.description)
         } catch {
-            throw error as? EngineError ?? .system(what: "start of the worker", errorNumber: EAGAIN)
+            throw error as? EngineError ?? .system(what: "start of the workers", errorNumber: EAGAIN)
         }
     }
 
-    // The engine lives as long as the process or until `shutdown` was reported; its thread uses the descriptors until then.
+    // The engine lives as long as the process or until `shutdown` was reported; its threads use the descriptors until then.
 
     private static func makeEvent(isNonblocking: Bool) throws(EngineError) -> Int32 {
         let descriptor = curing_eventfd(isNonblocking)
@@ -126,52 +133,36 @@ public enum EngineError: Error, CustomStringConvertible {
         return descriptor
     }
 
-    /// Runs a worker on a thread of its own, named for whoever looks at the process.
-    private static func start<K: Kernel & ~Copyable>(_ worker: consuming Worker<K>) throws {
-        let box = WorkerBox(worker)
-        var thread = pthread_t()
-        let argument = unsafe Unmanaged.passRetained(box as AnyObject).toOpaque()
-        let result = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                let box = unsafe Unmanaged<AnyObject>.fromOpaque(argument).takeRetainedValue()
-                (box as? any RunnableBox)?.run()
-                return nil
-            }, argument)
-        guard result == 0 else {
-            unsafe Unmanaged<AnyObject>.fromOpaque(argument).release()
-            throw EngineError.system(what: "pthread_create", errorNumber: result)
+    /// Makes all workers, then runs each on a thread of its own: a backend that does not work is known before any thread runs.
+    private static func start<K: Kernel & ~Copyable>(_ parts: [WorkerParts], _ make: (WorkerParts) throws -> Worker<K>) throws {
+        var boxes: [WorkerBox<K>] = []
+        for part in parts { boxes.append(WorkerBox(try make(part), count: parts.count)) }
+        do {
+            for box in boxes { try WorkerThread.start(box) }
+        } catch {
+            // Those that run already are not needed.
+            for part in parts where part.commands.push(.shutdown) {
+                var one: UInt64 = 1
+                _ = unsafe write(part.commandWake, &one, 8)
+            }
+            throw error
         }
-        _ = pthread_detach(thread)
     }
 
-    /// Queues a command; false when the queue is full.
-    public func submit(_ command: Command) -> Bool { commands.push(command) }
+    /// Queues a command; false when a queue that it must go into is full, and then nothing happened.
+    public func submit(_ command: Command) -> Bool { router.submit(command) }
 
-    /// Has the worker look at the commands.
-    public func wake() {
-        var one: UInt64 = 1
-        _ = unsafe write(commandDescriptor, &one, 8)
-    }
+    /// Has the workers look at what was submitted.
+    public func wake() { router.wake() }
 
-    /// The oldest report, or nil.
-    public func takeReport() -> Report? { reports.pop() }
+    /// The oldest report of a worker, or nil.
+    public func takeReport() -> Report? { collector.take() }
 }
 
-private protocol RunnableBox: AnyObject {
-    func run()
-}
-
-/// Carries a worker to its thread.
-private final class WorkerBox<K: Kernel & ~Copyable>: RunnableBox {
-    private var worker: Worker<K>?
-
-    init(_ worker: consuming Worker<K>) { self.worker = consume worker }
-
-    func run() {
-        guard var worker = worker.take() else { return }
-        unsafe curing_name_thread("weir-worker-0")
-        worker.run()
-    }
+/// The two queues between the control plane and one worker.
+struct WorkerLine: Sendable {
+    let commands: BoundedRing<Command>
+    let reports: BoundedRing<Report>
+    /// An eventfd that the worker waits for.
+    let wake: Int32
 }

@@ -14,6 +14,8 @@ public protocol EngineControl: AnyObject, Sendable {
     var counters: EngineCounters { get }
     /// The capacities that the engine was made with.
     var limits: Limits { get }
+    /// How many workers carry media; streams and readers are spread over them.
+    var workerCount: Int { get }
     /// Which backend carries the media, and why it was chosen.
     var backend: BackendChoice { get }
 }

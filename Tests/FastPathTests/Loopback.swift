@@ -1,5 +1,6 @@
 import Glibc
 import PlaneLink
+import Testing
 
 @testable import FastPath
 
@@ -109,6 +110,20 @@ func ssrc(_ packet: [UInt8]) -> UInt32 { packet[8..<12].reduce(0) { $0 << 8 | UI
 func idr(_ count: Int = 100) -> [UInt8] { [0x65, 0x88] + [UInt8](repeating: 0x11, count: count - 2) }
 func slice(_ count: Int = 100) -> [UInt8] { [0x41] + [UInt8](repeating: 0x22, count: count - 1) }
 
+/// An engine's shape, as a test's argument.
+struct EngineShape: CustomTestStringConvertible, Sendable {
+    var backend: BackendName
+    var workers = 1
+    var zeroCopy = ZeroCopy.off
+
+    var testDescription: String { "\(backend.rawValue), \(workers) workers, zero copy \(zeroCopy.rawValue)" }
+
+    static let all = [
+        EngineShape(backend: .ioUring), EngineShape(backend: .ioUring, workers: 3), EngineShape(backend: .ioUring, zeroCopy: .on),
+        EngineShape(backend: .ioUring, workers: 2, zeroCopy: .on), EngineShape(backend: .epoll), EngineShape(backend: .epoll, workers: 3),
+    ]
+}
+
 /// An engine under test, with reports collected and lent memory freed.
 final class Bench {
     let engine: Engine
@@ -122,17 +137,42 @@ final class Bench {
     /// Keeps a socket open until the engine has ended: it knows descriptors by number.
     func keep(_ sockets: TestSocket...) { kept += sockets }
 
-    init(backend: BackendName, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil) throws {
-        engine = try Engine(options: EngineOptions(limits: limits, backend: backend))
-        let memory = StreamMemory(sizing: sizing ?? StreamSizing(bitRate: 8_000_000, windowMilliseconds: 1_000))
+    init(
+        backend: BackendName, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
+        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, zeroCopy: ZeroCopy = .off
+    ) throws {
+        engine = try Engine(options: EngineOptions(limits: limits, backend: backend, workers: workers, zeroCopy: zeroCopy))
+        let memory = StreamMemory(
+            sizing: sizing ?? StreamSizing(bitRate: 8_000_000, windowMilliseconds: 1_000), workers: workers)
         memories.append(memory)
         counters = memory.counters
-        submit(.addDatagramEgress(0, rtp: egress.0.descriptor, rtcp: egress.1.descriptor))
+        for worker in 0..<workers {
+            let pair = worker == 0 ? egress : (TestSocket(datagram: ()), TestSocket(datagram: ()))
+            keep(pair.0, pair.1)
+            submit(.addDatagramEgress(0, worker: UInt8(worker), rtp: pair.0.descriptor, rtcp: pair.1.descriptor))
+        }
         submit(.addStream(stream, memory, trackCount: UInt8(tracks)))
+        submit(.setPolicy(stream, policy))
         submit(.setTrack(stream, track: 0, TrackPlan(clockRate: 90_000, codec: codec, ssrc: 0x5EED)))
         for track in 1..<max(tracks, 1) {
             submit(.setTrack(stream, track: UInt8(track), TrackPlan(clockRate: 48_000, codec: .opaque, ssrc: 0x5EED + UInt32(track))))
         }
+    }
+
+    convenience init(
+        _ shape: EngineShape, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
+        policy: StreamPolicy = Bench.withoutBurst
+    ) throws {
+        try self.init(
+            backend: shape.backend, codec: codec, tracks: tracks, limits: limits, sizing: sizing, policy: policy, workers: shape.workers,
+            zeroCopy: shape.zeroCopy)
+    }
+
+    /// Newcomers wait for the next key frame.
+    static var withoutBurst: StreamPolicy {
+        var policy = StreamPolicy()
+        policy.joinBurst = nil
+        return policy
     }
 
     func submit(_ command: Command) {
@@ -149,6 +189,15 @@ final class Bench {
 
     func feed(_ source: SourceHandle, _ frames: [UInt8]...) {
         submit(.feed(source, LinkBuffer(frames.flatMap(\.self))))
+    }
+
+    /// Adds an interleaved reader of all channels and starts it at the next packet, or at a key frame.
+    func addInterleaved(_ index: UInt32, _ connection: TestSocket, now: Bool = true) -> SubscriberHandle {
+        keep(connection)
+        let handle = SubscriberHandle(index: index, generation: 1)
+        submit(.addInterleavedSubscriber(handle, stream, descriptor: connection.descriptor, channels: ChannelMap(identity: 2)))
+        submit(.arm(handle, now: now))
+        return handle
     }
 
     /// Adds a UDP reader of track 0 and starts it at the next packet, or at a key frame.

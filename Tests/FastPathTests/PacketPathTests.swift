@@ -21,19 +21,15 @@ import Testing
         return frame
     }
 
-    @Test("The worker allocates nothing while packets move", arguments: BackendName.allCases)
-    func allocations(backend: BackendName) throws {
+    @Test("The worker allocates nothing while packets move", arguments: EngineShape.all)
+    func allocations(shape: EngineShape) throws {
         try #require(allocationcount_is_active() == 1 || isSanitized, "the counting allocator is not linked")
-        let bench = try Bench(backend: backend, codec: .h264)
+        let bench = try Bench(shape, codec: .h264)
         let source = bench.addFed()
         let sockets = (0..<20).map { _ in TestSocket(datagram: ()) }
         for (index, socket) in sockets.enumerated() { #expect(bench.join(bench.addReader(UInt32(index), socket)) != nil) }
         let (player, connection) = TestSocket.connectedPair()
-        bench.keep(connection)
-        let reader = SubscriberHandle(index: 30, generation: 1)
-        bench.submit(.addInterleavedSubscriber(reader, bench.stream, descriptor: connection.descriptor, channels: ChannelMap(identity: 2)))
-        bench.submit(.arm(reader, now: true))
-        #expect(bench.join(reader) != nil)
+        #expect(bench.join(bench.addInterleaved(30, connection)) != nil)
 
         func run(_ frames: Range<Int>) {
             for number in frames {
@@ -61,11 +57,11 @@ import Testing
     /// Sanitizers bring their own allocator; the other runs of the tests prove the point.
     private var isSanitized: Bool { allocationcount_is_active() == 0 }
 
-    @Test("200 readers come and go while 10 stay: the 10 lose nothing", arguments: BackendName.allCases)
-    func churn(backend: BackendName) throws {
-        let bench = try Bench(backend: backend, codec: .opaque)
+    @Test("200 readers come and go while 30 stay: the 30 lose nothing", arguments: EngineShape.all)
+    func churn(shape: EngineShape) throws {
+        let bench = try Bench(shape, codec: .opaque)
         let source = bench.addFed()
-        let stayers = (0..<10).map { _ in TestSocket(datagram: ()) }
+        let stayers = (0..<30).map { _ in TestSocket(datagram: ()) }
         for (index, socket) in stayers.enumerated() { #expect(bench.join(bench.addReader(UInt32(index), socket)) != nil) }
         var next: [UInt16] = Array(repeating: 0, count: stayers.count)
         let guests = (0..<20).map { _ in TestSocket(datagram: ()) }
@@ -95,11 +91,11 @@ import Testing
         #expect(bench.stop() == 0)
     }
 
-    @Test("A reader that stops reading its connection slows nobody and is given up as stalled", arguments: BackendName.allCases)
-    func stalledReader(backend: BackendName) throws {
+    @Test("A reader that stops reading its connection slows nobody and is given up as stalled", arguments: EngineShape.all)
+    func stalledReader(shape: EngineShape) throws {
         var limits = Limits()
         limits.writeStallNanoseconds = 600_000_000
-        let bench = try Bench(backend: backend, codec: .opaque, limits: limits)
+        let bench = try Bench(shape, codec: .opaque, limits: limits)
         let source = bench.addFed()
         let (slow, slowConnection) = TestSocket.connectedPair(sendBuffer: 8_192, receiveBuffer: 8_192)
         bench.keep(slow, slowConnection)

@@ -4,7 +4,7 @@ import PlaneLink
 @testable import FastPath
 
 /// What a scripted kernel did and shall do; shared with the test, which runs on the same thread.
-final class Script {
+@safe final class Script {
     struct Sent: Equatable {
         var slot: Int32
         var bytes: [UInt8]
@@ -20,18 +20,37 @@ final class Script {
     var segments: [Int32: Int] = [:]
     var attached: Set<Int32> = []
     var cancelled = 0
+    /// Bytes that connections say are on their way.
+    var unsent = 0
+    /// The longest segment that the path to a host takes.
+    var segmentMax: (HostAddress) -> Int = { _ in .max }
+    /// The time that the kernel tells; the test moves it. Never 0.
+    var time: UInt64 = 1_000_000_000
+    /// Workers that were woken, by their kernels' peer descriptors.
+    var notified: [Int32] = []
+    /// Zero-copy sends whose memory the kernel holds.
+    var held: [RequestTag] = []
+    var canZeroCopy = false
+    /// Sent while the bytes are still to be looked at: what a zero-copy send points to, checked when it is let go.
+    var heldBytes: [(place: UnsafeRawPointer, bytes: [UInt8])] = unsafe []
 }
 
 /// A kernel that does what a test's script says: no socket, no thread, no clock of its own.
 @safe struct ScriptedKernel: Kernel, ~Copyable {
     let script: Script
+    let peerDescriptor: Int32
     private var results: [SendResult] = []
     private var events: [KernelEvent] = unsafe []
     private var nextSlot: Int32 = 0
 
-    init(script: Script) { self.script = script }
+    init(script: Script, peerDescriptor: Int32 = 0) {
+        self.script = script
+        self.peerDescriptor = peerDescriptor
+    }
 
     mutating func start() -> Int32 { 0 }
+    func clock() -> UInt64 { script.time }
+    mutating func notify(peer: Int32) { script.notified.append(peer) }
 
     mutating func attach(descriptor: Int32) -> KernelFile? {
         nextSlot += 1
@@ -43,6 +62,8 @@ final class Script {
     mutating func receiveDatagrams(_ file: KernelFile, tag: RequestTag) {}
     @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag) {}
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag) {}
+    mutating func acknowledge(_ file: KernelFile) {}
+    func unsentBytes(_ file: KernelFile) -> Int { script.unsent }
     mutating func watchWritable(_ file: KernelFile, tag: RequestTag) { script.watched.append(tag) }
 
     mutating func cancel(_ file: KernelFile, tag: RequestTag) {
@@ -52,15 +73,19 @@ final class Script {
 
     mutating func recycle(_ buffer: Int32) {}
 
-    mutating func setSegment(_ file: KernelFile, bytes: Int) -> Int32 {
-        script.segments[file.slot] = bytes
-        return 0
+    mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
+        let now = Int32(script.segments[file.slot] ?? 0)
+        if let wanted = SegmentOption.change(from: now, segmentBytes: segmentBytes, bytes: bytes) {
+            script.segments[file.slot] = Int(wanted)
+        }
     }
 
     @unsafe mutating func sendDatagram(
         _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, tag: RequestTag
     ) {
-        let answer = script.answer(script.sends)
+        var answer = script.answer(script.sends)
+        // As Linux has it: a socket that cuts segments refuses any message when a segment is longer than the path takes.
+        if let segment = script.segments[file.slot], segment > script.segmentMax(host) { answer = -EMSGSIZE }
         script.sends += 1
         if let answer, answer < 0 {
             results.append(SendResult(tag: tag, result: answer))
@@ -82,6 +107,46 @@ final class Script {
         results.append(SendResult(tag: tag, result: min(answer, Int32(bytes.count))))
     }
 
+    @unsafe mutating func sendBytes(_ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, tag: RequestTag) {
+        let answer = script.answer(script.sends) ?? Int32(count)
+        script.sends += 1
+        if answer > 0 {
+            let copy = unsafe Array(UnsafeRawBufferPointer(start: bytes, count: min(Int(answer), count)))
+            script.sent.append(.init(slot: file.slot, bytes: copy, segment: 0, port: 0))
+        }
+        results.append(SendResult(tag: tag, result: min(answer, Int32(count))))
+    }
+
+    mutating func abort(_ file: KernelFile) {}
+    var canZeroCopy: Bool { script.canZeroCopy }
+    @unsafe mutating func register(_ base: UnsafeMutableRawPointer, count: Int, index: Int) -> Bool { true }
+    mutating func unregister(index: Int) {}
+
+    @unsafe mutating func sendDatagramZeroCopy(
+        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, buffer: Int, tag: RequestTag
+    ) {
+        unsafe sendDatagram(file, bytes, count: count, host: host, port: port, tag: tag)
+        unsafe hold(bytes, count, tag)
+    }
+
+    @unsafe mutating func sendBytesZeroCopy(_ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, buffer: Int, tag: RequestTag) {
+        unsafe sendBytes(file, bytes, count: count, tag: tag)
+        unsafe hold(bytes, count, tag)
+    }
+
+    @unsafe private func hold(_ bytes: UnsafeRawPointer, _ count: Int, _ tag: RequestTag) {
+        script.held.append(tag)
+        unsafe script.heldBytes.append((bytes, Array(UnsafeRawBufferPointer(start: bytes, count: count))))
+    }
+
+    /// Lets go of the n-th zero-copy send. Whether its bytes are still what they were when it was sent.
+    mutating func letGo(_ place: Int, copied: Bool) -> Bool {
+        let tag = script.held.remove(at: place)
+        let (start, bytes) = unsafe script.heldBytes.remove(at: place)
+        finish(tag, copied ? 1 : 0)
+        return unsafe UnsafeRawBufferPointer(start: start, count: bytes.count).elementsEqual(bytes)
+    }
+
     var sendBatchMax: Int { 4 }
     mutating func flush() {}
     mutating func nextSendResult() -> SendResult? { results.isEmpty ? nil : results.removeFirst() }
@@ -94,9 +159,7 @@ final class Script {
     /// Completes a request.
     mutating func finish(_ tag: RequestTag, _ result: Int32) {
         unsafe events.append(
-            KernelEvent(
-                tag: tag, result: result, continues: false, payload: nil, payloadCount: 0, segmentBytes: 0, isCut: false,
-                host: HostAddress(ipv4: 0), port: 0, buffer: -1))
+            KernelEvent(tag: tag, result: result))
     }
 }
 
@@ -104,27 +167,33 @@ final class Script {
 struct ScriptedWorker: ~Copyable {
     let script = Script()
     var worker: Worker<ScriptedKernel>
-    let commands = BoundedRing<Command>(capacityMin: 1_024)
-    let reports = BoundedRing<Report>(capacityMin: 4_096)
+    let commands = BoundedRing<Command>(capacity: 1_024)
+    let reports = BoundedRing<Report>(capacity: 4_096)
     let memory: StreamMemory
     let stream = StreamHandle(index: 0, generation: 1)
     let source = SourceHandle(index: 0, generation: 1)
     private let wake: Int32
 
-    init(sizing: StreamSizing = StreamSizing(bitRate: 0, windowMilliseconds: 0), delayMicroseconds: Int = 0) throws {
+    init(
+        sizing: StreamSizing = StreamSizing(bitRate: 0, windowMilliseconds: 0), delayMicroseconds: Int = 0,
+        policy: StreamPolicy = ScriptedWorker.unpaced, zeroCopy: ZeroCopy = .off, codec: TrackCodec = .opaque
+    ) throws {
         var limits = Limits()
         limits.subscribersMax = 64
         limits.sourcesMax = 8
         limits.streamsMax = 4
         limits.delayMicrosecondsMax = delayMicroseconds
         wake = unsafe open("/dev/null", O_WRONLY)
+        script.canZeroCopy = zeroCopy != .off
         worker = try Worker(
-            kernel: ScriptedKernel(script: script), limits: limits, counters: EngineCounters(), commands: commands, reports: reports,
-            commandWake: wake, reportWake: wake)
+            kernel: ScriptedKernel(script: script),
+            parts: WorkerParts(
+                index: 0, limits: limits, zeroCopy: zeroCopy, counters: EngineCounters(), commands: commands, reports: reports,
+                commandWake: wake, reportWake: wake, board: WorkerBoard(workers: 1, streamsMax: limits.streamsMax)))
         memory = StreamMemory(sizing: sizing)
         run(
-            .addDatagramEgress(0, rtp: 10, rtcp: 11), .addStream(stream, memory, trackCount: 1),
-            .setTrack(stream, track: 0, TrackPlan(clockRate: 90_000, codec: .opaque, ssrc: 1)),
+            .addDatagramEgress(0, worker: 0, rtp: 10, rtcp: 11), .addStream(stream, memory, trackCount: 1), .setPolicy(stream, policy),
+            .setTrack(stream, track: 0, TrackPlan(clockRate: 90_000, codec: codec, ssrc: 1)),
             .addFedSource(source, stream, channels: ChannelMap(identity: 2)))
     }
 
@@ -135,6 +204,7 @@ struct ScriptedWorker: ~Copyable {
 
     mutating func run(_ list: Command...) {
         for command in list { _ = commands.push(command) }
+        script.time += 1_000
         worker.turn()
     }
 
@@ -144,12 +214,25 @@ struct ScriptedWorker: ~Copyable {
 
     mutating func turn() { worker.turn() }
 
-    mutating func addDatagramReader(_ index: UInt32) -> SubscriberHandle {
+    /// What is fed in one go is sent in one go.
+    static var unpaced: StreamPolicy {
+        var policy = StreamPolicy()
+        policy.pacing = .off
+        return policy
+    }
+
+    /// Lets time pass, and turns.
+    mutating func pass(milliseconds: UInt64) {
+        script.time += milliseconds * 1_000_000
+        worker.turn()
+    }
+
+    mutating func addDatagramReader(_ index: UInt32, now: Bool = true) -> SubscriberHandle {
         let handle = SubscriberHandle(index: index, generation: 1)
         var ports = PortMap()
         ports[0] = 5_000 + UInt16(index)
         run(
-            .addDatagramSubscriber(handle, stream, host: HostAddress(ipv4: 1), ports: ports, sockets: 0), .arm(handle, now: true),
+            .addDatagramSubscriber(handle, stream, host: HostAddress(ipv4: index << 8), ports: ports, sockets: 0), .arm(handle, now: now),
             .go(handle))
         return handle
     }

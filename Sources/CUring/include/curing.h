@@ -26,8 +26,8 @@ struct curing_completion {
 };
 
 /// Makes a ring for one thread (SINGLE_ISSUER | DEFER_TASKRUN | SUBMIT_ALL), disabled until curing_enable is called on that
-/// thread, with `files` empty file slots. 0, or a negative error number.
-int curing_create(unsigned submissions, unsigned completions, unsigned files, curing_ring **ring);
+/// thread, with `files` empty file slots and `buffers` empty places for registered memory. 0, or a negative error number.
+int curing_create(unsigned submissions, unsigned completions, unsigned files, unsigned buffers, curing_ring **ring);
 /// Binds the ring to the calling thread and starts it. 0, or a negative error number.
 int curing_enable(curing_ring *ring);
 void curing_destroy(curing_ring *ring);
@@ -38,12 +38,19 @@ bool curing_knows(curing_ring *ring, int operation);
 /// Puts a descriptor into a file slot, or empties it with -1. 0, or a negative error number.
 int curing_set_file(curing_ring *ring, unsigned slot, int descriptor);
 
+/// The ring's own descriptor: where curing_notify of another ring sends to.
+int curing_descriptor(const curing_ring *ring);
+
+/// Puts memory into a place for registered memory, or empties it with a null pointer. 0, or a negative error number (-ENOMEM:
+/// more than the process may lock).
+int curing_set_memory(curing_ring *ring, unsigned place, void *base, size_t count);
+
 /// A free submission, cleared, or NULL when the queue is full.
 struct io_uring_sqe *curing_next(curing_ring *ring);
 /// Submits what is queued. The number submitted, or a negative error number.
 int curing_submit(curing_ring *ring);
 /// Submits what is queued and waits for one completion or until `nanoseconds` have passed (0: does not wait, but runs what
-/// the kernel deferred). 0 or more, or a negative error number; -ETIME is reported as 0.
+/// the kernel deferred; less than 0: no limit). 0 or more, or a negative error number; -ETIME is reported as 0.
 int curing_submit_and_wait(curing_ring *ring, int64_t nanoseconds);
 /// Copies out at most `room` completions and frees their places. How many there were.
 unsigned curing_take(curing_ring *ring, struct curing_completion *out, unsigned room);
@@ -73,6 +80,55 @@ static inline void curing_send_to(
     s->addr2 = (uint64_t)(uintptr_t)address;
     s->addr_len = (uint16_t)address_bytes;
     s->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    s->user_data = tag;
+}
+
+/// Bytes to a connected socket, as many as go without waiting; always reported.
+static inline void curing_send(struct io_uring_sqe *s, int slot, const void *bytes, unsigned count, uint64_t tag) {
+    s->opcode = IORING_OP_SEND;
+    s->flags = IOSQE_FIXED_FILE;
+    s->fd = slot;
+    s->addr = (uint64_t)(uintptr_t)bytes;
+    s->len = count;
+    s->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    s->user_data = tag;
+}
+
+// Newer than liburing 2.3.
+enum {
+    CURING_SEND_ZC_REPORT_USAGE = 1 << 3,
+    CURING_CQE_NOTIFICATION = 1 << 3,
+};
+
+/// The same two without a copy (SEND_ZC). One completion tells how the send went; when it has IORING_CQE_F_MORE another one, with
+/// CURING_CQE_NOTIFICATION, tells that the kernel is done with the bytes; that one is negative if it copied after all.
+/// `memory` is a place of registered memory that the bytes lie in, or -1. `address` may be null.
+static inline void curing_send_zero_copy(
+    struct io_uring_sqe *s, int slot, const void *bytes, unsigned count, const void *address, unsigned address_bytes, int memory,
+    uint64_t tag) {
+    s->opcode = IORING_OP_SEND_ZC;
+    s->flags = IOSQE_FIXED_FILE;
+    s->fd = slot;
+    s->addr = (uint64_t)(uintptr_t)bytes;
+    s->len = count;
+    s->addr2 = (uint64_t)(uintptr_t)address;
+    s->addr_len = (uint16_t)address_bytes;
+    s->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    s->ioprio = CURING_SEND_ZC_REPORT_USAGE;
+    if (memory >= 0) {
+        s->ioprio |= IORING_RECVSEND_FIXED_BUF;
+        s->buf_index = (uint16_t)memory;
+    }
+    s->user_data = tag;
+}
+
+/// Puts a completion with `tag` and result 0 into another ring, named by its descriptor (MSG_RING). Nothing is reported here when
+/// that succeeds; a failure carries the same tag.
+static inline void curing_notify(struct io_uring_sqe *s, int ring, uint64_t tag) {
+    s->opcode = IORING_OP_MSG_RING;
+    s->flags = IOSQE_CQE_SKIP_SUCCESS;
+    s->fd = ring;
+    s->off = tag;
     s->user_data = tag;
 }
 

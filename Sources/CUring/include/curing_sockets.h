@@ -37,10 +37,23 @@ void curing_batch_received(curing_batch *batch, unsigned place, struct curing_re
 /// Sends gathered bytes on a connected socket without waiting. How many went, or a negative error number.
 int64_t curing_send_gathered(int descriptor, void *vectors, unsigned count);
 
+/// Resets a TCP connection and drops what it still had to send; the descriptor stays open.
+void curing_reset_connection(int descriptor);
+
+/// Has what a TCP connection received acknowledged at once (TCP_QUICKACK; holds until the kernel thinks otherwise).
+void curing_acknowledge(int descriptor);
+
+/// Bytes that a TCP connection's peer has not acknowledged, or 0 when that is not known.
+int curing_unsent_bytes(int descriptor);
+
 /// An eventfd, close-on-exec. A descriptor, or a negative error number.
 int curing_eventfd(bool nonblocking);
 /// Names the calling thread for whoever looks at the process; at most 15 bytes.
 void curing_name_thread(const char *name);
+/// Keeps the calling thread on one processor, if that is allowed.
+void curing_pin_thread(int processor);
+/// The numbers of the processors that the process may run on, at most `room`. How many, or a negative error number.
+int curing_allowed_processors(int *numbers, int room);
 
 /// epoll: what is watched for.
 enum { CURING_READABLE = 1, CURING_WRITABLE = 2 };

@@ -42,6 +42,8 @@ import PlaneLink
     /// The buffers lent to `incoming`.
     private let lent: Slab<Int32>
     private let outgoing: OpaquePointer
+    /// An eventfd that other workers write to.
+    private var peerFile = KernelFile.none
     private let sendFiles: Slab<Int32>
     private let sendTags: Slab<UInt64>
     private var sendsQueued = 0
@@ -75,6 +77,14 @@ import PlaneLink
             unsafe curing_batch_destroy(outgoing)
             throw .epoll(-descriptor)
         }
+        let peer = curing_eventfd(true)
+        guard peer >= 0 else {
+            close(descriptor)
+            unsafe munmap(memory, bufferCount * limits.datagramBufferBytes)
+            unsafe curing_batch_destroy(incoming)
+            unsafe curing_batch_destroy(outgoing)
+            throw .epoll(-peer)
+        }
         for buffer in 0..<Int32(bufferCount) { freeBuffers.push(buffer) }
         epoll = descriptor
         self.entries = entries
@@ -92,16 +102,33 @@ import PlaneLink
         unsafe self.outgoing = outgoing
         self.sendFiles = sendFiles
         self.sendTags = sendTags
+        peerFile = attach(descriptor: peer) ?? .none
     }
 
     deinit {
+        if peerFile != .none { close(entries[Int(peerFile.slot)].descriptor) }
         close(epoll)
         unsafe munmap(buffers, bufferCount * bufferBytes)
         unsafe curing_batch_destroy(incoming)
         unsafe curing_batch_destroy(outgoing)
     }
 
-    package mutating func start() -> Int32 { 0 }
+    package mutating func start() -> Int32 {
+        entries[Int(peerFile.slot)].readTag = RequestTag(.peer, index: 0, generation: 0).raw
+        entries[Int(peerFile.slot)].reading = .wake
+        updateInterest(Int(peerFile.slot))
+        return 0
+    }
+
+    package func clock() -> UInt64 { monotonicNanoseconds() }
+
+    package var peerDescriptor: Int32 { entries[Int(peerFile.slot)].descriptor }
+
+    package mutating func notify(peer: Int32) {
+        var one: UInt64 = 1
+        systemCalls += 1
+        _ = unsafe write(peer, &one, 8)
+    }
 
     // MARK: Files
 
@@ -159,6 +186,13 @@ import PlaneLink
         updateInterest(Int(file.slot))
     }
 
+    package mutating func acknowledge(_ file: KernelFile) {
+        systemCalls += 1
+        curing_acknowledge(entries[Int(file.slot)].descriptor)
+    }
+
+    package func unsentBytes(_ file: KernelFile) -> Int { Int(curing_unsent_bytes(entries[Int(file.slot)].descriptor)) }
+
     package mutating func watchWritable(_ file: KernelFile, tag: RequestTag) {
         entries[Int(file.slot)].isWatchedForWrite = true
         entries[Int(file.slot)].writeTag = tag.raw
@@ -188,9 +222,7 @@ import PlaneLink
     private mutating func finish(_ tag: RequestTag, _ result: Int32) {
         requests -= 1
         unsafe push(
-            KernelEvent(
-                tag: tag, result: result, continues: false, payload: nil, payloadCount: 0, segmentBytes: 0, isCut: false,
-                host: HostAddress(ipv4: 0), port: 0, buffer: -1))
+            KernelEvent(tag: tag, result: result))
     }
 
     @unsafe private mutating func push(_ event: KernelEvent) {
@@ -199,14 +231,13 @@ import PlaneLink
 
     // MARK: Sends
 
-    package mutating func setSegment(_ file: KernelFile, bytes: Int) -> Int32 {
-        let wanted = Int32(truncatingIfNeeded: bytes)
-        guard entries[Int(file.slot)].segment != wanted else { return 0 }
+    package mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
+        guard let wanted = SegmentOption.change(from: entries[Int(file.slot)].segment, segmentBytes: segmentBytes, bytes: bytes) else {
+            return
+        }
         flush()
         systemCalls += 1
-        let result = curing_set_segment(entries[Int(file.slot)].descriptor, wanted)
-        if result == 0 { entries[Int(file.slot)].segment = wanted }
-        return result
+        if curing_set_segment(entries[Int(file.slot)].descriptor, wanted) == 0 { entries[Int(file.slot)].segment = wanted }
     }
 
     @unsafe package mutating func sendDatagram(
@@ -224,6 +255,30 @@ import PlaneLink
         sendTags[place] = tag.raw
         sendsQueued += 1
     }
+
+    @unsafe package mutating func sendBytes(_ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, tag: RequestTag) {
+        systemCalls += 1
+        let sent = unsafe send(entries[Int(file.slot)].descriptor, bytes, count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+        let result = sent < 0 ? -errno : Int32(clamping: sent)
+        if !results.isFull { results.push(SendResult(tag: tag, result: result)) }
+    }
+
+    package mutating func abort(_ file: KernelFile) {
+        guard file != .none else { return }
+        systemCalls += 1
+        curing_reset_connection(entries[Int(file.slot)].descriptor)
+    }
+
+    // Zero copy needs a ring here: MSG_ZEROCOPY's notices come by the socket's error queue, a system call each.
+    package var canZeroCopy: Bool { false }
+    @unsafe package mutating func register(_ base: UnsafeMutableRawPointer, count: Int, index: Int) -> Bool { false }
+    package mutating func unregister(index: Int) {}
+    @unsafe package mutating func sendDatagramZeroCopy(
+        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, buffer: Int, tag: RequestTag
+    ) { unsafe sendDatagram(file, bytes, count: count, host: host, port: port, tag: tag) }
+    @unsafe package mutating func sendBytesZeroCopy(
+        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, buffer: Int, tag: RequestTag
+    ) { unsafe sendBytes(file, bytes, count: count, tag: tag) }
 
     @unsafe package mutating func sendGathered(
         _ file: KernelFile, _ vectors: UnsafeMutableRawPointer, vectorCount: Int, tag: RequestTag
@@ -272,7 +327,8 @@ import PlaneLink
     package mutating func wait(nanoseconds: Int64) {
         flush()
         while let slot = stale.pop() { updateInterest(Int(slot)) }
-        let milliseconds = unsafe events.count > 0 || nanoseconds <= 0 ? 0 : Int32(clamping: (nanoseconds + 999_999) / 1_000_000)
+        let milliseconds =
+            unsafe events.count > 0 || nanoseconds == 0 ? 0 : nanoseconds < 0 ? -1 : Int32(clamping: (nanoseconds + 999_999) / 1_000_000)
         systemCalls += 1
         let places = unsafe UnsafeMutableRawPointer(ready.pointer(to: 0)).assumingMemoryBound(to: curing_ready.self)
         let count = unsafe curing_epoll_wait(epoll, places, milliseconds)
@@ -306,6 +362,9 @@ import PlaneLink
             var value: UInt64 = 0
             systemCalls += 1
             guard unsafe Glibc.read(entries[slot].descriptor, &value, 8) == 8 else { return }
+            if slot == Int(peerFile.slot) {
+                return unsafe push(KernelEvent(tag: RequestTag(raw: entries[slot].readTag), result: 0, continues: true))
+            }
             entries[slot].reading = .none
             finish(RequestTag(raw: entries[slot].readTag), 8)
         }
@@ -334,12 +393,16 @@ import PlaneLink
         var datagram = unsafe curing_received()
         unsafe curing_batch_received(incoming, UInt32(place), &datagram)
         let sender = unsafe SocketAddressBytes.read(datagram.name, count: Int(datagram.name_bytes))
-        unsafe push(
-            KernelEvent(
-                tag: RequestTag(raw: entries[slot].readTag), result: Int32(clamping: datagram.payload_bytes), continues: true,
-                payload: sender == nil ? nil : buffers + Int(buffer) * bufferBytes, payloadCount: Int(datagram.payload_bytes),
-                segmentBytes: Int(datagram.segment_bytes), isCut: datagram.is_cut, host: sender?.host ?? HostAddress(ipv4: 0),
-                port: sender?.port ?? 0, buffer: buffer))
+        var event = unsafe KernelEvent(
+            tag: RequestTag(raw: entries[slot].readTag), result: Int32(clamping: datagram.payload_bytes), continues: true)
+        unsafe event.payload = sender == nil ? nil : buffers + Int(buffer) * bufferBytes
+        unsafe event.payloadCount = Int(datagram.payload_bytes)
+        unsafe event.segmentBytes = Int(datagram.segment_bytes)
+        unsafe event.isCut = datagram.is_cut
+        unsafe event.host = sender?.host ?? .any
+        unsafe event.port = sender?.port ?? 0
+        unsafe event.buffer = buffer
+        unsafe push(event)
     }
 
     @unsafe package mutating func nextEvent() -> KernelEvent? { unsafe events.pop()?.event }

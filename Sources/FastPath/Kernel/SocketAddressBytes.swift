@@ -52,6 +52,17 @@ struct SocketAddressBytes: BitwiseCopyable {
         return (HostAddress(high: high, low: low, scope: scope), port)
     }
 
+    /// The host that a socket is connected to, or ``HostAddress/any``.
+    static func peer(ofDescriptor descriptor: Int32) -> HostAddress {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return unsafe withUnsafeMutablePointer(to: &storage) { place in
+            let address = UnsafeMutableRawPointer(place)
+            guard unsafe getpeername(descriptor, address.assumingMemoryBound(to: sockaddr.self), &size) == 0 else { return .any }
+            return unsafe read(UnsafeRawPointer(address), count: Int(size))?.host ?? .any
+        }
+    }
+
     /// Whether a socket is an IPv4 one.
     static func isIPv4(descriptor: Int32) -> Bool {
         var family: Int32 = 0

@@ -39,12 +39,14 @@ import PlaneLink
     }
 
     private static let submissions: UInt32 = 256
+    /// What the kernel allows (IORING_MAX_REG_BUFFERS).
+    private static let placesMax = 16_384
     private static let completions: UInt32 = 32_768
     /// Sends of one flush: small, because each request lives until the batch completes, and footprint is speed.
     package let sendBatchMax = 128
 
     /// A ring with what the worker needs, or why it cannot be had.
-    package init(limits: Limits) throws(BackendRefusal) {
+    package init(limits: Limits, zeroCopy: Bool = false) throws(BackendRefusal) {
         let bufferCount = limits.datagramBuffers
         guard bufferCount > 0, bufferCount & (bufferCount - 1) == 0, bufferCount <= 32_768 else {
             throw .setting("limits: datagram-buffers is \(bufferCount), but must be a power of two up to 32768")
@@ -59,7 +61,8 @@ import PlaneLink
             unsafe memory != MAP_FAILED
         else { throw .memory }
         var made: OpaquePointer?
-        let result = unsafe curing_create(Self.submissions, Self.completions, UInt32(fileCount), &made)
+        let places = zeroCopy ? UInt32(min(limits.streamsMax + 1, Self.placesMax)) : 0
+        let result = unsafe curing_create(Self.submissions, Self.completions, UInt32(fileCount), places, &made)
         guard result == 0, let ring = unsafe made else {
             unsafe munmap(memory, bufferCount * limits.datagramBufferBytes)
             throw .ring(-result)
@@ -101,6 +104,14 @@ import PlaneLink
     }
 
     package mutating func start() -> Int32 { unsafe curing_enable(ring) }
+    package func clock() -> UInt64 { monotonicNanoseconds() }
+
+    package var peerDescriptor: Int32 { unsafe curing_descriptor(ring) }
+
+    package mutating func notify(peer: Int32) {
+        guard let submission = unsafe next() else { return }
+        unsafe curing_notify(submission, peer, RequestTag(.peer, index: 0, generation: 0).raw)
+    }
 
     // MARK: Files
 
@@ -156,6 +167,13 @@ import PlaneLink
         requests += 1
     }
 
+    package mutating func acknowledge(_ file: KernelFile) {
+        systemCalls += 1
+        curing_acknowledge(files[Int(file.slot)].descriptor)
+    }
+
+    package func unsentBytes(_ file: KernelFile) -> Int { Int(curing_unsent_bytes(files[Int(file.slot)].descriptor)) }
+
     package mutating func watchWritable(_ file: KernelFile, tag: RequestTag) {
         guard let submission = unsafe next() else { return }
         unsafe curing_watch_writable(submission, file.slot, tag.raw)
@@ -176,14 +194,13 @@ import PlaneLink
 
     // MARK: Sends
 
-    package mutating func setSegment(_ file: KernelFile, bytes: Int) -> Int32 {
-        let wanted = Int32(truncatingIfNeeded: bytes)
-        guard files[Int(file.slot)].segment != wanted else { return 0 }
+    package mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
+        guard let wanted = SegmentOption.change(from: files[Int(file.slot)].segment, segmentBytes: segmentBytes, bytes: bytes) else {
+            return
+        }
         if sendsQueued > 0 { flush() }
         systemCalls += 1
-        let result = curing_set_segment(files[Int(file.slot)].descriptor, wanted)
-        if result == 0 { files[Int(file.slot)].segment = wanted }
-        return result
+        if curing_set_segment(files[Int(file.slot)].descriptor, wanted) == 0 { files[Int(file.slot)].segment = wanted }
     }
 
     @unsafe package mutating func sendDatagram(
@@ -199,6 +216,62 @@ import PlaneLink
             UInt32(SocketAddressBytes.count(isIPv4Socket: isIPv4)), tag.raw)
         sendsQueued += 1
     }
+
+    @unsafe package mutating func sendBytes(_ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, tag: RequestTag) {
+        if sendsQueued == sendBatchMax { flush() }
+        guard let submission = unsafe next() else { return }
+        unsafe curing_send(submission, file.slot, bytes, UInt32(count), tag.raw)
+        sendsQueued += 1
+    }
+
+    // MARK: Without a copy
+
+    package mutating func abort(_ file: KernelFile) {
+        guard file != .none else { return }
+        systemCalls += 1
+        curing_reset_connection(files[Int(file.slot)].descriptor)
+    }
+
+    package var canZeroCopy: Bool { true }
+
+    @unsafe package mutating func register(_ base: UnsafeMutableRawPointer, count: Int, index: Int) -> Bool {
+        guard index < Self.placesMax else { return false }
+        systemCalls += 1
+        return unsafe curing_set_memory(ring, UInt32(index), base, count) == 0
+    }
+
+    package mutating func unregister(index: Int) {
+        guard index < Self.placesMax else { return }
+        systemCalls += 1
+        _ = unsafe curing_set_memory(ring, UInt32(index), nil, 0)
+    }
+
+    @unsafe package mutating func sendDatagramZeroCopy(
+        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, buffer: Int, tag: RequestTag
+    ) {
+        if sendsQueued == sendBatchMax { flush() }
+        guard let submission = unsafe next() else { return }
+        let place = sendsQueued
+        let isIPv4 = files[Int(file.slot)].isIPv4
+        addresses[place] = SocketAddressBytes(host: host, port: port, isIPv4Socket: isIPv4)
+        unsafe curing_send_zero_copy(
+            submission, file.slot, bytes, UInt32(count), addresses.pointer(to: place),
+            UInt32(SocketAddressBytes.count(isIPv4Socket: isIPv4)), Int32(buffer), tag.raw)
+        sendsQueued += 1
+        requests += 1
+    }
+
+    @unsafe package mutating func sendBytesZeroCopy(
+        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, buffer: Int, tag: RequestTag
+    ) {
+        if sendsQueued == sendBatchMax { flush() }
+        guard let submission = unsafe next() else { return }
+        unsafe curing_send_zero_copy(submission, file.slot, bytes, UInt32(count), nil, 0, Int32(buffer), tag.raw)
+        sendsQueued += 1
+        requests += 1
+    }
+
+    // MARK: Gathered
 
     @unsafe package mutating func sendGathered(
         _ file: KernelFile, _ vectors: UnsafeMutableRawPointer, vectorCount: Int, tag: RequestTag
@@ -235,15 +308,26 @@ import PlaneLink
             let place = unsafe UnsafeMutableRawPointer(batch.pointer(to: 0)).assumingMemoryBound(to: curing_completion.self)
             let taken = unsafe curing_take(ring, place, UInt32(room))
             for place in 0..<Int(taken) {
-                let completion = batch[place]
-                if RequestTag(raw: completion.tag).kind == .send {
-                    results.push(SendResult(tag: RequestTag(raw: completion.tag), result: completion.result))
-                } else {
-                    if completion.flags & UInt32(IORING_CQE_F_MORE) == 0 { requests -= 1 }
-                    events.push(completion)
-                }
+                sort(batch[place])
             }
             if taken < batch.count { break }
+        }
+    }
+
+    private mutating func sort(_ completion: Completion) {
+        let tag = RequestTag(raw: completion.tag)
+        switch tag.kind {
+        case .send: results.push(SendResult(tag: tag, result: completion.result))
+        case .peer: events.push(completion)
+        case .zeroCopy where completion.flags & UInt32(CURING_CQE_NOTIFICATION) == 0:
+            results.push(SendResult(tag: tag, result: completion.result))
+            guard completion.flags & UInt32(IORING_CQE_F_MORE) == 0 else { return }
+            // Nothing was taken: the memory is free at once.
+            requests -= 1
+            events.push(Completion(tag: completion.tag, result: 0, flags: 0))
+        default:
+            if completion.flags & UInt32(IORING_CQE_F_MORE) == 0 { requests -= 1 }
+            events.push(completion)
         }
     }
 
@@ -259,8 +343,8 @@ import PlaneLink
     @unsafe private mutating func event(_ completion: Completion) -> KernelEvent {
         let tag = RequestTag(raw: completion.tag)
         var event = unsafe KernelEvent(
-            tag: tag, result: completion.result, continues: completion.flags & UInt32(IORING_CQE_F_MORE) != 0, payload: nil,
-            payloadCount: 0, segmentBytes: 0, isCut: false, host: HostAddress(ipv4: 0), port: 0, buffer: -1)
+            tag: tag, result: completion.result, continues: completion.flags & UInt32(IORING_CQE_F_MORE) != 0)
+        if tag.kind == .zeroCopy { unsafe event.result = completion.result < 0 ? 1 : 0 }
         guard completion.flags & UInt32(IORING_CQE_F_BUFFER) != 0 else { return unsafe event }
         let buffer = Int32(completion.flags >> 16)
         unsafe event.buffer = buffer

@@ -33,22 +33,21 @@ struct PacketRecord: BitwiseCopyable {
         self.sequence = sequence
         self.timestamp = timestamp
     }
+
+    /// The first byte after the packet, counted from the stream's beginning.
+    var end: UInt64 { position + UInt64(length) }
 }
 
-/// The recent past of a stream: packets one after the other in a circular arena, and a record of each.
+/// The recent past of a stream as every worker reads it: packets one after the other in a circular arena, and a record of each.
 ///
 /// A packet is written once and never changed, and never lies across the arena's end, so consecutive packets of equal size
-/// are one contiguous train. Packets are named by their number since the stream began; a number is *valid* while neither its
-/// record nor its bytes have been written over.
+/// are one contiguous train. Packets are named by their number since the stream began. Whoever reads a packet has pinned it, or
+/// an older one, and seen that the tail is not beyond it (``StreamBoard``).
 @safe struct PacketLog: BitwiseCopyable {
-    private let arena: UnsafeMutableRawPointer
-    private let arenaBytes: UInt64
-    private let records: UnsafeMutablePointer<PacketRecord>
-    private let recordMask: UInt64
-    /// Where the next byte goes.
-    private var write: UInt64 = 0
-    /// The number of the next packet.
-    private(set) var head: UInt64 = 0
+    fileprivate let arena: UnsafeMutableRawPointer
+    fileprivate let arenaBytes: UInt64
+    fileprivate let records: UnsafeMutablePointer<PacketRecord>
+    fileprivate let recordMask: UInt64
 
     init(memory: StreamMemory) {
         precondition(MemoryLayout<PacketRecord>.stride == StreamMemory.recordBytes)
@@ -58,14 +57,79 @@ struct PacketRecord: BitwiseCopyable {
         recordMask = UInt64(memory.recordCount - 1)
     }
 
-    /// Room for a packet of `length` bytes at the log's end; it belongs to the log after ``append(length:channel:flags:arrival:sequence:timestamp:)``.
-    @unsafe func room(for length: Int) -> UnsafeMutableRawPointer {
-        unsafe arena + Int(start(for: length) % arenaBytes)
+    /// The record of a pinned packet.
+    func record(_ number: UInt64) -> PacketRecord {
+        unsafe records[Int(number & recordMask)]
+    }
+
+    /// The bytes at a record's place.
+    @unsafe func bytes(of record: PacketRecord) -> UnsafeRawPointer {
+        unsafe UnsafeRawPointer(arena + Int(record.position % arenaBytes))
+    }
+
+    /// How far a record's place is from the arena's beginning.
+    func offset(of record: PacketRecord) -> UInt64 { record.position % arenaBytes }
+}
+
+/// The log's end, for the stream's home worker alone: where the next packet goes, and how the oldest make room for it.
+@safe struct LogWriter: BitwiseCopyable {
+    private let log: PacketLog
+    private let board: StreamBoard
+    private let workers: Int
+    /// Where the next byte goes.
+    private var write: UInt64 = 0
+    /// Bytes and records below these may be written without asking.
+    private var writableEnd: UInt64 = 0
+    private var recordsEnd: UInt64 = 0
+    /// The number of the next packet, and of the oldest one.
+    private(set) var head: UInt64 = 0
+    private(set) var tail: UInt64 = 0
+
+    /// Room is made so far ahead, so that workers are asked once for many packets.
+    private static let recordsAhead: UInt64 = 64
+    private let bytesAhead: UInt64
+
+    init(log: PacketLog, board: StreamBoard, workers: Int) {
+        self.log = log
+        self.board = board
+        self.workers = workers
+        bytesAhead = min(log.arenaBytes / 16, 64 << 10)
     }
 
     private func start(for length: Int) -> UInt64 {
-        let left = arenaBytes - write % arenaBytes
+        let left = log.arenaBytes - write % log.arenaBytes
         return left >= UInt64(length) ? write : write + left
+    }
+
+    /// Room for a packet of `length` bytes at the log's end; it belongs to the log after ``append(length:channel:flags:arrival:sequence:timestamp:)``.
+    /// Nil when a worker still sends what lies there.
+    @unsafe mutating func room(for length: Int) -> UnsafeMutableRawPointer? {
+        let position = start(for: length)
+        let end = position + UInt64(length)
+        if end > writableEnd || head >= recordsEnd {
+            guard makeRoom(end) else { return nil }
+        }
+        return unsafe log.arena + Int(position % log.arenaBytes)
+    }
+
+    /// Moves the tail over what is about to be written over, unless a worker has pinned it.
+    private mutating func makeRoom(_ end: UInt64) -> Bool {
+        let bytesTarget = end + bytesAhead
+        let recordsTarget = head + Self.recordsAhead
+        var newTail = tail
+        if recordsTarget > log.recordMask + 1 { newTail = min(max(newTail, recordsTarget - log.recordMask - 1), head) }
+        while newTail < head, log.record(newTail).position + log.arenaBytes < bytesTarget { newTail += 1 }
+        if newTail != tail {
+            board.store(.tail, newTail)
+            for worker in 0..<workers where board.load(worker, .pin) < newTail {
+                board.store(.tail, tail)
+                return false
+            }
+            tail = newTail
+        }
+        writableEnd = bytesTarget
+        recordsEnd = recordsTarget
+        return true
     }
 
     /// Makes the bytes written to ``room(for:)`` the next packet. Its number is the head before the call.
@@ -73,26 +137,11 @@ struct PacketRecord: BitwiseCopyable {
         length: Int, channel: UInt8, flags: PacketFlags, arrival: UInt64, sequence: UInt16, timestamp: UInt32
     ) {
         let position = start(for: length)
-        unsafe records[Int(head & recordMask)] = PacketRecord(
+        unsafe log.records[Int(head & log.recordMask)] = PacketRecord(
             position: position, arrival: arrival, length: UInt16(truncatingIfNeeded: length), channel: channel, flags: flags,
             sequence: sequence, timestamp: timestamp)
         write = position + UInt64(length)
         head += 1
-    }
-
-    /// The record of a packet. The number must be valid.
-    func record(_ number: UInt64) -> PacketRecord {
-        unsafe records[Int(number & recordMask)]
-    }
-
-    /// Whether a packet that was logged is still there.
-    func isValid(_ number: UInt64) -> Bool {
-        guard number < head, head - number <= recordMask + 1 else { return number == head }
-        return write - record(number).position <= arenaBytes
-    }
-
-    /// The bytes at a record's place.
-    @unsafe func bytes(of record: PacketRecord) -> UnsafeRawPointer {
-        unsafe UnsafeRawPointer(arena + Int(record.position % arenaBytes))
+        board.publish(.head, head)
     }
 }

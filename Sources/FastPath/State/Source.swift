@@ -15,6 +15,9 @@ import PlaneLink
     var stream: UInt32
     var file: KernelFile
     var peer: HostAddress
+    /// Any sender is welcome; the one that was latched is let go after a silence.
+    var takesAnyPeer: Bool
+    var heardAt: UInt64
     var port: UInt16
     var channels: ChannelMap
     /// Interleaved: `buffer[start..<end]` is what was received and not yet used.

@@ -41,19 +41,22 @@ struct TrackState: BitwiseCopyable {
     init() {}
 }
 
-/// One stream as the worker keeps it.
+/// One stream as a worker keeps it. Every worker has one, with its own readers; one worker is the stream's home: it receives, and
+/// writes the log.
 struct StreamState: BitwiseCopyable {
     let handle: StreamHandle
     let memory: StreamMemory
+    let board: StreamBoard
     let counters: StreamCounters
-    var log: PacketLog
-    var trackCount: Int
+    let log: PacketLog
+    let isHome: Bool
+    var policy = StreamPolicy()
+    let trackCount: Int
     var tracks: InlineArray<8, TrackState>
     /// The track whose key frames readers begin at, or -1.
     var anchor = -1
-    /// The newest key frame's first packet.
-    var keyFrame: UInt64 = 0
-    var hasKeyFrame = false
+    /// The newest key frame that readers of this worker were told of, plus one.
+    var keyFrameSeen: UInt64 = 0
     /// Live UDP readers have been sent everything before this number.
     var sent: UInt64 = 0
     var quiet = SubscriberList()
@@ -62,22 +65,46 @@ struct StreamState: BitwiseCopyable {
     var interleaved = SubscriberList()
     /// Readers that wait for a key frame.
     var waiting = 0
-    /// Since when packets wait to be sent, 0 when none does.
-    var dueAt: UInt64 = 0
+    /// When this worker's readers are looked at next, `.max` when there is nothing for them.
+    var dueAt: UInt64 = .max
+    /// When TCP readers are, where several frames are collected for them.
+    var interleavedDueAt: UInt64 = .max
+    /// Home: when packets that were logged are released, `.max` when none waits.
+    var releaseAt: UInt64 = .max
     var isDirty = false
     var nextDirty = SubscriberList.end
-    /// When the last sender report for newcomers was logged.
+    /// Home: the end of the log, and how far it was released.
+    var writer: LogWriter
+    var released: UInt64 = 0
+    /// Home: bytes that may be released at once, when that was reckoned, and at which rate they grow (bytes per second).
+    var paceTokens: UInt64 = 0
+    var pacedAt: UInt64 = 0
+    var paceRate: UInt64 = 0
+    /// Home: bytes logged since then, for the stream's rate.
+    var rateBytes: UInt64 = 0
+    var rateSince: UInt64 = 0
+    /// Home: when the last sender report for newcomers was logged.
     var joinReportAt: UInt64 = 0
+    /// Readers of this worker that want media, or wait for their first packet: what the board says of the audience.
+    var interested: UInt64 = 0
+    /// What the kernel still holds of the log without a copy: how many holds, and the oldest packet, `.max` when none.
+    var zeroCopyHolds = 0
+    var zeroCopyPin: UInt64 = .max
+    /// The arena is known to this worker's kernel as memory with this number, or -1.
+    var registered: Int32 = -1
 
-    init(handle: StreamHandle, memory: StreamMemory, trackCount: Int) {
+    init(handle: StreamHandle, memory: StreamMemory, trackCount: Int, worker: Int, workers: Int) {
         self.handle = handle
         self.memory = memory
-        counters = memory.counters
+        board = memory.board
+        counters = memory.counters.forWorker(worker)
         log = PacketLog(memory: memory)
+        isHome = memory.board.load(.home) == UInt64(worker)
+        writer = LogWriter(log: log, board: memory.board, workers: workers)
         self.trackCount = min(trackCount, tracksPerStreamMax)
         tracks = InlineArray(repeating: TrackState())
     }
 
-    /// Readers that a packet is sent to.
+    /// Readers of this worker that a packet is sent to.
     var audience: Int { Int(live.count) + Int(lagging.count) + Int(interleaved.count) }
 }

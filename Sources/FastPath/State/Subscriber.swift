@@ -23,13 +23,18 @@ struct Subscriber: BitwiseCopyable {
     var state: State
     var list: SubscriberList.Name
     var isInterleaved: Bool
-    /// The path refuses trains (`EIO`, `EINVAL`, `EMSGSIZE`): one packet a message.
-    var refusesTrains: Bool
+    /// Is being sent the past, faster than it was made; until it meets the live stream.
+    var isBursting: Bool
     /// A TCP reader whose socket is full; the kernel tells when it has room.
     var isBlocked: Bool
     var hasFailed: Bool
     var sockets: UInt8
     var sendsQueued: UInt8
+    /// The path refuses trains, and its class has no memory: one packet a message.
+    var refusesTrains: Bool
+    var hasOverload: Bool
+    /// UDP: the class of its address (``DestinationTable``).
+    var destination: UInt16
     var stream: UInt32
     var next: UInt32
     var previous: UInt32
@@ -39,14 +44,31 @@ struct Subscriber: BitwiseCopyable {
     var ports: PortMap
     var channels: ChannelMap
     var file: KernelFile
-    /// UDP: not tried again before this time. TCP: full since.
+    /// UDP: not sent to before this time; TCP: full since.
     var blockedAt: UInt64
+    /// UDP: its socket has been full since this time, 0 when it is not.
+    var deferredAt: UInt64
+    /// Behind since this time, 0 when it is not.
+    var lagSince: UInt64
+    /// Packets missed since they were last reported, and when that was.
+    var missed: UInt32
+    var missReportedAt: UInt64
+    /// Bursting: bytes of one share (``Worker/shareNanoseconds``).
+    var burstShare: UInt32
+    /// Bytes that may still be sent before ``blockedAt`` is moved on.
+    var burstLeft: Int32
+    /// TCP: what its full socket held when it was last looked at.
+    var queuedBytes: UInt32
+    /// TCP: sends of which the kernel still holds the bytes.
+    var sendsHeld: UInt32
+    var overload: OverloadPolicy
     /// What is left of a packet that went out in part: bytes of this reader's place in the remainder slab.
     var remainderStart: UInt32
     var remainderCount: UInt32
-    /// Of the send in flight: bytes and media packets in it, and the cursor when all of it went.
+    /// Of the send in flight: bytes and media packets in it, and the cursor before and after it.
     var offeredBytes: UInt32
     var offeredPackets: UInt32
+    var offeredFirst: UInt64
     var offeredEnd: UInt64
     /// Queue of replies: first and last node.
     var sendFirst: UInt32

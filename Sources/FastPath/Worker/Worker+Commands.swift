@@ -15,6 +15,7 @@ extension Worker where K: ~Copyable {
         switch command {
         case .addStream(let handle, let memory, let trackCount): addStream(handle, memory, Int(trackCount))
         case .setTrack(let handle, let track, let plan): setTrack(handle, Int(track), plan)
+        case .setPolicy(let handle, let policy): if let stream = find(handle) { streams[stream].state.policy = policy }
         case .removeStream(let handle): if let stream = find(handle) { removeStream(stream) }
         case .beginEpoch(let handle): if let stream = find(handle) { beginEpoch(stream) }
         case .addDatagramSource(let handle, let stream, let descriptor, let channel, let peer, let port):
@@ -31,12 +32,18 @@ extension Worker where K: ~Copyable {
             addInterleavedSubscriber(handle, stream, descriptor, channels)
         case .arm(let handle, let now): if let reader = find(handle) { arm(reader, now: now) }
         case .go(let handle): if let reader = find(handle) { go(reader) }
+        case .setOverload(let handle, let policy):
+            if let reader = find(handle) {
+                subscribers[reader].overload = policy
+                subscribers[reader].hasOverload = true
+            }
         case .pause(let handle): if let reader = find(handle) { pause(reader) }
         case .send(let handle, let buffer): send(handle, buffer)
         case .setInterleavedChannels(let handle, let channels):
             if let reader = find(handle) { subscribers[reader].channels = channels }
         case .removeSubscriber(let handle): if let reader = find(handle) { removeSubscriber(reader) }
-        case .addDatagramEgress(let number, let rtp, let rtcp): addEgress(Int(number), rtp, rtcp)
+        case .addDatagramEgress(let number, let worker, let rtp, let rtcp): if Int(worker) == index { addEgress(Int(number), rtp, rtcp) }
+        case .removeDatagramEgress(let number): removeEgress(number)
         case .shutdown: isStopping = true
         }
     }
@@ -46,7 +53,8 @@ extension Worker where K: ~Copyable {
     /// The stream's slot, or nil (counted) when the handle is stale.
     mutating func find(_ handle: StreamHandle) -> Int? {
         let index = Int(handle.index)
-        guard index < streams.count, streams[index].generation == handle.generation, handle.generation != 0 else {
+        guard index < streams.count, streams[index].generation == handle.generation, handle.generation != 0, !streams[index].isClosing
+        else {
             counters.add(.staleCommands)
             return nil
         }
@@ -86,20 +94,22 @@ extension Worker where K: ~Copyable {
     // MARK: Streams
 
     private mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int) {
-        let index = Int(handle.index)
-        guard index < streams.count, streams[index].generation == 0, handle.generation != 0 else {
+        let stream = Int(handle.index)
+        guard stream < streams.count, streams[stream].generation == 0, handle.generation != 0 else {
             counters.add(.staleCommands)
             return report(.streamRemoved(handle))
         }
-        let isDirty = streams[index].state.isDirty
-        let nextDirty = streams[index].state.nextDirty
-        streams[index].state = StreamState(handle: handle, memory: memory, trackCount: trackCount)
-        // The slot's last stream may still stand in the list of dirty ones.
-        streams[index].state.isDirty = isDirty
-        streams[index].state.nextDirty = nextDirty
-        streams[index].state.dueAt = .max
-        streams[index].generation = handle.generation
+        let isDirty = streams[stream].state.isDirty
+        let nextDirty = streams[stream].state.nextDirty
+        streams[stream].state = StreamState(
+            handle: handle, memory: memory, trackCount: trackCount, worker: index, workers: peers.workers)
+        // The slot's last stream may still stand in the list of those with something to do.
+        streams[stream].state.isDirty = isDirty
+        streams[stream].state.nextDirty = nextDirty
+        streams[stream].isClosing = false
+        streams[stream].generation = handle.generation
         streamsInUse += 1
+        registerArena(stream, memory)
     }
 
     private mutating func setTrack(_ handle: StreamHandle, _ track: Int, _ plan: TrackPlan) {
@@ -121,8 +131,20 @@ extension Worker where K: ~Copyable {
                 removeSubscriber(Int(first))
             }
         }
+        streams[stream].isClosing = true
+        if streams[stream].state.zeroCopyHolds == 0 { finishStream(stream) }
+    }
+
+    /// Nothing of the stream is in use any more.
+    mutating func finishStream(_ stream: Int) {
+        if streams[stream].state.registered >= 0 { kernel.unregister(index: stream) }
+        unpin(stream)
         let handle = streams[stream].state.handle
         streams[stream].generation = 0
+        streams[stream].isClosing = false
+        streams[stream].state.dueAt = .max
+        streams[stream].state.releaseAt = .max
+        streams[stream].state.interleavedDueAt = .max
         streamsInUse -= 1
         report(.streamRemoved(handle))
     }
@@ -130,11 +152,22 @@ extension Worker where K: ~Copyable {
     // MARK: Egress
 
     private mutating func addEgress(_ number: Int, _ rtp: Int32, _ rtcp: Int32) {
-        guard number < egress.count else { return }
+        guard number < egress.count, !egress[number].isSet else { return report(.refused(.registerFailed, errorNumber: EINVAL)) }
         guard let rtpFile = kernel.attach(descriptor: rtp), let rtcpFile = kernel.attach(descriptor: rtcp) else {
             return report(.refused(.registerFailed, errorNumber: ENFILE))
         }
         egress[number] = Egress(isSet: true, rtp: rtpFile, rtcp: rtcpFile)
+    }
+
+    private mutating func removeEgress(_ number: UInt8) {
+        if Int(number) < egress.count, egress[Int(number)].isSet { closeEgress(Int(number)) }
+        report(.egressRemoved(number))
+    }
+
+    mutating func closeEgress(_ place: Int) {
+        kernel.detach(egress[place].rtp)
+        kernel.detach(egress[place].rtcp)
+        egress[place].isSet = false
     }
 }
 

@@ -47,9 +47,15 @@ extension Worker where K: ~Copyable {
         streams[stream].state.tracks[track].reportTimestamp &+= streams[stream].state.tracks[track].timestampOffset
     }
 
-    /// Logs a report for each track that has one, so that a newcomer can bring its tracks together at once.
-    mutating func logJoinReports(_ stream: Int) {
+    /// Logs a report for each track that has one when there are newcomers, so that they can bring their tracks together at once.
+    mutating func logWantedReports(_ stream: Int) {
         guard now &- streams[stream].state.joinReportAt > Self.joinReportNanoseconds else { return }
+        var isWanted = false
+        for worker in 0..<peers.workers where streams[stream].state.board.load(worker, .wantsReports) != 0 {
+            streams[stream].state.board.store(worker, .wantsReports, 0)
+            isWanted = true
+        }
+        guard isWanted else { return }
         streams[stream].state.joinReportAt = now
         for track in 0..<streams[stream].state.trackCount where streams[stream].state.tracks[track].hasReport {
             logReport(stream, track)
@@ -67,7 +73,7 @@ extension Worker where K: ~Copyable {
         // One name for all tracks of the stream (RFC 3550 section 6.5.1); the source's own is not given away.
         let name = streams[stream].state.tracks[0].plan.ssrc
         let count = SenderReportBytes.count
-        let room = unsafe streams[stream].state.log.room(for: count)
+        guard let room = unsafe streams[stream].state.writer.room(for: count) else { return counters.add(.packetsLogPinned) }
         unsafe SenderReportBytes.write(
             to: room, ssrc: state.plan.ssrc, ntp: ntp, rtpTimestamp: state.reportTimestamp &+ UInt32(truncatingIfNeeded: ticks),
             packets: state.packetsOut, octets: state.octetsOut, name: name)

@@ -12,8 +12,8 @@ extension Worker where K: ~Copyable {
         }
         unsafe sources[source] = Source(
             generation: handle.generation, kind: kind, isPending: false, isHeld: false, hasEnded: false, wasActive: false, channel: 0,
-            stream: UInt32(stream), file: .none, peer: HostAddress(ipv4: 0), port: 0, channels: ChannelMap(), buffer: nil, bufferStart: 0,
-            bufferEnd: 0)
+            stream: UInt32(stream), file: .none, peer: .any, takesAnyPeer: false, heardAt: 0, port: 0, channels: ChannelMap(), buffer: nil,
+            bufferStart: 0, bufferEnd: 0)
         sourcesInUse += 1
         return source
     }
@@ -26,6 +26,7 @@ extension Worker where K: ~Copyable {
         unsafe sources[source].file = file
         unsafe sources[source].channel = channel
         unsafe sources[source].peer = peer
+        unsafe sources[source].takesAnyPeer = peer == .any
         unsafe sources[source].port = port
         unsafe sources[source].isPending = true
         kernel.receiveDatagrams(file, tag: sourceTag(source, .datagramSource))
@@ -105,9 +106,7 @@ extension Worker where K: ~Copyable {
         guard let source = unsafe source(of: event.tag) else { return }
         if unsafe !event.continues { unsafe receiveEnded(source, event.result) }
         guard unsafe sources[source].kind == .datagrams, let payload = unsafe event.payload else { return }
-        guard unsafe event.host == sources[source].peer, unsafe sources[source].port == 0 || event.port == sources[source].port else {
-            return counters.add(.datagramsForeign)
-        }
+        guard unsafe isFromPeer(source, event.host, event.port) else { return counters.add(.datagramsForeign) }
         if unsafe event.isCut { return counters.add(.datagramsOversize) }
         let segment = unsafe event.segmentBytes > 0 ? event.segmentBytes : max(event.payloadCount, 1)
         let channel = unsafe sources[source].channel
@@ -117,11 +116,26 @@ extension Worker where K: ~Copyable {
             let count = unsafe min(segment, event.payloadCount - offset)
             if unsafe ingest(stream, channel: channel, payload + offset, count) {
                 // The first packet shows where the peer really sends from (NAT); from then on only that port is heard.
-                if unsafe sources[source].port == 0 { unsafe sources[source].port = event.port }
+                unsafe latch(source, event.host, event.port)
                 noteActive(source)
             }
             offset += count
         }
+    }
+
+    private func isFromPeer(_ source: Int, _ host: HostAddress, _ port: UInt16) -> Bool {
+        if unsafe sources[source].takesAnyPeer {
+            // Nobody is latched, or nothing was heard of who is.
+            if unsafe sources[source].port == 0 || now &- sources[source].heardAt > limits.senderSilenceNanoseconds { return true }
+        }
+        return unsafe host == sources[source].peer && (sources[source].port == 0 || port == sources[source].port)
+    }
+
+    private func latch(_ source: Int, _ host: HostAddress, _ port: UInt16) {
+        guard unsafe sources[source].takesAnyPeer || sources[source].port == 0 else { return }
+        unsafe sources[source].heardAt = now
+        unsafe sources[source].peer = host
+        unsafe sources[source].port = port
     }
 
     private mutating func receiveEnded(_ source: Int, _ result: Int32) {
@@ -172,6 +186,7 @@ extension Worker where K: ~Copyable {
             return report(.sourceEnded(handle(ofSource: source), errorNumber: -result))
         }
         unsafe sources[source].bufferEnd += Int(result)
+        kernel.acknowledge(unsafe sources[source].file)
         readFrames(source)
         receiveMore(source)
     }

@@ -5,12 +5,13 @@ extension Worker where K: ~Copyable {
 
     private func emptySubscriber(_ handle: SubscriberHandle, _ stream: Int) -> Subscriber {
         Subscriber(
-            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, refusesTrains: false, isBlocked: false,
-            hasFailed: false, sockets: 0, sendsQueued: 0, stream: UInt32(stream), next: SubscriberList.end,
-            previous: SubscriberList.end, cursor: 0, host: HostAddress(ipv4: 0), ports: PortMap(), channels: ChannelMap(),
-            file: .none, blockedAt: 0, remainderStart: 0, remainderCount: 0, offeredBytes: 0, offeredPackets: 0,
-            offeredEnd: 0,
-            sendFirst: .max, sendLast: .max)
+            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, isBursting: false, isBlocked: false,
+            hasFailed: false, sockets: 0, sendsQueued: 0, refusesTrains: false, hasOverload: false, destination: 0,
+            stream: UInt32(stream), next: SubscriberList.end, previous: SubscriberList.end, cursor: 0, host: .any, ports: PortMap(),
+            channels: ChannelMap(), file: .none, blockedAt: 0, deferredAt: 0, lagSince: 0, missed: 0, missReportedAt: 0, burstShare: 0,
+            burstLeft: 0, queuedBytes: 0, sendsHeld: 0, overload: .skipToKeyFrame, remainderStart: 0, remainderCount: 0, offeredBytes: 0,
+            offeredPackets: 0,
+            offeredFirst: 0, offeredEnd: 0, sendFirst: .max, sendLast: .max)
     }
 
     mutating func addDatagramSubscriber(
@@ -24,6 +25,7 @@ extension Worker where K: ~Copyable {
         subscribers[reader].host = host
         subscribers[reader].ports = ports
         subscribers[reader].sockets = sockets
+        subscribers[reader].destination = destinations.enter(host, egress: sockets)
         subscribersInUse += 1
         streams[stream].state.quiet.append(UInt32(reader), .quiet, in: subscribers)
     }
@@ -39,6 +41,7 @@ extension Worker where K: ~Copyable {
         subscribers[reader].isInterleaved = true
         subscribers[reader].channels = channels
         subscribers[reader].file = file
+        subscribers[reader].destination = destinations.enter(SocketAddressBytes.peer(ofDescriptor: descriptor), egress: .max)
         subscribersInUse += 1
         streams[stream].state.interleaved.append(UInt32(reader), .interleaved, in: subscribers)
     }
@@ -47,9 +50,13 @@ extension Worker where K: ~Copyable {
     mutating func removeSubscriber(_ reader: Int) {
         if subscribers[reader].isInterleaved, !subscribers[reader].isBlocked, !subscribers[reader].hasFailed {
             stopMedia(reader)
-            pumpReplies(reader)
+            pumpReader(reader)
         }
         stopMedia(reader)
+        // What the kernel holds for a peer that takes nothing would stay with it for minutes.
+        if subscribers[reader].sendsHeld > 0, subscribers[reader].isBlocked || subscribers[reader].hasFailed || isStopping {
+            kernel.abort(subscribers[reader].file)
+        }
         let stream = Int(subscribers[reader].stream)
         unlink(reader, from: stream)
         dropReplies(reader)
@@ -67,6 +74,7 @@ extension Worker where K: ~Copyable {
 
     private mutating func finishRemoval(_ reader: Int) {
         kernel.detach(subscribers[reader].file)
+        destinations.leave(subscribers[reader].destination)
         let handle = handle(ofReader: reader)
         subscribers[reader].state = .free
         subscribersInUse -= 1
@@ -83,6 +91,7 @@ extension Worker where K: ~Copyable {
         case .stalled: counters.add(.readersStalled)
         case .connectionLost: counters.add(.readersConnectionLost)
         case .queueFull: counters.add(.readersQueueFull)
+        case .tooSlow: counters.add(.readersTooSlow)
         }
         report(.subscriberFailed(handle(ofReader: reader), failure))
     }
@@ -93,11 +102,11 @@ extension Worker where K: ~Copyable {
         guard reader < subscribers.count, subscribers[reader].state != .free,
             subscribers[reader].generation & 0xFF_FFFF == tag.generation
         else { return }
+        guard subscribers[reader].isBlocked else { return }
         subscribers[reader].isBlocked = false
+        readersBlocked -= 1
         if subscribers[reader].state == .closing { return finishRemoval(reader) }
-        let stream = Int(subscribers[reader].stream)
-        streams[stream].state.dueAt = min(streams[stream].state.dueAt, now)
-        markDirty(stream)
+        pumpReader(reader)
     }
 
     // MARK: Lists
@@ -121,33 +130,50 @@ extension Worker where K: ~Copyable {
         case .none, .interleaved: break
         case .quiet: streams[stream].state.quiet.append(UInt32(reader), name, in: subscribers)
         case .live: streams[stream].state.live.append(UInt32(reader), name, in: subscribers)
-        case .lagging: streams[stream].state.lagging.append(UInt32(reader), name, in: subscribers)
+        case .lagging:
+            if !subscribers[reader].isBursting { subscribers[reader].burstLeft = Int32(PacingPolicy.burstBytes) }
+            streams[stream].state.lagging.append(UInt32(reader), name, in: subscribers)
         }
     }
 
     // MARK: Media on and off
 
-    /// Finds the reader's first packet: now if there is no key frame to wait for, else at the next one.
+    /// Finds the reader's first packet: now if there is no key frame to wait for, at the last key frame if it may be sent the past,
+    /// else at the next one.
     mutating func arm(_ reader: Int, now isNow: Bool) {
         let stream = Int(subscribers[reader].stream)
-        let wasArmed = subscribers[reader].state == .armed
-        if wasArmed, !isNow { return }
-        stopMedia(reader)
+        if subscribers[reader].state == .armed, !isNow { return }
+        pause(reader)
+        // Who waits already is told of what was there before this reader came.
+        lookForKeyFrame(stream)
+        streams[stream].state.interested += 1
+        publishAudience(stream)
         let anchor = streams[stream].state.anchor
         if isNow || anchor < 0 || !subscribers[reader].takes(2 * anchor) {
-            join(reader, at: streams[stream].state.log.head, stream)
+            join(reader, at: streams[stream].state.board.load(.head), stream)
+        } else if let keyFrame = burstStart(reader, stream) {
+            subscribers[reader].isBursting = true
+            join(reader, at: keyFrame, stream)
         } else {
             subscribers[reader].state = .armed
             streams[stream].state.waiting += 1
         }
+        unpin(stream)
     }
 
-    /// The stream's newest packet begins a key frame: everybody who waits for one begins there.
-    mutating func keyFrameBegan(_ stream: Int, at packet: UInt64) {
-        guard streams[stream].state.waiting > 0 else { return }
-        releaseWaiting(in: streams[stream].state.quiet, stream, packet)
-        releaseWaiting(in: streams[stream].state.interleaved, stream, packet)
-        releaseWaiting(in: streams[stream].state.lagging, stream, packet)
+    private func publishAudience(_ stream: Int) {
+        streams[stream].state.board.store(index, .audience, streams[stream].state.interested)
+    }
+
+    /// Readers that wait for a key frame begin at the newest one, if they were not told of it yet.
+    mutating func lookForKeyFrame(_ stream: Int) {
+        let keyFrame = streams[stream].state.board.load(.keyFrame)
+        guard keyFrame > streams[stream].state.keyFrameSeen else { return }
+        streams[stream].state.keyFrameSeen = keyFrame
+        guard streams[stream].state.waiting > 0, pin(stream, keyFrame - 1) else { return }
+        releaseWaiting(in: streams[stream].state.quiet, stream, keyFrame - 1)
+        releaseWaiting(in: streams[stream].state.interleaved, stream, keyFrame - 1)
+        releaseWaiting(in: streams[stream].state.lagging, stream, keyFrame - 1)
     }
 
     private mutating func releaseWaiting(in list: SubscriberList, _ stream: Int, _ packet: UInt64) {
@@ -159,11 +185,13 @@ extension Worker where K: ~Copyable {
             case .armed:
                 streams[stream].state.waiting -= 1
                 join(reader, at: packet, stream)
-            case .skipping:
+            case .skipping where packet >= subscribers[reader].cursor:
                 streams[stream].state.waiting -= 1
+                counters.add(.packetsOverPolicy, packet - subscribers[reader].cursor)
+                miss(reader, packet - subscribers[reader].cursor, .policy)
                 subscribers[reader].state = .playing
                 subscribers[reader].cursor = packet
-            case .free, .quiet, .joined, .playing, .closing: break
+            case .free, .quiet, .joined, .playing, .skipping, .closing: break
             }
         }
     }
@@ -174,35 +202,101 @@ extension Worker where K: ~Copyable {
         report(.joined(handle(ofReader: reader), joinPoint(stream, at: packet)))
     }
 
-    /// The first packet of each track from a packet on. The packet is the log's head (not there yet) or the newest.
+    /// The last key frame, if the reader may begin there: within the policy's bounds, safe in the log for the time it takes, and
+    /// not before what the reader has been sent already.
+    private mutating func burstStart(_ reader: Int, _ stream: Int) -> UInt64? {
+        let board = streams[stream].state.board
+        let keyFrame = board.load(.keyFrame)
+        guard let policy = streams[stream].state.policy.joinBurst, keyFrame > 0 else { return nil }
+        let packet = keyFrame - 1
+        let tail = board.load(.tail)
+        let head = board.load(.head)
+        guard packet >= subscribers[reader].cursor, packet >= tail + (head - min(tail, head)) / 8 || tail == 0, packet < head,
+            pin(stream, packet)
+        else { return nil }
+        let record = streams[stream].state.log.record(packet)
+        let bytes = streams[stream].state.log.record(head - 1).end - record.position
+        let age = now - min(record.arrival, now)
+        guard age <= policy.nanosecondsMax, bytes <= policy.bytesMax else { return nil }
+        let perShare = bytes * UInt64(policy.speedTenths) / 10 * Self.shareNanoseconds / max(age, 1_000_000)
+        subscribers[reader].burstShare = min(UInt32(clamping: max(perShare, Self.shareBytesMin)), shareMax(stream))
+        return packet
+    }
+
+    /// The first packet of each track from a packet on, which is pinned or the log's head.
     private func joinPoint(_ stream: Int, at packet: UInt64) -> JoinPoint {
         var point = JoinPoint()
-        let log = streams[stream].state.log
-        for track in 0..<streams[stream].state.trackCount {
-            let state = streams[stream].state.tracks[track]
-            guard state.hasOutput else { continue }
-            if packet < log.head, Int(log.record(packet).channel) == 2 * track {
-                let record = log.record(packet)
+        let state = streams[stream].state
+        var missing = 0
+        // What the counters say was logged before the head was read: a track that has nothing from the packet on goes on after it.
+        for track in 0..<state.trackCount where state.counters[track, .packets] > 0 {
+            point[track] = JoinPoint.Start(
+                sequence: UInt16(truncatingIfNeeded: state.counters[track, .sequenceOut]) &+ 1,
+                timestamp: UInt32(truncatingIfNeeded: state.counters[track, .timestampOut] &+ state.counters[track, .timestampStep]),
+                isKnown: true)
+            missing |= 1 << track
+        }
+        let head = state.board.load(.head)
+        if packet >= head { return newest(point, stream, head) }
+        let end = min(head, packet + Self.joinScanMax)
+        var number = packet
+        while number < end, missing != 0 {
+            let record = state.log.record(number)
+            let track = Int(record.channel) / 2
+            if record.channel & 1 == 0, missing & (1 << track) != 0 {
                 point[track] = JoinPoint.Start(sequence: record.sequence, timestamp: record.timestamp, isKnown: true)
-            } else {
-                point[track] = JoinPoint.Start(
-                    sequence: state.sequenceOut &+ 1, timestamp: state.timestampOut &+ state.timestampStep, isKnown: true)
+                missing &= ~(1 << track)
             }
+            number += 1
         }
         return point
     }
+
+    /// What goes on after the log's head: the last packets may be newer than the counters.
+    private func newest(_ old: JoinPoint, _ stream: Int, _ head: UInt64) -> JoinPoint {
+        var point = old
+        let state = streams[stream].state
+        let first = max(state.board.load(.tail), head - min(head, Self.newestMax))
+        guard first < head, pin(stream, first) else { return point }
+        for number in first..<head {
+            let record = state.log.record(number)
+            let track = Int(record.channel) / 2
+            guard record.channel & 1 == 0, point[track].isKnown, Int16(bitPattern: record.sequence &+ 1 &- point[track].sequence) > 0 else {
+                continue
+            }
+            let step = UInt32(truncatingIfNeeded: state.counters[track, .timestampStep])
+            point[track] = JoinPoint.Start(sequence: record.sequence &+ 1, timestamp: record.timestamp &+ step, isKnown: true)
+        }
+        return point
+    }
+
+    /// How many packets are logged, at most, between the log's head and the counters.
+    private static var newestMax: UInt64 { 16 }
+
+    /// How many packets are looked through for the beginnings of a reader's tracks.
+    static var joinScanMax: UInt64 { 65_536 }
 
     /// Lets the reader have everything from its first packet on.
     mutating func go(_ reader: Int) {
         guard subscribers[reader].state == .joined else { return }
         let stream = Int(subscribers[reader].stream)
         subscribers[reader].state = .playing
-        subscribers[reader].blockedAt = 0
+        // A connection that is full stays so, and since when.
+        if !subscribers[reader].isInterleaved { subscribers[reader].blockedAt = 0 }
+        subscribers[reader].deferredAt = 0
+        subscribers[reader].lagSince = 0
+        if subscribers[reader].isBursting {
+            counters.add(.joinBursts)
+            subscribers[reader].burstLeft = Int32(clamping: subscribers[reader].burstShare)
+        }
         if !subscribers[reader].isInterleaved { move(reader, to: .lagging) }
         streams[stream].state.counters.add(.readersLive)
-        logJoinReports(stream)
-        streams[stream].state.dueAt = min(streams[stream].state.dueAt, now)
-        markDirty(stream)
+        streams[stream].state.board.store(index, .wantsReports, 1)
+        if subscribers[reader].isInterleaved, collects {
+            pumpReader(reader)
+        } else {
+            markDue(stream, at: now)
+        }
     }
 
     mutating func pause(_ reader: Int) {
@@ -218,36 +312,19 @@ extension Worker where K: ~Copyable {
         case .skipping:
             streams[stream].state.waiting -= 1
             readerStopped(stream)
-        case .playing: readerStopped(stream)
-        case .joined, .quiet: break
-        case .free, .closing: return
+        case .playing:
+            if subscribers[reader].list == .live { subscribers[reader].cursor = streams[stream].state.sent }
+            readerStopped(stream)
+        case .joined: break
+        case .quiet, .free, .closing: return
         }
         subscribers[reader].state = .quiet
+        subscribers[reader].isBursting = false
+        streams[stream].state.interested -= 1
+        publishAudience(stream)
     }
 
     private func readerStopped(_ stream: Int) {
-        let counters = streams[stream].state.counters
-        counters.set(.readersLive, counters[.readersLive] &- 1)
-    }
-
-    /// A reader's next packet is no longer in the log: it goes on at a key frame, the newest one if it has not seen it.
-    mutating func skipAhead(_ reader: Int, _ stream: Int) {
-        let state = streams[stream].state
-        var target = state.log.head
-        let anchor = state.anchor
-        let wantsKeyFrame = anchor >= 0 && subscribers[reader].takes(2 * anchor)
-        let hasTarget =
-            wantsKeyFrame && state.hasKeyFrame && state.keyFrame > subscribers[reader].cursor && state.log.isValid(state.keyFrame)
-        if hasTarget { target = state.keyFrame }
-        let missed = target &- subscribers[reader].cursor
-        counters.add(.ringOverruns)
-        counters.add(.packetsOverrun, missed)
-        state.counters.add(.ringOverruns)
-        state.counters.add(.packetsDropped, missed)
-        subscribers[reader].cursor = target
-        if wantsKeyFrame, !hasTarget {
-            subscribers[reader].state = .skipping
-            streams[stream].state.waiting += 1
-        }
+        streams[stream].state.counters.add(.readersLive, 0 &- 1)
     }
 }

@@ -21,8 +21,11 @@ extension Worker where K: ~Copyable {
         }
         counters.add(.packetsReceived)
         counters.add(.bytesReceived, UInt64(count))
+        // RTCP may come on the channel of its media (RFC 5761 section 4).
+        let kind = count > 1 ? unsafe bytes.load(fromByteOffset: 1, as: UInt8.self) : 0
+        let isMedia = channel & 1 == 0 && !(kind >= 192 && kind <= 223)
         let isTaken =
-            unsafe channel & 1 == 0
+            unsafe isMedia
             ? ingestRTP(stream, Int(channel) / 2, bytes, count) : ingestRTCP(stream, Int(channel) / 2, bytes, count)
         if !isTaken { counters.add(.datagramsMalformed) }
         return isTaken
@@ -40,7 +43,10 @@ extension Worker where K: ~Copyable {
         // Only the fields of the fixed header change (RFC 3550 section 5.1): the payload is the source's, byte for byte.
         let sequence = header.sequence &+ streams[stream].state.tracks[track].sequenceOffset
         let timestamp = header.timestamp &+ streams[stream].state.tracks[track].timestampOffset
-        let room = unsafe streams[stream].state.log.room(for: count)
+        guard let room = unsafe streams[stream].state.writer.room(for: count) else {
+            counters.add(.packetsLogPinned)
+            return true
+        }
         unsafe room.copyMemory(from: bytes, byteCount: count)
         unsafe room.storeBytes(of: sequence.bigEndian, toByteOffset: 2, as: UInt16.self)
         unsafe room.storeBytes(of: timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
@@ -51,12 +57,13 @@ extension Worker where K: ~Copyable {
         let beginsKeyFrame = startsKeyFrame && isNewKeyFrame(stream, track, timestamp)
         if beginsKeyFrame { flags.insert(.startsKeyFrame) }
         append(stream, count, UInt8(2 * track), flags, sequence, timestamp, isFrameEnd: header.marker)
+        publishTimeLine(stream, track)
         if beginsKeyFrame, track == streams[stream].state.anchor {
-            let packet = streams[stream].state.log.head - 1
-            streams[stream].state.keyFrame = packet
-            streams[stream].state.hasKeyFrame = true
-            keyFrameBegan(stream, at: packet)
+            // The packet's number plus one.
+            streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)
+            lookForKeyFrame(stream)
         }
+        logWantedReports(stream)
         return true
     }
 
@@ -73,6 +80,8 @@ extension Worker where K: ~Copyable {
     // MARK: Time lines
 
     mutating func beginEpoch(_ stream: Int) {
+        // Newcomers are not sent what was before the break.
+        streams[stream].state.board.store(.keyFrame, 0)
         for track in 0..<streams[stream].state.trackCount {
             streams[stream].state.tracks[track].hasInput = false
             streams[stream].state.tracks[track].hasReport = false
@@ -138,7 +147,6 @@ extension Worker where K: ~Copyable {
         let streamCounters = streams[stream].state.counters
         streams[stream].state.tracks[track].packetsOut &+= 1
         streams[stream].state.tracks[track].octetsOut &+= UInt32(truncatingIfNeeded: payloadBytes)
-        streamCounters.add(track, .packets)
         streamCounters.add(track, .bytes, UInt64(payloadBytes))
         let arrival = UInt32(truncatingIfNeeded: state.plan.ticks(now))
         _ = streams[stream].state.tracks[track].reception.receive(
@@ -155,32 +163,14 @@ extension Worker where K: ~Copyable {
         streams[stream].state.tracks[track].timestampOut = timestamp
         streams[stream].state.tracks[track].arrival = now
         streams[stream].state.tracks[track].hasOutput = true
-        streamCounters.set(track, .sequenceOut, UInt64(sequence))
-        streamCounters.set(track, .timestampOut, UInt64(timestamp))
     }
 
-    /// Makes what was written to the log's room a packet of it, and decides when it is due.
-    mutating func append(
-        _ stream: Int, _ count: Int, _ channel: UInt8, _ flags: PacketFlags, _ sequence: UInt16, _ timestamp: UInt32, isFrameEnd: Bool
-    ) {
-        let isFirst = streams[stream].state.dueAt == .max
-        streams[stream].state.log.append(
-            length: count, channel: channel, flags: flags, arrival: now, sequence: sequence, timestamp: timestamp)
+    /// Shows where the track stands. After the packet is in the log: whoever reads this and then the log's head misses none.
+    private func publishTimeLine(_ stream: Int, _ track: Int) {
         let streamCounters = streams[stream].state.counters
-        streamCounters.add(.packetsReceived)
-        streamCounters.add(.bytesReceived, UInt64(count))
-        streamCounters.add(.packetsLogged)
-        streamCounters.set(.lastArrivalNanoseconds, now)
-        // A few readers cost less than a train saves: an idle relay sends at once.
-        let waits = limits.delayMicrosecondsMax > 0 && streams[stream].state.audience >= Self.audienceWorthWaiting
-        if !waits || isFrameEnd {
-            streams[stream].state.dueAt = now
-        } else if isFirst {
-            streams[stream].state.dueAt = now + UInt64(limits.delayMicrosecondsMax) * 1_000
-        }
-        markDirty(stream)
+        streamCounters.add(track, .packets)
+        streamCounters.set(track, .sequenceOut, UInt64(streams[stream].state.tracks[track].sequenceOut))
+        streamCounters.set(track, .timestampOut, UInt64(streams[stream].state.tracks[track].timestampOut))
+        streamCounters.set(track, .timestampStep, UInt64(streams[stream].state.tracks[track].timestampStep))
     }
-
-    /// With fewer readers than this a packet does not wait for its frame.
-    static var audienceWorthWaiting: Int { 16 }
 }

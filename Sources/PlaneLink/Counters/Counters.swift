@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Counters of the whole engine. Written by the engine's thread alone, read by anyone.
+/// Counters of the whole engine. Each worker writes its own, anyone reads their sum.
 public enum EngineCounter: Int, CaseIterable, Sendable {
     /// Packets and bytes taken from sources into packet logs.
     case packetsReceived, bytesReceived
@@ -27,7 +27,19 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     /// TCP sends that took less than offered.
     case shortWrites
     /// Readers given up, by cause.
-    case readersStalled, readersConnectionLost, readersQueueFull
+    case readersStalled, readersConnectionLost, readersQueueFull, readersTooSlow
+    /// Packets that readers missed because they were further behind than their stream's policy allows.
+    case packetsOverPolicy
+    /// Newcomers that began at a key frame of the past.
+    case joinBursts
+    /// Turns that ended before everything due was sent, because of pacing.
+    case pacedTurns
+    /// Hand-overs of a stream from its home worker to another one that has readers of it.
+    case handovers
+    /// Packets not taken because a worker was still sending what they would have overwritten.
+    case packetsLogPinned
+    /// Zero-copy sends that the kernel took, those of them that it copied all the same, and those it has not given back yet.
+    case zcSent, zcCopied, zcPending
     /// Receive buffers exhausted: the socket held the data meanwhile.
     case receiveBuffersExhausted
     /// Completions that the kernel had to keep aside.
@@ -75,42 +87,73 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
     case lastSenderReport, lastSenderReportArrival
     /// Key frames seen.
     case keyFrames
+    /// Timestamp units from one frame to the next, as last seen.
+    case timestampStep
 }
 
-/// A block of 64-bit counters with one writer. Reads and writes are relaxed: each counter is right by itself, and no other
-/// memory is published by it.
+/// A block of 64-bit counters for each worker. A worker writes its own, anyone reads the sums. Reads and writes are relaxed:
+/// each counter is right by itself, and no other memory is published by it.
 @safe public struct CounterBlock: @unchecked Sendable, BitwiseCopyable {
-    // Sendable because every access goes through an atomic.
+    // Sendable because every access goes through an atomic, and each atomic has one writer.
     @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>
+    /// The writer's own block.
+    @usableFromInline let own: UnsafeMutablePointer<Atomic<UInt64>>
     @usableFromInline let count: Int
+    private let workers: Int
+    /// From one worker's block to the next: whole cache lines, so that workers do not disturb each other.
+    private let stride: Int
 
-    init(count: Int) {
-        unsafe base = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: count)
+    init(count: Int, workers: Int) {
+        stride = (count + 7) / 8 * 8
+        self.workers = max(workers, 1)
+        let total = stride * self.workers
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: total * 8, alignment: 64)
+        unsafe base = memory.bindMemory(to: Atomic<UInt64>.self, capacity: total)
+        unsafe own = base
         self.count = count
-        for index in 0..<count { unsafe (base + index).initialize(to: Atomic(0)) }
+        for index in 0..<total { unsafe (base + index).initialize(to: Atomic(0)) }
     }
 
-    /// The value of a counter.
+    private init(_ block: CounterBlock, worker: Int) {
+        precondition(worker >= 0 && worker < block.workers)
+        unsafe base = block.base
+        unsafe own = block.base + worker * block.stride
+        count = block.count
+        workers = block.workers
+        stride = block.stride
+    }
+
+    func forWorker(_ worker: Int) -> CounterBlock { CounterBlock(self, worker: worker) }
+
+    /// The sum of a counter over all workers. What a gauge was lowered by one worker and raised by another adds up.
     public subscript(index: Int) -> UInt64 {
         precondition(index >= 0 && index < count)
-        return unsafe base[index].load(ordering: .relaxed)
+        var sum: UInt64 = 0
+        for worker in 0..<workers { sum &+= unsafe base[worker * stride + index].load(ordering: .relaxed) }
+        return sum
+    }
+
+    /// The writer's own part of a counter.
+    @inlinable public func ownValue(_ index: Int) -> UInt64 {
+        assert(index >= 0 && index < count)
+        return unsafe own[index].load(ordering: .relaxed)
     }
 
     /// Adds to a counter; for the one writer (a load and a store, no locked instruction).
     @inlinable public func add(_ index: Int, _ amount: UInt64) {
         assert(index >= 0 && index < count)
-        let old = unsafe base[index].load(ordering: .relaxed)
-        unsafe base[index].store(old &+ amount, ordering: .relaxed)
+        let old = unsafe own[index].load(ordering: .relaxed)
+        unsafe own[index].store(old &+ amount, ordering: .relaxed)
     }
 
-    /// Sets a counter; for the one writer.
+    /// Sets the writer's own part of a counter.
     @inlinable public func set(_ index: Int, _ value: UInt64) {
         assert(index >= 0 && index < count)
-        unsafe base[index].store(value, ordering: .relaxed)
+        unsafe own[index].store(value, ordering: .relaxed)
     }
 
     func free() {
-        unsafe base.deinitialize(count: count)
+        unsafe base.deinitialize(count: workers * stride)
         unsafe base.deallocate()
     }
 }
@@ -119,14 +162,20 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
 public struct EngineCounters: Sendable, BitwiseCopyable {
     @usableFromInline let block: CounterBlock
 
-    /// A new block, all zero.
-    public init() { block = CounterBlock(count: EngineCounter.allCases.count) }
+    /// New blocks for so many workers, all zero; writes go to the first's.
+    public init(workers: Int = 1) { block = CounterBlock(count: EngineCounter.allCases.count, workers: workers) }
+    private init(block: CounterBlock) { self.block = block }
 
-    /// The value of a counter.
+    /// The same counters for one worker to write.
+    public func forWorker(_ worker: Int) -> EngineCounters { EngineCounters(block: block.forWorker(worker)) }
+
+    /// The value of a counter, all workers together.
     public subscript(counter: EngineCounter) -> UInt64 { block[counter.rawValue] }
+    /// What this worker alone has counted; for the engine.
+    @inlinable public func ownValue(_ counter: EngineCounter) -> UInt64 { block.ownValue(counter.rawValue) }
     /// Adds to a counter; for the engine.
     @inlinable public func add(_ counter: EngineCounter, _ amount: UInt64 = 1) { block.add(counter.rawValue, amount) }
-    /// Frees the block. Nobody may read or write it afterwards.
+    /// Frees the blocks. Nobody may read or write them afterwards.
     public func free() { block.free() }
 }
 
@@ -136,7 +185,11 @@ public struct StreamCounters: Sendable, BitwiseCopyable {
     @usableFromInline static let tracksStart = StreamCounter.allCases.count
     @usableFromInline static let perTrack = TrackCounter.allCases.count
 
-    init() { block = CounterBlock(count: Self.tracksStart + Self.perTrack * tracksPerStreamMax) }
+    init(workers: Int) { block = CounterBlock(count: Self.tracksStart + Self.perTrack * tracksPerStreamMax, workers: workers) }
+    private init(block: CounterBlock) { self.block = block }
+
+    /// The same counters for one worker to write.
+    public func forWorker(_ worker: Int) -> StreamCounters { StreamCounters(block: block.forWorker(worker)) }
 
     /// The value of a counter of the stream.
     public subscript(counter: StreamCounter) -> UInt64 { block[counter.rawValue] }

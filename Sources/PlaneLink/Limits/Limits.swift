@@ -6,6 +6,10 @@ public struct Limits: Sendable, Equatable {
     public var sourcesMax = 8_192
     /// Readers at a time.
     public var subscribersMax = 20_000
+    /// Workers at a time.
+    public static let workersMax = 64
+    /// Pairs of sockets that UDP readers are sent from: one for unicast, one for each multicast destination.
+    public static let egressMax = 128
     /// New sessions per second from one address, in the long run.
     public var joinsPerSecondPerAddress = 1_000
     /// New sessions at once from one address that was quiet: a gateway that comes back brings all its readers together.
@@ -22,8 +26,13 @@ public struct Limits: Sendable, Equatable {
     public var writeStallNanoseconds: UInt64 = 10_000_000_000
     /// Replies queued on one interleaved reader at a time.
     public var queuedSendsMax = 16
-    /// The longest that a packet waits for the rest of its frame before it is sent, in microseconds; 0 sends at once.
+    /// The longest that a packet waits for more to go with it, in microseconds; 0 sends at once. The end of a frame is not
+    /// waited beyond, but for TCP readers from ``collectMicrosecondsMin`` on: they are sent what came together in that time.
     public var delayMicrosecondsMax = 2_000
+    /// A ``delayMicrosecondsMax`` of this or more collects several frames for TCP readers.
+    public static let collectMicrosecondsMin = 10_000
+    /// A sender that was latched where any was welcome is let go after so long without a packet.
+    public var senderSilenceNanoseconds: UInt64 = 2_000_000_000
     /// Bytes of the buffer that an interleaved source is received into: one frame of the largest size and room to read on.
     public var interleavedBufferBytes = 192 << 10
     /// Receive buffers for datagrams, shared by all sources of a worker.
@@ -43,6 +52,7 @@ public struct Limits: Sendable, Equatable {
             + sourcesMax * 4  // active, text, ended, removed of every source
             + subscribersMax * 2  // replies handed back
             + streamsMax * 2  // removed, refused
+            + Self.egressMax
     }
 }
 

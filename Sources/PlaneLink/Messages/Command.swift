@@ -7,6 +7,8 @@ public enum Command: Sendable, BitwiseCopyable {
     case addStream(StreamHandle, StreamMemory, trackCount: UInt8)
     /// Says what a track is. Before the first source is attached.
     case setTrack(StreamHandle, track: UInt8, TrackPlan)
+    /// How the stream's readers are treated. Before the first reader is added; without it the defaults of ``StreamPolicy`` hold.
+    case setPolicy(StreamHandle, StreamPolicy)
     /// Removes the stream and every source and subscriber of it; each is reported.
     case removeStream(StreamHandle)
     /// The next packet of each track begins a new time line of the source (it was dialled again): the engine goes on with the
@@ -14,7 +16,8 @@ public enum Command: Sendable, BitwiseCopyable {
     case beginEpoch(StreamHandle)
 
     /// Receives datagrams of one channel from a bound UDP socket. Only packets from `peer` are taken; with `port` 0 any port
-    /// of that host, and the first one seen is latched.
+    /// of that host, and the first one seen is latched. With ``HostAddress/any`` the first sender is latched, and let go again
+    /// after ``Limits/senderSilenceNanoseconds`` without a packet of it (a multicast group, where senders may take turns).
     case addDatagramSource(SourceHandle, StreamHandle, descriptor: Int32, channel: UInt8, peer: HostAddress, port: UInt16)
     /// Receives interleaved frames (RFC 2326 section 10.12) from a connected TCP socket; `prefix` holds what was read before
     /// the hand-over. `channels[c]` says which channel of the stream wire channel `c` is (`0xFF`: none).
@@ -35,11 +38,13 @@ public enum Command: Sendable, BitwiseCopyable {
     /// Adds an interleaved TCP reader, silent until ``go(_:)``. `channels[c]` is the wire channel for the stream's channel `c`
     /// (none: not set up). From here on the engine alone writes to the descriptor.
     case addInterleavedSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, channels: ChannelMap)
-    /// Finds the reader's first packet: the next key frame, or with `now` the next packet of any kind. Answered by
-    /// ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
+    /// Finds the reader's first packet: the newest key frame where the stream's policy allows a burst from there, else the next
+    /// key frame, or with `now` the next packet of any kind. Answered by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
     case arm(SubscriberHandle, now: Bool)
     /// Sends the reader everything from its first packet on.
     case go(SubscriberHandle)
+    /// Has this reader treated otherwise than the stream's policy says when it falls behind.
+    case setOverload(SubscriberHandle, OverloadPolicy)
     /// Sends no more media until the reader is armed again.
     case pause(SubscriberHandle)
     /// Sends these bytes to an interleaved reader, in order, between two packets. The buffer is reported back.
@@ -50,8 +55,12 @@ public enum Command: Sendable, BitwiseCopyable {
     /// with ``Report/subscriberRemoved(_:)``.
     case removeSubscriber(SubscriberHandle)
 
-    /// Names a pair of bound UDP sockets, number 0–7, that UDP readers are sent from.
-    case addDatagramEgress(UInt8, rtp: Int32, rtcp: Int32)
+    /// Names a pair of bound UDP sockets that UDP readers with this number (below ``Limits/egressMax``) are sent from. Each
+    /// worker that is to send needs a pair of its own under the same number: a reader of a number is given to one of the workers
+    /// that have it.
+    case addDatagramEgress(UInt8, worker: UInt8, rtp: Int32, rtcp: Int32)
+    /// Forgets the pairs of a number, of which no reader is left. Ends with ``Report/egressRemoved(_:)``.
+    case removeDatagramEgress(UInt8)
     /// Removes everything and ends the worker after its run-down check. Ends with ``Report/stopped(_:)``.
     case shutdown
 }

@@ -6,6 +6,8 @@ public enum Report: Sendable, BitwiseCopyable {
     /// The engine stopped sending to this reader and says why; the control plane closes it with
     /// ``Command/removeSubscriber(_:)``.
     case subscriberFailed(SubscriberHandle, SubscriberFailure)
+    /// The reader missed packets for this reason, so many since the last such report; at most once a minute for each reader.
+    case subscriberLagged(SubscriberHandle, LagCause, packets: UInt32)
     /// The engine no longer uses the reader's descriptor and handle.
     case subscriberRemoved(SubscriberHandle)
     /// The first packet of a source arrived.
@@ -25,6 +27,8 @@ public enum Report: Sendable, BitwiseCopyable {
     case bufferReturned(LinkBuffer)
     /// The engine no longer uses the stream's memory and handle.
     case streamRemoved(StreamHandle)
+    /// The engine no longer uses the sockets of this number.
+    case egressRemoved(UInt8)
     /// A command could not be carried out; the text of the reason is for the log.
     case refused(EngineRefusal, errorNumber: Int32)
     /// The worker has ended. `leaks` counts what did not come home: 0 always, or it is our bug.
@@ -69,15 +73,31 @@ public struct JoinPoint: Sendable, BitwiseCopyable {
         }
     }
 
-    private var starts: InlineArray<8, Start>
+    // Packed: reports wait in a long queue, and this is the largest of them.
+    private var timestamps: InlineArray<8, UInt32>
+    private var sequences: InlineArray<8, UInt16>
+    private var known: UInt8
 
     /// Nothing is known of any track.
-    public init() { starts = InlineArray(repeating: Start()) }
+    public init() {
+        timestamps = InlineArray(repeating: 0)
+        sequences = InlineArray(repeating: 0)
+        known = 0
+    }
 
     /// The beginning of a track, `0..<8`.
     public subscript(track: Int) -> Start {
-        get { (0..<tracksPerStreamMax).contains(track) ? starts[track] : Start() }
-        set { if (0..<tracksPerStreamMax).contains(track) { starts[track] = newValue } }
+        get {
+            guard track >= 0, track < tracksPerStreamMax else { return Start() }
+            return Start(sequence: sequences[track], timestamp: timestamps[track], isKnown: known >> UInt8(track) & 1 == 1)
+        }
+        set {
+            guard track >= 0, track < tracksPerStreamMax else { return }
+            sequences[track] = newValue.sequence
+            timestamps[track] = newValue.timestamp
+            let bit = UInt8(1) << UInt8(track)
+            known = newValue.isKnown ? known | bit : known & ~bit
+        }
     }
 }
 
@@ -89,6 +109,20 @@ public enum SubscriberFailure: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case connectionLost
     /// More bytes were queued with `send` than ``Limits/queuedSendsMax`` allows.
     case queueFull
+    /// It was behind for longer than its ``OverloadPolicy/disconnect(afterNanoseconds:)`` allows.
+    case tooSlow
+}
+
+/// Why a reader missed packets.
+public enum LagCause: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    /// A send buffer (the reader's connection, or the server's UDP socket) stayed full.
+    case socketFull
+    /// The packets had left the stream's window before they could be sent.
+    case ringOverrun
+    /// It was further behind than ``StreamPolicy/lagNanosecondsMax`` or ``StreamPolicy/lagBytesMax``.
+    case policy
+    /// The kernel refused to send to its address (unreachable, not permitted).
+    case kernelRefusal
 }
 
 /// What the engine could not do.

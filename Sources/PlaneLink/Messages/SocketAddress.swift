@@ -20,6 +20,9 @@ public struct HostAddress: Hashable, Sendable, BitwiseCopyable {
         self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(ipv4))
     }
 
+    /// No host in particular (`::`).
+    public static let any = HostAddress(high: 0, low: 0)
+
     /// The IPv4 address when this is one, mapped or not.
     public var ipv4: UInt32? {
         high == 0 && low >> 32 == 0xFFFF ? UInt32(truncatingIfNeeded: low) : nil

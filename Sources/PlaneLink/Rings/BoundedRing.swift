@@ -7,19 +7,17 @@ import Synchronization
     // Sendable because `head` is written by the pushing thread alone and `tail` by the popping thread alone; an element is
     // written before `head` is released and read after it was acquired, and the other way round for the free slot.
     private let slots: UnsafeMutablePointer<Element>
-    private let mask: UInt32
-    private let head = Atomic<UInt32>(0)
-    private let tail = Atomic<UInt32>(0)
+    /// How many elements were ever pushed and popped.
+    private let head = Atomic<UInt64>(0)
+    private let tail = Atomic<UInt64>(0)
 
-    /// How many elements fit; a power of two.
+    /// How many elements fit.
     public let capacity: Int
 
-    /// Room for at least `capacityMin` elements, at most 2³⁰.
-    public init(capacityMin: Int) {
-        var capacity = 2
-        while capacity < min(capacityMin, 1 << 30) { capacity *= 2 }
+    /// Room for `capacity` elements, at least 1.
+    public init(capacity: Int) {
+        let capacity = max(capacity, 1)
         self.capacity = capacity
-        mask = UInt32(capacity - 1)
         unsafe slots = UnsafeMutablePointer<Element>.allocate(capacity: capacity)
     }
 
@@ -31,8 +29,8 @@ import Synchronization
     public func push(_ element: Element) -> Bool {
         let head = head.load(ordering: .relaxed)
         // Pairs with the release in `pop`: the slot's last reader is done.
-        guard head &- tail.load(ordering: .acquiring) <= mask else { return false }
-        unsafe (slots + Int(head & mask)).initialize(to: element)
+        guard head &- tail.load(ordering: .acquiring) < UInt64(capacity) else { return false }
+        unsafe (slots + Int(head % UInt64(capacity))).initialize(to: element)
         // Pairs with the acquire in `pop`: the element is written before it can be seen.
         self.head.store(head &+ 1, ordering: .releasing)
         return true
@@ -42,7 +40,7 @@ import Synchronization
     public func pop() -> Element? {
         let tail = tail.load(ordering: .relaxed)
         guard tail != head.load(ordering: .acquiring) else { return nil }
-        let element = unsafe slots[Int(tail & mask)]
+        let element = unsafe slots[Int(tail % UInt64(capacity))]
         self.tail.store(tail &+ 1, ordering: .releasing)
         return element
     }

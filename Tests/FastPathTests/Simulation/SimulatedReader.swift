@@ -1,0 +1,295 @@
+import PlaneLink
+
+@testable import FastPath
+
+/// One reader of a simulation: what it asked for, what it was promised, and what it has been sent.
+final class SimulatedReader {
+    /// Where the control plane stands with it.
+    enum Control { case idle, arming, joined, playing, failed, removing, gone }
+
+    unowned let simulation: Simulation
+    /// Counts all readers of the simulation; its UDP ports follow from it.
+    let serial: Int
+    let handle: SubscriberHandle
+    let stream: SimulatedStream
+    let isInterleaved: Bool
+    let host: HostAddress
+    /// The worker that the router chose; -1 until then.
+    var worker = -1
+    var control = Control.idle
+    /// An answer to an `arm` may come that was overtaken by a `pause`.
+    var mayAnswerLate = false
+    var point = JoinPoint()
+    var overload: OverloadPolicy?
+    var failure: SubscriberFailure?
+    /// The engine could not take its connection.
+    var neverCame = false
+    var laggedAt: UInt64 = 0
+
+    // What the engine has been told so far (commands that it took from its queue).
+    /// Media may be sent.
+    var isAllowed = false
+    /// The channels of the stream that it takes, as bits, and their wire channels.
+    var channels: UInt8
+    var wires: ChannelMap
+
+    // What it was sent.
+    /// The next packet of the stream's log.
+    private(set) var cursor = 0
+    private var beginning = Beginning()
+    private var goes = 0
+    /// UDP: the kernel refused for want of room since the last packet that it took.
+    var wasDeferred = false
+    /// Packets refused one by one in a way that may mean trains: the engine tries again, or counts them as lost.
+    private var perhapsLost: Set<Int> = []
+    private var instant: UInt64 = 0
+    private var instantBytes = 0
+
+    /// What is still to be held against the promise.
+    private struct Beginning {
+        /// No packet was sent since `go`.
+        var isStarting = false
+        /// Tracks whose first packet is to have the sequence number that was promised, as bits.
+        var promised: UInt8 = 0
+        var point = JoinPoint()
+    }
+
+    // TCP.
+    var connection = SimulatedConnection()
+    var inbox: [UInt8] = []
+    /// A frame has begun: the channels as they were then, and after which `go` that was.
+    private var frameWires: ChannelMap?
+    private var frameChannels: UInt8 = 0
+    private var frameGoes = 0
+    private var frameBeginning = Beginning()
+    /// Replies that were submitted and have not arrived.
+    var replies: [[UInt8]] = []
+
+    init(
+        _ simulation: Simulation, serial: Int, handle: SubscriberHandle, stream: SimulatedStream, isInterleaved: Bool, channels: UInt8,
+        wires: ChannelMap, host: HostAddress
+    ) {
+        self.simulation = simulation
+        self.serial = serial
+        self.handle = handle
+        self.stream = stream
+        self.isInterleaved = isInterleaved
+        self.channels = channels
+        self.wires = wires
+        self.host = host
+    }
+
+    var name: String { "reader \(serial) (\(isInterleaved ? "TCP" : "UDP"), worker \(worker))" }
+
+    static func port(serial: Int, channel: Int) -> UInt16 { UInt16(1_024 + serial * 4 + channel) }
+
+    /// `arm`, `pause` and `removeSubscriber` end media until the next `go`.
+    func stop() {
+        isAllowed = false
+    }
+
+    func go() {
+        goes += 1
+        isAllowed = true
+        beginning = Beginning(isStarting: true, point: point)
+        for track in 0..<2 where point[track].isKnown { beginning.promised |= 1 << UInt8(track) }
+    }
+
+    // MARK: Packets
+
+    /// The reader was sent these packets, or was to be sent them and the kernel refused for good.
+    @unsafe func take(_ channel: Int, _ bytes: UnsafeRawBufferPointer, isLost: Bool, channels: UInt8) {
+        guard let log = stream.log else { return simulation.fail("\(name) is sent something of a stream that is gone") }
+        log.sync()
+        if beginning.isStarting {
+            guard let number = unsafe log.locate(channel, bytes, from: cursor) else {
+                return simulation.fail("\(name) is sent a packet of channel \(channel) that was never logged")
+            }
+            guard begin(log, at: number, channels) else { return }
+        }
+        guard var number = log.next(from: cursor, channels: channels) else {
+            return simulation.fail("\(name) is sent packets that are not in the log")
+        }
+        if unsafe !log.matches(number, channel, bytes) {
+            guard let found = unsafe log.locate(channel, bytes, from: cursor) else {
+                let board = stream.memory.board
+                return simulation.fail(
+                    "\(name) is sent a packet of channel \(channel), \(bytes.count) bytes, that was never logged, not \(number) of channel "
+                        + "\(log.entries[number].channel), \(log.entries[number].count) bytes; tail \(board.load(.tail)), head "
+                        + "\(board.load(.head)), pin \(board.load(worker, .pin))")
+            }
+            guard found > number else { return simulation.fail("\(name) is sent packet \(found) again, or late, not \(number)") }
+            explainGap(log, from: number, to: found, channels)
+            number = found
+        }
+        if channel & 1 == 0, beginning.promised >> UInt8(channel / 2) & 1 == 1 {
+            beginning.promised &= ~(1 << UInt8(channel / 2))
+            let first = log.first(channel / 2, sequence: beginning.point[channel / 2].sequence)
+            if first != number {
+                simulation.fail(
+                    "\(name) begins track \(channel / 2) at packet \(number), not at \(first.map(String.init) ?? "none") as promised")
+            }
+        }
+        cursor = number + 1
+        if !isLost { wasDeferred = false }
+    }
+
+    /// The reader was to be sent this packet alone, and it was refused in a way that may mean trains.
+    @unsafe func mayLose(_ channel: Int, _ bytes: UnsafeRawBufferPointer) {
+        stream.log?.sync()
+        if let number = unsafe stream.log?.locate(channel, bytes, from: cursor) { perhapsLost.insert(number) }
+    }
+
+    /// The first packet since `go`. Checks it against the promise; false when nothing more can be said.
+    private func begin(_ log: SimulatedLog, at number: Int, _ channels: UInt8) -> Bool {
+        if number < cursor {
+            simulation.fail("\(name) is sent packet \(number) again after it was paused at \(cursor)")
+            return false
+        }
+        // The first packet of each of its tracks from the join point on; a track without a promise begins with its first packet ever.
+        var start = Int.max
+        var isKnown = false
+        for track in 0..<2 where channels >> UInt8(2 * track) & 1 == 1 {
+            let sequence = beginning.point[track].isKnown ? beginning.point[track].sequence : nil
+            isKnown = isKnown || sequence != nil
+            start = min(start, log.first(track, sequence: sequence) ?? .max)
+        }
+        if log.entries[number].channel & 1 == 1, number < start {
+            // A report before the first packet.
+            cursor = number
+            return true
+        }
+        beginning.isStarting = false
+        guard isKnown else {
+            cursor = number
+            return true
+        }
+        if number < start {
+            simulation.fail("\(name) begins at packet \(number), before its join point \(start)")
+            return false
+        }
+        cursor = max(start, cursor)
+        return true
+    }
+
+    /// Packets that it was not sent must have been counted as missed, and it must go on where its policy says.
+    private func explainGap(_ log: SimulatedLog, from start: Int, to end: Int, _ channels: UInt8) {
+        beginning.promised = 0
+        let missed = log.count(start..<end, channels: channels) - (start..<end).count { perhapsLost.contains($0) }
+        guard missed > 0 else { return }
+        stream.packetsMissed += missed
+        let counted = Int(clamping: stream.memory.counters[.packetsDropped])
+        if stream.packetsMissed > counted {
+            simulation.fail("\(name) misses packets \(start)..<\(end); all readers \(stream.packetsMissed), but \(counted) were counted")
+        }
+        let isDefault = overload == nil || overload == stream.policy.overload
+        let takesKeyFrames = stream.codec != .opaque && channels & 1 == 1
+        if isDefault, stream.policy.overload == .skipToKeyFrame, takesKeyFrames, !wasDeferred, !log.entries[end].startsKeyFrame,
+            !(start..<end).contains(where: { perhapsLost.contains($0) })
+        {
+            let keyFrames = log.entries.indices.filter { log.entries[$0].startsKeyFrame && $0 >= start }
+            simulation.fail(
+                "\(name), next to be sent \(start), key frames \(keyFrames), goes on at packet \(end), which begins no key frame")
+        }
+    }
+
+    /// Bytes that a UDP reader is sent at one instant.
+    func spend(_ bytes: Int, packetBytes: Int) {
+        guard stream.policy.pacing != .off else { return }
+        if instant != simulation.time {
+            instant = simulation.time
+            instantBytes = 0
+        }
+        instantBytes += bytes
+        // One allowance for what is live, one for catching up.
+        if instantBytes > 2 * (PacingPolicy.burstBytes + packetBytes) {
+            simulation.fail("\(name) is sent \(instantBytes) bytes at one instant while pacing is on")
+        }
+    }
+
+    // MARK: Bytes of a connection
+
+    /// Takes whole frames and replies out of what came.
+    @unsafe func take(_ bytes: UnsafeRawBufferPointer) {
+        unsafe inbox += bytes
+        var start = 0
+        while start < inbox.count {
+            if inbox[start] == 0x24 {
+                if frameWires == nil {
+                    if !isAllowed { simulation.fail("\(name) is sent a frame, but not since `go`") }
+                    frameWires = wires
+                    frameChannels = channels
+                    frameGoes = goes
+                    frameBeginning = beginning
+                }
+                guard let length = frameLength(start), inbox.count - start >= 4 + length else { break }
+                takeFrame(start, length)
+                start += 4 + length
+            } else {
+                guard let reply = replies.first else { return simulation.fail("\(name) is sent what is neither frame nor reply") }
+                let count = min(reply.count, inbox.count - start)
+                guard inbox[start..<start + count].elementsEqual(reply[0..<count]) else {
+                    return simulation.fail("\(name) is sent something else than its next reply, or not on a packet border")
+                }
+                guard count == reply.count else { break }
+                replies.removeFirst()
+                start += count
+            }
+        }
+        inbox.removeFirst(start)
+    }
+
+    private func frameLength(_ start: Int) -> Int? {
+        inbox.count - start >= 4 ? Int(inbox[start + 2]) << 8 | Int(inbox[start + 3]) : nil
+    }
+
+    private func takeFrame(_ start: Int, _ length: Int) {
+        guard let channel = frameWires?.channel(ofWire: inbox[start + 1]) else {
+            return simulation.fail("\(name) is sent a frame on a channel that it did not set up")
+        }
+        frameWires = nil
+        // The rest of a frame may come after the reader was paused and armed again: it belongs to what was before.
+        let next = beginning
+        if frameGoes != goes { beginning = frameBeginning }
+        unsafe inbox.withUnsafeBytes { inbox in
+            let payload = unsafe UnsafeRawBufferPointer(rebasing: inbox[start + 4..<start + 4 + length])
+            unsafe take(channel, payload, isLost: false, channels: frameChannels)
+        }
+        if frameGoes != goes { beginning = next }
+        simulation.mediaBytesStreamed += length
+        simulation.mediaPacketsStreamed += 1
+    }
+
+    var isWithinFrame: Bool { frameWires != nil }
+
+    /// The simulation is quiet: everything that was logged must have arrived.
+    func checkComplete() {
+        guard isAllowed, failure == nil, let log = stream.log else { return }
+        if isInterleaved, !inbox.isEmpty || !replies.isEmpty { simulation.fail("\(name) has not got the rest of a frame, or a reply") }
+        var from = cursor
+        if beginning.isStarting {
+            let starts = (0..<2).compactMap { track in
+                channels >> UInt8(2 * track) & 1 == 1 && beginning.point[track].isKnown
+                    ? log.first(track, sequence: beginning.point[track].sequence) : nil
+            }
+            from = starts.min() ?? log.entries.count
+        }
+        while let next = log.next(from: from, channels: channels), perhapsLost.contains(next) { from = next + 1 }
+        if let missing = log.next(from: from, channels: channels) {
+            simulation.fail(
+                "\(name) has not got packet \(missing) of \(log.entries.count)\(beginning.isStarting ? ", nor any since `go`" : "")")
+        }
+    }
+}
+
+/// The reader's end of a connection, and the socket buffers between.
+struct SimulatedConnection {
+    /// Bytes that the socket takes before it is full.
+    var room = 0
+    static let roomMax = 500_000
+    var isBroken = false
+    var isOpen = true
+    /// When it last took something, and whether the last send was taken whole.
+    var tookAt: UInt64 = 0
+    var wasShort = false
+}

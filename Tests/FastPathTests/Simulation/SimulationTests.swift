@@ -1,0 +1,60 @@
+import Glibc
+import Testing
+
+/// Many readers, one engine, everything that can go wrong: simulated from a seed, so that every failure can be had again.
+///
+///     WEIR_SIMULATION_SEEDS=10000 swift test --filter SimulationTests    more seeds
+///     WEIR_SIMULATION_SEED=4711 swift test --filter SimulationTests      this one
+@Suite struct SimulationTests {
+    private static func number(_ name: String) -> UInt64? {
+        unsafe getenv(name).flatMap { unsafe UInt64(String(cString: $0)) }
+    }
+
+    private static let seeds: ClosedRange<UInt64> = {
+        if let seed = number("WEIR_SIMULATION_SEED") { return seed...seed }
+        return 1...max(number("WEIR_SIMULATION_SEEDS") ?? 200, 1)
+    }()
+
+    @Test("Whatever happens, every reader is sent exactly what was fed or what is missing is counted, and everything comes home")
+    func seeds() throws {
+        SeedOnCrash.install()
+        var failed = 0
+        for seed in Self.seeds where failed < 5 {
+            SeedOnCrash.note(seed)
+            let simulation = try Simulation(seed: seed, isTraced: Self.seeds.count == 1)
+            simulation.run()
+            guard simulation.hasFailed else { continue }
+            failed += 1
+            Issue.record(
+                """
+                seed \(seed): \(simulation.failures.joined(separator: "\n"))
+                again: WEIR_SIMULATION_SEED=\(seed) swift test --filter SimulationTests
+                """)
+        }
+        SeedOnCrash.note(nil)
+    }
+}
+
+/// Has a trap say which seed it was.
+enum SeedOnCrash {
+    nonisolated(unsafe) private static let text = UnsafeMutablePointer<CChar>.allocate(capacity: 64)
+    nonisolated(unsafe) private static var isInstalled = false
+
+    static func note(_ seed: UInt64?) {
+        let line = seed.map { "simulation: seed \($0)\n" } ?? ""
+        unsafe line.withCString { unsafe _ = strncpy(text, $0, 63) }
+    }
+
+    static func install() {
+        guard unsafe !isInstalled else { return }
+        unsafe isInstalled = true
+        note(nil)
+        for number in [SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGABRT] {
+            _ = signal(number) { number in
+                unsafe _ = write(2, SeedOnCrash.text, strlen(SeedOnCrash.text))
+                _ = signal(number, SIG_DFL)
+                _ = raise(number)
+            }
+        }
+    }
+}
