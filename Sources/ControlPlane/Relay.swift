@@ -62,7 +62,7 @@ final class RelayCore {
         deadline = LoopTimer(eventLoop)
         let port = EnginePort(engine: engine, eventLoop: eventLoop, logger: logger)
         self.port = port
-        let mediaPorts = MediaPorts(range: configuration.mediaPorts)
+        let mediaPorts = MediaPorts(range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger))
         paths = PathTable(configuration.paths.map { Path(settings: $0, port: port, mediaPorts: mediaPorts, logger: logger) })
         var settings = ServerSettings()
         settings.limits = configuration.limits
@@ -82,7 +82,13 @@ final class RelayCore {
 
     func status() -> Status {
         var status = Status(port.engine.counters, nanoseconds: NIODeadline.now().uptimeNanoseconds)
-        status.sources = paths.all.count { $0.isPlaying }
+        let paths = paths.all
+        status.sources = paths.count { $0.isPlaying }
+        status.workers = port.engine.workerCount
+        status.receiveDrops = paths.reduce(0) { $0 &+ $1.datagramsDropped }
+        status.paths = paths.filter { $0.live != nil }.map { path in
+            Status.PathStatus(name: path.name, readers: path.readers, receiveDrops: path.datagramsDropped)
+        }
         status.readers = server.statistics.readers
         return status
     }
@@ -144,6 +150,9 @@ enum PathSourceFactory {
         case .pull(let url):
             return RTSPPull(
                 url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+        case .rtp(let source):
+            return RTPReceiver(
+                source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
         case .file(let name): return FileSource(port: path.port, host: path, logger: path.logger) { try Clip.read(name) }
         case .demonstration: return FileSource(port: path.port, host: path, logger: path.logger) { try DemoClip.load() }
         }

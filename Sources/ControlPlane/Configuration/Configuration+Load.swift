@@ -29,7 +29,10 @@ extension Configuration {
     {
         var overlay = ConfigurationEnvironment(reader.configuration)
         overlay.apply(environment)
-        let errors = reader.errors + overlay.errors
+        let groups = overlay.configuration.multicastProblems.map {
+            ConfigurationError(place: .file(reader.fileName, line: nil), key: $0.key, problem: $0.problem)
+        }
+        let errors = reader.errors + overlay.errors + groups
         guard errors.isEmpty else { throw ConfigurationErrors(errors: errors) }
         return overlay.configuration
     }
@@ -50,11 +53,14 @@ extension Configuration {
         var lines = [
             "listen on \(listen)", "media ports \(mediaPorts.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "from the kernel")",
             "backend \(engine.backend.rawValue)\(engine.requireIOUring ? ", io_uring required" : "")",
+            "workers \(engine.workers.map(String.init) ?? "auto"), max-delay \(limits.delayMicrosecondsMax)us, "
+                + "zero-copy \(engine.zeroCopy.rawValue)",
             "up to \(limits.subscribersMax) sessions, \(limits.connectionsMax) connections",
         ]
         if paths.isEmpty { lines.append("no path: nothing would be served") }
         for path in paths {
             lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
+            if let words = path.multicast.words { lines.append("  \(words)") }
         }
         return lines
     }

@@ -30,10 +30,21 @@ package struct EngineSettings: Sendable, Equatable {
         case epoll
     }
 
+    /// When sends are made without copying the media into the kernel.
+    package enum ZeroCopy: String, Sendable, CaseIterable {
+        /// Where it is found to pay, for each destination.
+        case auto
+        case on, off
+    }
+
     /// Which backend carries the media.
     package var backend = Backend.auto
     /// Refuse to start when io_uring does not work here.
     package var requireIOUring = false
+    /// Threads that carry media; nil: as many as the processors that the process may use.
+    package var workers: Int?
+    /// When sends are made without a copy.
+    package var zeroCopy = ZeroCopy.auto
 
     /// The defaults.
     package init() {}

@@ -31,18 +31,14 @@ extension Configuration {
         Field(key: "backend") { (section, text) throws(ValueProblem) in
             section.engine.backend = try SettingValue.word(text, of: EngineSettings.Backend.self)
         },
-        Field(key: "workers") { (_, text) throws(ValueProblem) in
-            guard try SettingValue.number(text, in: 1...1_024) == 1 else {
-                throw ValueProblem("more than one worker is not built yet; leave it out or write 1")
-            }
+        Field(key: "workers") { (section, text) throws(ValueProblem) in
+            section.engine.workers = text == "auto" ? nil : try SettingValue.workers(text)
         },
         Field(key: "max-delay") { (section, text) throws(ValueProblem) in
-            section.limits.delayMicrosecondsMax = try SettingValue.microseconds(text, max: 100_000)
+            section.limits.delayMicrosecondsMax = try SettingValue.microseconds(text, max: 1_000_000)
         },
-        Field(key: "zero-copy") { (_, text) throws(ValueProblem) in
-            guard text == "off" || text == "auto" else {
-                throw ValueProblem("`\(text)`: sending without a copy is not built yet; leave it out or write auto or off")
-            }
+        Field(key: "zero-copy") { (section, text) throws(ValueProblem) in
+            section.engine.zeroCopy = try SettingValue.word(text, of: EngineSettings.ZeroCopy.self)
         },
         Field(key: "require-io-uring") { (section, text) throws(ValueProblem) in section.engine.requireIOUring = try SettingValue.flag(text)
         },
@@ -86,26 +82,28 @@ extension Configuration {
 
 extension PathSettings {
     /// The keys of one path.
-    static let fields: [Field<PathSettings>] = [
-        Field(key: "source", set: { (path, text) throws(ValueProblem) in path.source = try Source(text) }, isSecret: true),
-        Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
-        Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
-        Field(key: "source-wait") { (path, text) throws(ValueProblem) in
-            path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
-        },
-        Field(key: "publisher-wait") { (path, text) throws(ValueProblem) in
-            path.publisherWaitMilliseconds = try SettingValue.milliseconds(text)
-        },
-        Field(key: "transport") { (path, text) throws(ValueProblem) in path.transport = try SettingValue.word(text, of: Transport.self) },
-        Field(key: "udp-wait") { (path, text) throws(ValueProblem) in
-            path.udpWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
-        },
-        Field(key: "silence") { (path, text) throws(ValueProblem) in
-            path.silenceMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
-        },
-        Field(key: "window") { (path, text) throws(ValueProblem) in
-            path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
-        },
-        Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-    ]
+    static let fields: [Field<PathSettings>] =
+        [
+            Field(key: "source", set: { (path, text) throws(ValueProblem) in path.source = try Source(text) }, isSecret: true),
+            Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
+            Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
+            Field(key: "source-wait") { (path, text) throws(ValueProblem) in
+                path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+            },
+            Field(key: "publisher-wait") { (path, text) throws(ValueProblem) in
+                path.publisherWaitMilliseconds = try SettingValue.milliseconds(text)
+            },
+            Field(key: "transport") { (path, text) throws(ValueProblem) in path.transport = try SettingValue.word(text, of: Transport.self)
+            },
+            Field(key: "udp-wait") { (path, text) throws(ValueProblem) in
+                path.udpWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+            },
+            Field(key: "silence") { (path, text) throws(ValueProblem) in
+                path.silenceMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
+            },
+            Field(key: "window") { (path, text) throws(ValueProblem) in
+                path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+            },
+            Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
+        ] + readerFields + multicastFields
 }

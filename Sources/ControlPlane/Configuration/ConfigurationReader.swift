@@ -4,7 +4,7 @@ import Yams
 struct ConfigurationReader {
     private(set) var configuration = Configuration()
     private(set) var errors: [ConfigurationError] = []
-    private let fileName: String
+    let fileName: String
 
     /// Nothing has been read yet; messages will name `fileName`.
     init(fileName: String) { self.fileName = fileName }
@@ -48,7 +48,9 @@ struct ConfigurationReader {
                 reader.apply(PathSettings.fields, to: &path, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode)
             }
             if !hasSource {
-                reader.report(place, line: keyNode.mark?.line, "it has no `source:`; write an rtsp:// URL, a file (.rtpdump) or publish")
+                reader.report(
+                    place, line: keyNode.mark?.line,
+                    "it has no `source:`; write an rtsp:// or rtp:// URL, a file (.rtpdump, .sdp) or publish")
             }
             reader.configuration.paths.append(path)
         }

@@ -1,17 +1,22 @@
 import Signalling
 
 extension PathSettings.Source {
-    /// Reads `publish`, an `rtsp://` URL or the name of an rtpdump file. The words of the error hold no password.
+    /// Reads `publish`, an `rtsp://` or `rtp://` URL or the name of an SDP or rtpdump file. The words of the error hold no password.
     package init(_ text: String) throws(ValueProblem) {
         if text.isEmpty { throw ValueProblem("it is empty; write an rtsp:// URL, a file (.rtpdump) or publish") }
         if text == "publish" {
             self = .publish
             return
         }
+        if RTPSource.isMeant(by: text) {
+            self = .rtp(try RTPSource(text))
+            return
+        }
         guard let colon = text.firstRange(of: "://") else {
             guard text.hasSuffix(".rtpdump") else {
                 throw ValueProblem(
-                    "`\(text)` is neither a URL nor an rtpdump file; write an rtsp:// URL, a file that ends in .rtpdump, or publish")
+                    "`\(text)` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .sdp or .rtpdump, or "
+                        + "publish")
             }
             self = .file(text)
             return
@@ -28,8 +33,11 @@ extension PathSettings {
     /// Opens a file source to see whether it can be played; says what is wrong with it. Other sources are not looked at: Weir
     /// listens even if a server is down.
     package func checkFile() throws(ValueProblem) {
-        guard case .file(let name) = source else { return }
-        do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
+        switch source {
+        case .file(let name): do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
+        case .rtp(let source): _ = try ReceptionPlan.read(source)
+        case .publish, .pull, .demonstration: break
+        }
     }
 
     /// A path from the words of the command line; nil keeps a default.

@@ -8,6 +8,8 @@ package struct PathSettings: Sendable, Equatable {
         case publish
         /// Pulled from a server.
         case pull(SourceURL)
+        /// RTP that comes without being asked for, to a group or to us.
+        case rtp(RTPSource)
         /// An rtpdump file, with its SDP beside it, played in a loop.
         case file(String)
         /// The demonstration clip that the program carries.
@@ -29,6 +31,8 @@ package struct PathSettings: Sendable, Equatable {
         /// UDP first; TCP when nothing arrives or UDP is refused.
         case auto
         case udp, tcp
+        /// To a group that the server chooses.
+        case multicast
     }
 
     /// The name in the URL, without slashes at the ends.
@@ -50,6 +54,10 @@ package struct PathSettings: Sendable, Equatable {
     package var windowMilliseconds: Int?
     /// Bits per second that the packet log is sized for; nil: from the SDP, else ``Limits/bitRateDefault``.
     package var bitRate: Int?
+    /// How readers are treated.
+    package var readers = ReaderSettings()
+    /// The group that it is sent to.
+    package var multicast = MulticastSettings()
 
     /// A path with the defaults.
     package init(name: String, source: Source) {
@@ -73,6 +81,7 @@ extension PathSettings.Source: CustomStringConvertible {
         case .publish: "publish"
         case .pull(let url): url.description
         case .file(let file): file
+        case .rtp(let source): source.description
         case .demonstration: "the demonstration clip"
         }
     }

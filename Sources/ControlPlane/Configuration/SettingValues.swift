@@ -1,4 +1,5 @@
 import Logging
+import PlaneLink
 
 /// Reads single values of a configuration. Each says what it takes when it gets something else.
 enum SettingValue {
@@ -16,7 +17,15 @@ enum SettingValue {
         throw ValueProblem("`\(text)` is no duration; write a number with a unit, such as 500ms, 10s or 2m")
     }
 
-    /// `2ms`, `500us` or `0`, as microseconds.
+    /// A number of workers.
+    static func workers(_ text: String) throws(ValueProblem) -> Int {
+        guard let number = wholeNumber(text[...]), (1...Limits.workersMax).contains(number) else {
+            throw ValueProblem("`\(text)` is neither auto nor a whole number from 1 to \(Limits.workersMax)")
+        }
+        return number
+    }
+
+    /// `1s`, `2ms`, `500us` or `0`, as microseconds.
     static func microseconds(_ text: String, max: Int) throws(ValueProblem) -> Int {
         let number: Int?
         if text == "0" {
@@ -25,11 +34,13 @@ enum SettingValue {
             number = wholeNumber(text.dropLast(2))
         } else if text.hasSuffix("ms") {
             number = wholeNumber(text.dropLast(2)).flatMap { $0 <= max ? $0 * 1_000 : nil }
+        } else if text.hasSuffix("s") {
+            number = wholeNumber(text.dropLast()).flatMap { $0 <= max ? $0 * 1_000_000 : nil }
         } else {
             number = nil
         }
         guard let number, number <= max else {
-            throw ValueProblem("`\(text)` is no duration from 0 to \(max)us; write a number with a unit, such as 500us or 2ms")
+            throw ValueProblem("`\(text)` is no duration from 0 to \(max / 1_000)ms; write a number with a unit, such as 500us or 2ms")
         }
         return number
     }

@@ -11,26 +11,34 @@ final class DatagramPair {
     var rtcpPort: UInt16 { rtpPort &+ 1 }
     /// What the kernel granted for the receive buffer, in bytes.
     let receiveBufferBytes: Int
+    private var drops: [DropCounter]
     private var isOpen = true
 
-    /// Asked for: 80 ms of a 400 Mbit/s stream, and seconds of an ordinary one.
-    private static let receiveBufferBytesWanted: CInt = 4 << 20
     private static let udpLevel: CInt = 17  // SOL_UDP
     private static let receiveOffload: CInt = 104  // UDP_GRO
 
-    fileprivate init(rtp: CInt, rtcp: CInt, rtpPort: UInt16) {
+    /// Takes two bound sockets over and makes their receive buffers large.
+    init(rtp: CInt, rtcp: CInt, rtpPort: UInt16, buffers: SocketBuffers) {
         self.rtp = rtp
         self.rtcp = rtcp
         self.rtpPort = rtpPort
-        for descriptor in [rtp, rtcp] {
-            // FORCE passes `net.core.rmem_max` and needs CAP_NET_ADMIN; without it the plain option is cut to that limit.
-            if !BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, Self.receiveBufferBytesWanted) {
-                BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUF, Self.receiveBufferBytesWanted)
-            }
-            // Trains arrive whole where the path knows how; nothing is lost where it does not.
-            BoundSocket.set(descriptor, Self.udpLevel, Self.receiveOffload, 1)
-        }
-        receiveBufferBytes = Int(BoundSocket.get(rtp, SOL_SOCKET, SO_RCVBUF) ?? 0)
+        receiveBufferBytes = buffers.widenReceive(rtp)
+        buffers.widenReceive(rtcp)
+        drops = [DropCounter(rtp), DropCounter(rtcp)]
+        takeTrains(true)
+    }
+
+    /// Whether datagrams of equal size may arrive as one train (generic receive offload) where the path knows how.
+    func takeTrains(_ isWelcome: Bool) {
+        for descriptor in [rtp, rtcp] { BoundSocket.set(descriptor, Self.udpLevel, Self.receiveOffload, isWelcome ? 1 : 0) }
+    }
+
+    /// How many datagrams the kernel dropped since the last call because a receive buffer was full.
+    func takeDrops() -> UInt64 {
+        guard isOpen else { return 0 }
+        var sum: UInt64 = 0
+        for index in drops.indices { sum &+= drops[index].take() }
+        return sum
     }
 
     /// Sends one datagram without waiting. A refusal is of no consequence: RTCP is repeated, and a punch is a courtesy.
@@ -52,6 +60,8 @@ final class DatagramPair {
 
 /// Gives out pairs of ports, from the kernel or from a range.
 final class MediaPorts {
+    /// Sizes the sockets' buffers.
+    let buffers: SocketBuffers
     private let range: ClosedRange<UInt16>?
     private var next: UInt16
 
@@ -59,8 +69,9 @@ final class MediaPorts {
     private static let attemptsMax = 64
 
     /// Pairs from `range`, or nil: from the kernel.
-    init(range: ClosedRange<UInt16>?) {
+    init(range: ClosedRange<UInt16>?, buffers: SocketBuffers = SocketBuffers(logger: nil)) {
         self.range = range
+        self.buffers = buffers
         next = range?.lowerBound ?? 0
     }
 
@@ -77,6 +88,38 @@ final class MediaPorts {
         throw lastError ?? ListenError(address: "\(local)", trouble: "no pair of ports is free")
     }
 
+    /// Binds so many pairs at the same two ports; throws ``ListenError``. What arrives there is given to any one of them, as the kernel
+    /// likes, so all must be read; sent from any of them, a packet looks the same. No other program can join, or use the ports.
+    func open(at local: SocketAddress, sharedBy count: Int) throws -> [DatagramPair] {
+        // The first is bound alone: where somebody else has the port this fails, though he would share it.
+        let first = try open(at: local)
+        var pairs = [first]
+        do {
+            Self.share(pairs, true)
+            for _ in 1..<max(count, 1) {
+                let rtp = try BoundSocket.open(.datagram, at: local.withPort(first.rtpPort), isShared: true)
+                do {
+                    let rtcp = try BoundSocket.open(.datagram, at: local.withPort(first.rtcpPort), isShared: true)
+                    pairs.append(DatagramPair(rtp: rtp, rtcp: rtcp, rtpPort: first.rtpPort, buffers: buffers))
+                } catch {
+                    Glibc.close(rtp)
+                    throw error
+                }
+            }
+        } catch {
+            for pair in pairs { pair.close() }
+            throw error
+        }
+        Self.share(pairs, false)
+        return pairs
+    }
+
+    private static func share(_ pairs: [DatagramPair], _ isShared: Bool) {
+        for pair in pairs {
+            for descriptor in [pair.rtp, pair.rtcp] { BoundSocket.set(descriptor, SOL_SOCKET, SO_REUSEPORT, isShared ? 1 : 0) }
+        }
+    }
+
     private func pair(_ first: CInt, _ port: UInt16, at local: SocketAddress, _ lastError: inout (any Error)?) -> DatagramPair? {
         let isEven = port % 2 == 0
         guard isEven || port > 1_024 else {
@@ -85,7 +128,9 @@ final class MediaPorts {
         }
         do {
             let other = try BoundSocket.open(.datagram, at: local.withPort(isEven ? port &+ 1 : port &- 1))
-            return isEven ? DatagramPair(rtp: first, rtcp: other, rtpPort: port) : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1)
+            return isEven
+                ? DatagramPair(rtp: first, rtcp: other, rtpPort: port, buffers: buffers)
+                : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1, buffers: buffers)
         } catch {
             Glibc.close(first)
             lastError = error

@@ -6,6 +6,8 @@ import PlaneLink
 protocol SubscriberDelegate: AnyObject {
     func subscriberJoined(at point: JoinPoint)
     func subscriberFailed(_ failure: SubscriberFailure)
+    /// The reader missed so many packets; at most once a minute.
+    func subscriberLagged(_ cause: LagCause, packets: UInt32)
     /// The engine is done with the descriptor; the handle is no longer valid.
     func subscriberRemoved()
 }
@@ -34,6 +36,8 @@ protocol StreamDelegate: AnyObject {
 final class EnginePort {
     let engine: any EngineControl
     let eventLoop: any EventLoop
+    /// For all that must be looked at now and then.
+    let pulse: Pulse
     private let logger: Logger
 
     private struct StreamEntry {
@@ -50,6 +54,7 @@ final class EnginePort {
     private var streams: [UInt32: StreamEntry] = [:]
     private var subscribers: [UInt32: any SubscriberDelegate] = [:]
     private var sources: [UInt32: any SourceDelegate] = [:]
+    private var egresses: [UInt8: () -> Void] = [:]
     private var budget: PacketLogBudget
     private var wakeIsDue = false
     private var onStopped: ((UInt32) -> Void)?
@@ -62,6 +67,7 @@ final class EnginePort {
     init(engine: any EngineControl, eventLoop: any EventLoop, logger: Logger) {
         self.engine = engine
         self.eventLoop = eventLoop
+        pulse = Pulse(eventLoop)
         self.logger = logger
         streamHandles = HandleTable(slotsMax: engine.limits.streamsMax)
         subscriberHandles = HandleTable(slotsMax: engine.limits.subscribersMax)
@@ -119,9 +125,10 @@ final class EnginePort {
         }
     }
 
-    /// Opens a stream with these tracks. `onRemoved` runs after the engine let go of it.
+    /// Opens a stream with these tracks, whose readers are treated by `policy`. `onRemoved` runs after the engine let go of it.
     func addStream(
-        tracks: [TrackPlan], sizing: StreamSizing, delegate: any StreamDelegate, onRemoved: @escaping () -> Void = {}
+        tracks: [TrackPlan], sizing: StreamSizing, policy: StreamPolicy = StreamPolicy(), delegate: any StreamDelegate,
+        onRemoved: @escaping () -> Void = {}
     ) throws(Refusal) -> (handle: StreamHandle, counters: StreamCounters) {
         precondition(tracks.count <= tracksPerStreamMax)
         do { try budget.take(sizing) } catch { throw .memory(error) }
@@ -130,18 +137,34 @@ final class EnginePort {
             throw .noHandle(kind: "streams", max: engine.limits.streamsMax)
         }
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
-        let memory = StreamMemory(sizing: sizing)
+        let memory = StreamMemory(sizing: sizing, workers: engine.workerCount)
         guard submit(.addStream(handle, memory, trackCount: UInt8(tracks.count))) else {
             memory.free()
             streamHandles.release(index: slot.index)
             budget.giveBack(sizing)
             throw .queueFull
         }
+        submit(.setPolicy(handle, policy))
         for (number, plan) in tracks.enumerated() { submit(.setTrack(handle, track: UInt8(number), plan)) }
         streams[slot.index] = StreamEntry(
             memory: memory, sizing: sizing, delegate: delegate, generation: slot.generation, onRemoved: onRemoved)
         return (handle, memory.counters)
     }
+
+    /// Names a pair of sockets that readers are sent from beside the unicast readers' (number 0), for one of the workers. `onRemoved`
+    /// runs when the engine let go of the sockets, after ``removeEgress(_:)``.
+    func addEgress(rtp: CInt, rtcp: CInt, onRemoved: @escaping () -> Void) throws(Refusal) -> UInt8 {
+        guard let number = (1..<UInt8(clamping: Limits.egressMax)).first(where: { egresses[$0] == nil }) else {
+            throw .noHandle(kind: "multicast destinations", max: Limits.egressMax - 1)
+        }
+        let worker = UInt8(truncatingIfNeeded: Int(number) % max(engine.workerCount, 1))
+        guard submit(.addDatagramEgress(number, worker: worker, rtp: rtp, rtcp: rtcp)) else { throw .queueFull }
+        egresses[number] = onRemoved
+        return number
+    }
+
+    /// Has the engine let go of the sockets of a number, of which no reader is left.
+    func removeEgress(_ number: UInt8) { submitAlways(.removeDatagramEgress(number)) }
 
     /// A handle for a source; the delegate is kept until the engine reported the source removed. Submit the matching `add…Source`
     /// command next, or give the handle back with ``abandon(_:)`` if that fails.
@@ -196,7 +219,7 @@ final class EnginePort {
     /// Ends the engine after its run-down; `done` gets the number of things that did not come home (0).
     func shutdown(_ done: @escaping (UInt32) -> Void) {
         onStopped = done
-        submit(.shutdown)
+        submitAlways(.shutdown)
         engine.wake()
     }
 
@@ -211,6 +234,8 @@ final class EnginePort {
         switch report {
         case .joined(let handle, let point): subscribers[handle.index]?.subscriberJoined(at: point)
         case .subscriberFailed(let handle, let failure): subscribers[handle.index]?.subscriberFailed(failure)
+        case .subscriberLagged(let handle, let cause, let packets):
+            subscribers[handle.index]?.subscriberLagged(cause, packets: packets)
         case .subscriberRemoved(let handle):
             let delegate = subscribers.removeValue(forKey: handle.index)
             subscriberHandles.release(index: handle.index)
@@ -232,6 +257,7 @@ final class EnginePort {
             budget.giveBack(entry.sizing)
             streamHandles.release(index: handle.index)
             entry.onRemoved()
+        case .egressRemoved(let number): egresses.removeValue(forKey: number)?()
         case .refused(let refusal, let errorNumber):
             logger.error("engine refused", metadata: ["what": "\(refusal)", "errno": "\(errorNumber)"])
         case .stopped(let leaks):

@@ -33,7 +33,9 @@ final class LiveStream {
         }
         let forward = Forward()
         let opened: (handle: StreamHandle, counters: StreamCounters)
-        do { opened = try port.addStream(tracks: plans, sizing: sizing, delegate: forward) } catch { throw .refused(error.description) }
+        do {
+            opened = try port.addStream(tracks: plans, sizing: sizing, policy: settings.readers.policy, delegate: forward)
+        } catch { throw .refused(error.description) }
         let tracks = media.indices.map { number in
             StreamDescription.Track(number: number, control: "trackID=\(number)", plan: plans[number], codec: media[number].codec)
         }

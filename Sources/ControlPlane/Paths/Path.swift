@@ -21,6 +21,8 @@ final class Path {
     let port: EnginePort
     let mediaPorts: MediaPorts
     let logger: Logger
+    /// The path's group; nil when it has none.
+    let multicast: MulticastSender?
     var eventLoop: any EventLoop { port.eventLoop }
 
     /// The stream, from the first description until nobody is interested or the publisher stays away.
@@ -28,9 +30,11 @@ final class Path {
     private(set) var isPlaying = false
     private(set) var readers = 0
     private(set) var lastTrouble: String?
+    private var drops = ReceiveDrops()
     var publication: Publication?
 
     private var source: (any PathSource)?
+    private var broadcast: MulticastBroadcast?
     private var describers = WaitingList()
     private var players = WaitingList()
     private var mediaIsWanted = false
@@ -51,9 +55,13 @@ final class Path {
         var logger = logger
         logger[metadataKey: "path"] = "\(settings.name)"
         self.logger = logger
+        multicast = MulticastSender(settings, port: port, mediaPorts: mediaPorts, logger: logger)
         linger = LoopTimer(port.eventLoop)
         publisherWait = LoopTimer(port.eventLoop)
     }
+
+    /// Datagrams of the source that the kernel dropped since the start, because a receive buffer was full.
+    var datagramsDropped: UInt64 { drops.total }
 
     /// Whether ANNOUNCE is welcome here.
     var acceptsPublisher: Bool { settings.source == .publish }
@@ -62,11 +70,16 @@ final class Path {
     func start(source: (any PathSource)?) {
         self.source = source
         updateInterest()
+        multicast?.warnOfTrouble()
+        guard let multicast, settings.multicast.isAlways else { return }
+        broadcast = MulticastBroadcast(path: self, sender: multicast)
+        broadcast?.start()
     }
 
     /// Ends everything and calls `done` when the source let go.
     func stop(_ done: @escaping () -> Void) {
         isStopped = true
+        broadcast?.stop()
         linger.stop()
         publisherWait.stop()
         publication?.end(reason: "Weir stops")
@@ -238,6 +251,13 @@ extension Path: PathSourceHost {
         isPlaying = false
         lastTrouble = words
         logger.warning("source", metadata: ["trouble": "\(words)"])
+    }
+
+    func sourceDropped(_ datagrams: UInt64) {
+        guard let unsaid = drops.add(datagrams, now: .now()) else { return }
+        logger.warning(
+            "the system dropped datagrams of the source: its receive buffer was full",
+            metadata: ["datagrams": "\(unsaid)", "total": "\(drops.total)", "remedy": "\(mediaPorts.buffers.receiveRemedy)"])
     }
 
     func sourceReleased() {

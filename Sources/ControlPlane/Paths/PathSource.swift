@@ -37,6 +37,8 @@ protocol PathSourceHost: AnyObject {
     func sourcePlays()
     /// Media does not flow any more, or could not be had; the source goes on trying if it is wanted.
     func sourceFailed(_ words: String)
+    /// So many of the source's datagrams were dropped by the kernel since the last call, because a socket's receive buffer was full.
+    func sourceDropped(_ datagrams: UInt64)
     /// The source let go of everything, as ``SourceLevel/idle`` asked for.
     func sourceReleased()
 }

@@ -31,7 +31,7 @@ final class Publication {
         transports = Array(repeating: nil, count: description.tracks.count)
         let ssrc = UInt32.random(in: 1...UInt32.max)
         reporters = description.tracks.map { ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number)) }
-        watch = MediaWatch(path.eventLoop, silenceMilliseconds: path.settings.silenceMilliseconds, firstMilliseconds: nil)
+        watch = MediaWatch(path.port, silenceMilliseconds: path.settings.silenceMilliseconds, firstMilliseconds: nil)
     }
 
     /// SETUP with mode=record of a track over UDP: binds a port pair at `listenHost` for what `host` sends, and answers with it.
@@ -76,6 +76,7 @@ final class Publication {
             case .noFirstPacket: break
             case .silent(let seconds): self?.endedByItself("no media for \(seconds) s")
             case .reportIsDue: self?.report()
+            case .dropsAreDue: self?.countDrops()
             }
         }
         path.sourcePlays()
@@ -150,6 +151,12 @@ final class Publication {
             case .datagrams, nil: break
             }
         }
+    }
+
+    private func countDrops() {
+        var drops: UInt64 = 0
+        for case .datagrams(let pair, _, _, _)? in transports { drops &+= pair.takeDrops() }
+        if drops > 0 { path.sourceDropped(drops) }
     }
 
     // MARK: End

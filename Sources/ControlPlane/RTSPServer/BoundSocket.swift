@@ -24,8 +24,9 @@ enum BoundSocket {
         }
     }
 
-    /// A bound socket, not blocking; throws ``ListenError``. An IPv6 socket takes IPv4 too.
-    static func open(_ kind: Kind, at address: SocketAddress) throws -> CInt {
+    /// A bound socket, not blocking; throws ``ListenError``. An IPv6 socket takes IPv4 too. `isShared` joins those that are bound there
+    /// and may be shared (`SO_REUSEPORT`). With `reusesAddress` others may be bound there, too: at a group everybody gets every packet.
+    static func open(_ kind: Kind, at address: SocketAddress, isShared: Bool = false, reusesAddress: Bool = false) throws -> CInt {
         let type =
             (kind == .stream ? CInt(SOCK_STREAM.rawValue) : CInt(SOCK_DGRAM.rawValue)) | CInt(SOCK_NONBLOCK.rawValue)
             | CInt(SOCK_CLOEXEC.rawValue)
@@ -37,7 +38,8 @@ enum BoundSocket {
         }
         let descriptor = socket(family, type, 0)
         guard descriptor >= 0 else { throw ListenError(address: address, errorNumber: errno) }
-        if kind == .stream { set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1) }
+        if kind == .stream || reusesAddress { set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1) }
+        if isShared { set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1) }
         if family == AF_INET6 { set(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
         let result = unsafe address.withSockAddr { pointer, size in unsafe bind(descriptor, pointer, socklen_t(size)) }
         guard result == 0 else {

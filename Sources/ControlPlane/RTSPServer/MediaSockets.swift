@@ -4,47 +4,56 @@ import NIOCore
 import NIOPosix
 import PlaneLink
 
-/// The pair of UDP sockets that all UDP readers are sent from. The engine writes to them; what comes in is read here: receiver
-/// reports, and the packets with which players open their NAT.
+/// The UDP sockets that all UDP readers are sent from: a pair for each of the engine's workers, all at the same two ports, so that
+/// readers see one server. The engine writes to them; what comes in is read here, on every one of them since the kernel chooses
+/// which gets it: receiver reports, and the packets with which players open their NAT.
 ///
 /// NIO reads duplicates of the descriptors, so that each side closes what is its own; ``close()`` is for when the engine has
 /// stopped.
 final class MediaSockets {
     let rtpPort: UInt16
     let rtcpPort: UInt16
-    private let pair: DatagramPair
+    private let pairs: [DatagramPair]
     private let channels: [any Channel]
 
-    /// The engine's number of this pair.
+    /// The engine's number of these pairs.
     static let number: UInt8 = 0
-    /// What is asked of the kernel for the send buffer: a train of a key frame to thousands of readers passes through it at once.
-    private static let sendBufferBytes: CInt = 8 << 20
     /// Room for one datagram; reports are far below, and of what is longer the beginning suffices.
     private static let datagramBytesMax = 2_048
     private static let datagramsPerRead = 16
 
-    private init(pair: DatagramPair, channels: [any Channel]) {
-        self.pair = pair
+    private init(pairs: [DatagramPair], first: DatagramPair, channels: [any Channel]) {
+        self.pairs = pairs
         self.channels = channels
-        rtpPort = pair.rtpPort
-        rtcpPort = pair.rtcpPort
+        rtpPort = first.rtpPort
+        rtcpPort = first.rtcpPort
     }
 
-    /// Binds a pair at the listen address and names it to the engine. `onReport` gets every datagram of the RTCP port.
+    /// How many receiver reports and the like the kernel dropped since the last call because a receive buffer was full.
+    func takeDrops() -> UInt64 { pairs.reduce(0) { $0 &+ $1.takeDrops() } }
+
+    /// Binds a pair for each worker at the listen address and names them to the engine. `onReport` gets every datagram of the RTCP port.
     static func open(
         at address: SocketAddress, mediaPorts: MediaPorts, port: EnginePort, logger: Logger,
         onReport: @escaping (HostAddress, UInt16, ByteBuffer) -> Void
     ) throws -> EventLoopFuture<MediaSockets> {
-        let pair = try mediaPorts.open(at: address)
-        let granted = [pair.rtp, pair.rtcp].map(widen)
-        // Reports are to come one by one, not several of equal size in one train.
-        for descriptor in [pair.rtp, pair.rtcp] { BoundSocket.set(descriptor, 17 /* SOL_UDP */, 104 /* UDP_GRO */, 0) }
-        let ports = "\(pair.rtpPort)-\(pair.rtcpPort)"
-        logger.info("media ports of readers", metadata: ["ports": "\(ports)", "send-buffer-bytes": "\(granted[0])"])
-        port.submit(.addDatagramEgress(number, rtp: pair.rtp, rtcp: pair.rtcp))
-        let rtp = read(pair.rtp, port.eventLoop) { _, _, _ in }
-        let rtcp = read(pair.rtcp, port.eventLoop, onReport)
-        return rtp.and(rtcp).assumeIsolated().map { MediaSockets(pair: pair, channels: [$0, $1]) }.nonisolated()
+        let pairs = try mediaPorts.open(at: address, sharedBy: port.engine.workerCount)
+        guard let first = pairs.first else { throw ListenError(address: "media ports", trouble: "the engine has no worker") }
+        var channels: [EventLoopFuture<any Channel>] = []
+        for (worker, pair) in pairs.enumerated() {
+            for descriptor in [pair.rtp, pair.rtcp] { mediaPorts.buffers.widenSend(descriptor) }
+            // Reports are to come one by one, not several of equal size in one train.
+            pair.takeTrains(false)
+            port.submit(.addDatagramEgress(number, worker: UInt8(clamping: worker), rtp: pair.rtp, rtcp: pair.rtcp))
+            channels.append(read(pair.rtp, port.eventLoop) { _, _, _ in })
+            channels.append(read(pair.rtcp, port.eventLoop, onReport))
+        }
+        logger.info(
+            "media ports of readers",
+            metadata: ["ports": "\(first.rtpPort)-\(first.rtcpPort)", "workers": "\(pairs.count)"])
+        return EventLoopFuture.whenAllSucceed(channels, on: port.eventLoop).assumeIsolated().map {
+            MediaSockets(pairs: pairs, first: first, channels: $0)
+        }.nonisolated()
     }
 
     private static func read(
@@ -67,16 +76,7 @@ final class MediaSockets {
     /// Closes both sockets; the engine must not use them any more.
     func close() {
         for channel in channels { channel.close(promise: nil) }
-        pair.close()
-    }
-
-    /// Makes the send buffer as large as allowed and says how large it became.
-    private static func widen(_ descriptor: CInt) -> CInt {
-        // FORCE passes `net.core.wmem_max` and needs CAP_NET_ADMIN; without it the plain option is cut to that limit.
-        if !BoundSocket.set(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, sendBufferBytes) {
-            BoundSocket.set(descriptor, SOL_SOCKET, SO_SNDBUF, sendBufferBytes)
-        }
-        return BoundSocket.get(descriptor, SOL_SOCKET, SO_SNDBUF) ?? 0
+        for pair in pairs { pair.close() }
     }
 }
 

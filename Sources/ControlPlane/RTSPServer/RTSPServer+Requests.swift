@@ -45,10 +45,15 @@ extension RTSPServer {
         try request.checkAccept()
         let place = try place(of: request)
         guard place.control == nil else { throw RequestRefusal.notFound("descriptions are given for a whole stream, not for a track") }
+        let group = request.target.isMulticast || place.path.settings.multicast.isOnly ? place.path.multicast : nil
+        guard group != nil || !request.target.isMulticast else {
+            throw RequestRefusal.notFound("/\(place.path.name) has no multicast group")
+        }
         place.path.describe().assumeIsolated().whenComplete { result in
             switch result {
             case .success(let description):
-                connection.answer(ServerAnswers.describe(uri: request.message.uri, description: description.sdp.serialized()))
+                let sdp = group?.description(description.sdp) ?? description.sdp
+                connection.answer(ServerAnswers.describe(uri: request.message.uri, description: sdp.serialized()))
             case .failure(let error): connection.answer(RequestRefusal(pathError: error))
             }
         }
@@ -92,16 +97,19 @@ extension RTSPServer {
         let others = known?.machine.tracks.filter { $0.number != track.number } ?? []
         let role = known?.machine.role ?? .reader
         var situation = TransportOffer.Situation(
-            role: role, isInterleaved: others.first?.transport.isInterleaved, peer: connection.host.text,
-            channelsTaken: connection.channelsTaken(except: known, track: track.number))
+            role: role, kind: others.first?.transport.kind, peer: connection.host.text,
+            channelsTaken: connection.channelsTaken(except: known, track: track.number),
+            multicast: path.multicast?.offer(track: track.number))
         if let known, known.connection !== connection {
             situation.interleavedRefusal = "the session was set up on another connection"
         } else if connection.sessions.contains(where: { $0 !== known && $0.machine.isInterleaved == true }) {
             situation.interleavedRefusal = "another session's media uses this connection; open one connection for each"
         }
         let offer = try TransportOffer(header: request.message.headers["Transport"], situation: situation)
+        let overload = try ReaderWish.overload(in: request.message.uri, settings: path.settings.readers)
         if known == nil { try admit(connection) }
         let session = known ?? makeSession(path: path, connection: connection, description: description, publication: nil)
+        if let overload { session.overload = overload }
         do {
             let response = try settle(offer, track, request.message.uri, session, connection)
             connection.answer(response, session: session)
@@ -131,11 +139,16 @@ extension RTSPServer {
         case (.interleaved(let rtp, let rtcp), let publication?):
             try publication.setUpInterleaved(track: track.number, channels: (rtp, rtcp))
         case (.interleaved, nil): break
+        case (.multicast, _):
+            // Refused as a transport: players that can do without try the next one.
+            do { try session.path.multicast?.hold(session) } catch { throw RequestRefusal.transportUnsupported("\(error)") }
         }
         let isFirst = session.machine.tracks.isEmpty
         session.machine = machine
         if isFirst { log(begin: session, connection) }
-        return ServerAnswers.setUp(offer.answer(serverPorts: ports, ssrc: session.publication == nil ? track.plan.ssrc : nil))
+        return ServerAnswers.setUp(
+            offer.answer(
+                serverPorts: ports, source: session.path.multicast?.sourceText, ssrc: session.publication == nil ? track.plan.ssrc : nil))
     }
 
     private func track(

@@ -26,7 +26,11 @@ extension ServerSession {
             case .success(let current):
                 // The stream that was set up is the one that plays, or `streamEnded` would have come.
                 guard current.stream == description.stream else { return end(.streamEnded) }
-                machine.isInterleaved == true ? attachInterleaved(number) : attachDatagrams()
+                switch machine.kind {
+                case .interleaved: attachInterleaved(number)
+                case .multicast: joinGroup(number)
+                case .datagram, nil: attachDatagrams()
+                }
             case .failure(let error): startFailed(RequestRefusal(pathError: error))
             }
         }
@@ -77,16 +81,33 @@ extension ServerSession {
         }
     }
 
+    /// The group is the path's: what the engine sends there serves all its sessions.
+    private func joinGroup(_ number: Int) {
+        guard let group = path.multicast else { return end(.streamEnded) }
+        do {
+            try group.play(
+                self, stream: description.stream, failed: { [weak self] in self?.end(SessionEnd($0)) },
+                joined: { [weak self] point in
+                    guard let self, machine.state == .starting, number == starts else { return }
+                    joined(at: point)
+                })
+        } catch { startFailed(.unavailable("\(error)", retryAfterSeconds: 1)) }
+    }
+
     private func adopt(_ new: Subscription) {
         subscription = new
         subscribedTracks = machine.tracks
-        new.onJoined = { [weak self, weak new] point in
-            guard let self, let new, new === subscription else { return }
-            joined(at: point)
-        }
-        new.onFailed = { [weak self, weak new] failure in
-            guard let self, let new, new === subscription else { return }
+        if let overload { new.setOverload(overload) }
+        // Nothing is heard of one that was removed, and the one before always is: these are the news of `subscription`.
+        new.onJoined = { [weak self] point in self?.joined(at: point) }
+        new.onFailed = { [weak self] failure in
+            guard let self else { return }
+            server.readerFailed(self, failure)
             end(SessionEnd(failure))
+        }
+        new.onLagged = { [weak self] cause, packets in
+            guard let self else { return }
+            server.readerLagged(self, cause, packets: packets)
         }
     }
 
@@ -153,10 +174,23 @@ extension ServerSession {
         starts += 1
         keyFrameDeadline = nil
         answerDeadline = nil
+        path.multicast?.leave(self)
         if let subscription, !subscription.pause() { return end(.queueFull) }
         let reply = pendingPlay
         pendingPlay = nil
         reply?(.failure(.notNow(.play, "PAUSE came in between"))) {}
+    }
+}
+
+extension LagCause {
+    /// What happened, for the log.
+    var words: String {
+        switch self {
+        case .socketFull: "a send buffer stayed full: the reader, or the way to it, is too slow"
+        case .ringOverrun: "what it had not taken yet left the path's window"
+        case .policy: "it was further behind than the path's lag-time or lag-bytes allows"
+        case .kernelRefusal: "the system refused to send to its address"
+        }
     }
 }
 
@@ -167,6 +201,7 @@ extension SessionEnd {
         case .stalled: self = .stalled
         case .connectionLost: self = .connectionLost
         case .queueFull: self = .queueFull
+        case .tooSlow: self = .tooSlow
         }
     }
 }

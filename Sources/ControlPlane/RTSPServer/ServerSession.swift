@@ -26,6 +26,8 @@ final class ServerSession {
     var subscription: Subscription?
     /// The tracks that ``subscription`` was made for.
     var subscribedTracks: [SessionTrack] = []
+    /// What the reader asked for instead of the path's policy.
+    var overload: OverloadPolicy?
     /// Waits for the first packet, to be named in the answer.
     var pendingPlay: PlayReply?
     /// When the waiting for a key frame ends.
@@ -65,11 +67,21 @@ final class ServerSession {
 
     /// How media travels, for the log.
     var transportWords: String {
-        switch machine.isInterleaved {
-        case true?: "tcp"
-        case false?: "udp"
+        switch machine.kind {
+        case .interleaved?: "tcp"
+        case .datagram?: "udp"
+        case .multicast?: "multicast"
         case nil: "none"
         }
+    }
+
+    /// Where its media goes, for the log: `host:port` of the connection, or of the first track's RTP.
+    var addressWords: String {
+        let name = host.ipv4 == nil ? "[\(host.text)]" : host.text
+        for track in machine.tracks {
+            if case .datagram(let rtp, _) = track.transport { return "\(name):\(rtp)" }
+        }
+        return connection?.words ?? name
     }
 
     /// Ends the session for a reason other than TEARDOWN or the machine's own.
@@ -92,6 +104,7 @@ final class ServerSession {
             path.removeObserver(self)
             subscription?.remove()
             subscription = nil
+            path.multicast?.release(self)
             path.readerLeft()
         }
         if let reply = pendingPlay {

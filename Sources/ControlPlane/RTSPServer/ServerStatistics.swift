@@ -1,3 +1,5 @@
+import PlaneLink
+
 /// Why a request, a session or a connection was turned away or ended by the server. Each is counted.
 package enum ServerRefusal: String, Sendable, CaseIterable {
     /// The process has as many connections as it may.
@@ -42,6 +44,8 @@ package enum SessionEnd: String, Sendable, CaseIterable {
     case connectionLost
     /// The engine gave the reader up: too many answers waited for it.
     case queueFull
+    /// The engine gave the reader up: it stayed behind for longer than its path allows.
+    case tooSlow
     /// A publisher's media stopped or was refused.
     case publisherEnded
     /// The server stopped.
@@ -70,6 +74,10 @@ package struct ServerStatistics: Sendable, Equatable {
     package var receiverReports = 0
     /// What was turned away, by cause.
     package var refusals: [ServerRefusal: Int] = [:]
+    /// Receiver reports and the like that the kernel dropped because the server's RTCP port was flooded.
+    package var datagramsDropped: UInt64 = 0
+    /// Packets that readers missed, by cause, as far as the engine has told (once a minute for each reader).
+    package var packetsMissed: [LagCause: UInt64] = [:]
     /// Sessions that ended, by cause.
     package var ends: [SessionEnd: Int] = [:]
 

@@ -16,6 +16,8 @@ final class Subscription: SubscriberDelegate {
     var onJoined: ((JoinPoint) -> Void)?
     /// The engine gave the reader up.
     var onFailed: ((SubscriberFailure) -> Void)?
+    /// The reader missed packets.
+    var onLagged: ((LagCause, UInt32) -> Void)?
     /// The engine let go of everything.
     var onGone: (() -> Void)?
 
@@ -27,10 +29,12 @@ final class Subscription: SubscriberDelegate {
         self.descriptor = descriptor
     }
 
-    /// A UDP reader. Throws ``EnginePort/Refusal``.
-    static func datagram(port: EnginePort, stream: StreamHandle, host: HostAddress, ports: PortMap) throws -> Subscription {
+    /// A UDP reader, sent from the sockets of that number. Throws ``EnginePort/Refusal``.
+    static func datagram(
+        port: EnginePort, stream: StreamHandle, host: HostAddress, ports: PortMap, sockets: UInt8 = MediaSockets.number
+    ) throws -> Subscription {
         let reader = Subscription(port: port, descriptor: nil)
-        try reader.add { .addDatagramSubscriber($0, stream, host: host, ports: ports, sockets: MediaSockets.number) }
+        try reader.add { .addDatagramSubscriber($0, stream, host: host, ports: ports, sockets: sockets) }
         return reader
     }
 
@@ -61,6 +65,9 @@ final class Subscription: SubscriberDelegate {
     /// Sends from the first packet on. False when the engine takes no commands just now.
     func go() -> Bool { port.submit(.go(handle)) }
 
+    /// Has this reader treated otherwise than the stream's policy says when it falls behind.
+    func setOverload(_ policy: OverloadPolicy) { port.submitAlways(.setOverload(handle, policy)) }
+
     /// Sends no more.
     func pause() -> Bool { port.submit(.pause(handle)) }
 
@@ -75,6 +82,7 @@ final class Subscription: SubscriberDelegate {
         guard !isRemoved else { return }
         onJoined = nil
         onFailed = nil
+        onLagged = nil
         guard port.submit(.removeSubscriber(handle)) else {
             // A removal must not be lost: it is what gives the handle and the descriptor back.
             port.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Self.retryMilliseconds)) { self.remove() }
@@ -92,6 +100,8 @@ final class Subscription: SubscriberDelegate {
 
     func subscriberFailed(_ failure: SubscriberFailure) { onFailed?(failure) }
 
+    func subscriberLagged(_ cause: LagCause, packets: UInt32) { onLagged?(cause, packets) }
+
     func subscriberRemoved() {
         // Also without our asking: the stream was removed, and its readers with it.
         isRemoved = true
@@ -100,6 +110,7 @@ final class Subscription: SubscriberDelegate {
         onGone = nil
         onJoined = nil
         onFailed = nil
+        onLagged = nil
         gone?()
     }
 }

@@ -10,22 +10,25 @@ final class MediaWatch {
         case silent(seconds: Int)
         /// RTCP is due.
         case reportIsDue
+        /// The sockets' drop counters are to be read.
+        case dropsAreDue
     }
 
     private let first: LoopTimer
-    private let tick: LoopTimer
+    private let pulse: Pulse
+    private var listener: Int?
     private let silenceMilliseconds: Int
     private let firstMilliseconds: Int?
     private var hasArrived = false
 
     /// RFC 3550 section 6.2's least interval.
     static let reportMilliseconds = 5_000
-    private static let tickMilliseconds = 500
+    private static let dropsMilliseconds: Int64 = 1_000
 
     /// A watch that does not look yet.
-    init(_ eventLoop: any EventLoop, silenceMilliseconds: Int, firstMilliseconds: Int?) {
-        first = LoopTimer(eventLoop)
-        tick = LoopTimer(eventLoop)
+    init(_ port: EnginePort, silenceMilliseconds: Int, firstMilliseconds: Int?) {
+        first = LoopTimer(port.eventLoop)
+        pulse = port.pulse
         self.silenceMilliseconds = silenceMilliseconds
         self.firstMilliseconds = firstMilliseconds
     }
@@ -33,13 +36,18 @@ final class MediaWatch {
     /// Begins to look; ``Event/reportIsDue`` comes at once and then every five seconds.
     func start(_ counters: StreamCounters, _ onEvent: @escaping (Event) -> Void) {
         let began = NIODeadline.now()
-        var reported = began
+        var reported = began, drained = began
         if let firstMilliseconds, !hasArrived { first.start(milliseconds: firstMilliseconds) { onEvent(.noFirstPacket) } }
-        tick.every(milliseconds: Self.tickMilliseconds) { [silenceMilliseconds] in
+        if let listener { pulse.remove(listener) }
+        listener = pulse.add { [silenceMilliseconds] in
             let now = NIODeadline.now()
             if now - reported >= .milliseconds(Int64(Self.reportMilliseconds)) {
                 reported = now
                 onEvent(.reportIsDue)
+            }
+            if now - drained >= .milliseconds(Self.dropsMilliseconds) {
+                drained = now
+                onEvent(.dropsAreDue)
             }
             let last = max(counters[.lastArrivalNanoseconds], began.uptimeNanoseconds)
             let silence = now.uptimeNanoseconds > last ? (now.uptimeNanoseconds - last) / 1_000_000 : 0
@@ -57,6 +65,7 @@ final class MediaWatch {
     /// Looks no more.
     func stop() {
         first.stop()
-        tick.stop()
+        if let listener { pulse.remove(listener) }
+        listener = nil
     }
 }

@@ -10,6 +10,8 @@ final class PullMedia {
         /// The engine uses the pair, and it is closed when the engine is done with it.
         var isLeased = false
         var transport: TrackTransport?
+        /// Whom to take a group's packets from.
+        var peer: HostAddress?
         var reporter: ReceiverReporter
     }
 
@@ -55,6 +57,14 @@ final class PullMedia {
         if let rtcp = ports?.rtcpPort, rtcp != 0 { pair.send(tracks[track].reporter.empty(), from: pair.rtcp, to: remote.withPort(rtcp)) }
     }
 
+    /// A track comes from a group that was joined.
+    func joined(_ pair: DatagramPair, track: Int, _ plan: ReceptionPlan.Track) {
+        guard tracks.indices.contains(track) else { return pair.close() }
+        tracks[track].pair?.close()
+        tracks[track].pair = pair
+        tracks[track].peer = plan.peer
+    }
+
     private static let punch: [UInt8] = [0x80] + [UInt8](repeating: 0, count: 11)
 
     /// Gives everything that was set up to the engine. `prefix` is what was read of the connection beyond PLAY's answer.
@@ -63,6 +73,11 @@ final class PullMedia {
         var map = ChannelMap()
         var isInterleaved = false
         for number in tracks.indices {
+            if let pair = tracks[number].pair, let peer = tracks[number].peer {
+                // A sender of a group is known by its host alone.
+                tracks[number].isLeased = true
+                try attach(pair, track: number, host: peer, rtp: 0, rtcp: 0)
+            }
             switch tracks[number].transport {
             case .interleaved(let rtp, let rtcp):
                 map[2 * number] = rtp
@@ -72,7 +87,7 @@ final class PullMedia {
                 guard let pair = tracks[number].pair, let host = host(source) else { continue }
                 tracks[number].isLeased = true
                 try attach(pair, track: number, host: host, rtp: ports?.rtp ?? 0, rtcp: ports?.rtcpPort ?? 0)
-            case nil: break
+            case .multicast, nil: break
             }
         }
         if isInterleaved { try attachConnection(map, prefix) }
@@ -129,6 +144,9 @@ final class PullMedia {
         for track in tracks where !track.isLeased { track.pair?.close() }
     }
 
+    /// How many datagrams the kernel dropped since the last call because a receive buffer was full.
+    func takeDrops() -> UInt64 { isDetached ? 0 : tracks.reduce(0) { $0 &+ ($1.pair?.takeDrops() ?? 0) } }
+
     /// Sends a receiver report for each track (RFC 3550 section 6.4.2). Cameras want to hear them, over TCP too.
     func sendReports() {
         guard !isDetached else { return }
@@ -141,7 +159,8 @@ final class PullMedia {
                 guard let rtcp, channel.isWritable else { continue }
                 let frame = tracks[number].reporter.report(description.counters, channel: rtcp)
                 channel.writeAndFlush(ByteBuffer(bytes: frame), promise: nil)
-            case nil: break
+            // A report to a group would reach every member; the server hears of us by the keep-alive.
+            case .multicast, nil: break
             }
         }
     }

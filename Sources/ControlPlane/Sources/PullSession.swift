@@ -15,6 +15,8 @@ protocol PullSessionOwner: AnyObject {
     func sessionPlays()
     /// The first packet arrived.
     func sessionActive()
+    /// The kernel dropped so many of the source's datagrams.
+    func sessionDropped(_ datagrams: UInt64)
     /// The session is over; everything it held is being let go.
     func sessionEnded(_ end: PullSession.End)
 }
@@ -33,8 +35,23 @@ final class PullSession {
         case failed(String)
     }
 
+    /// How its media is asked for.
+    enum Carriage: Equatable {
+        case udp, tcp
+        /// At this interface; nil: where the server is.
+        case multicast(interface: String?)
+
+        var words: String {
+            switch self {
+            case .udp: "udp"
+            case .tcp: "tcp"
+            case .multicast: "multicast"
+            }
+        }
+    }
+
     private let url: SourceURL
-    private let usesTCP: Bool
+    private let carriage: Carriage
     private let port: EnginePort
     private let mediaPorts: MediaPorts
     private let logger: Logger
@@ -59,11 +76,11 @@ final class PullSession {
     /// A session that is not dialled yet. `datagramWait`: after so many milliseconds without a datagram it ends
     /// (``End/noDatagrams``); nil: never for that.
     init(
-        url: SourceURL, redirections: Int, usesTCP: Bool, datagramWait: Int?, silence: Int, port: EnginePort, mediaPorts: MediaPorts,
+        url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, port: EnginePort, mediaPorts: MediaPorts,
         owner: any PullSessionOwner, logger: Logger
     ) {
         self.url = url
-        self.usesTCP = usesTCP
+        self.carriage = carriage
         self.port = port
         self.mediaPorts = mediaPorts
         self.owner = owner
@@ -71,7 +88,7 @@ final class PullSession {
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
         client = RTSPClient(settings: settings)
-        watch = MediaWatch(port.eventLoop, silenceMilliseconds: silence, firstMilliseconds: usesTCP ? nil : datagramWait)
+        watch = MediaWatch(port, silenceMilliseconds: silence, firstMilliseconds: carriage == .tcp ? nil : datagramWait)
         deadline = LoopTimer(port.eventLoop)
         closing = LoopTimer(port.eventLoop)
     }
@@ -150,7 +167,11 @@ final class PullSession {
         self.media = media
         do {
             let offers = try description.tracks.map { track -> TrackOffer in
-                if usesTCP { return .interleaved }
+                switch carriage {
+                case .tcp: return .interleaved
+                case .multicast: return .multicast
+                case .udp: break
+                }
                 let pair = try mediaPorts.open(at: local)
                 media.offer(pair, track: track.number)
                 return .datagrams(PortPair(rtp: pair.rtpPort, rtcp: pair.rtcpPort))
@@ -205,6 +226,8 @@ final class PullSession {
             } catch {
                 finish(.failed("\(error)"))
             }
+        case .ready(let track, .multicast(let address)):
+            do { try join(address, track) } catch { finish(.failed("\(error)")) }
         case .ready(let track, let transport): media?.ready(track: track, transport)
         case .playing: playing()
         case .paused:
@@ -213,9 +236,20 @@ final class PullSession {
         case .closed: finish(.closed)
         case .redirected(let target): finish(.redirected(target))
         case .descriptionChanged: finish(.failed("the server announced another description"))
-        case .failed(.transportRefused(let status)): finish(.transportRefused("the server refuses \(usesTCP ? "TCP" : "UDP") (\(status))"))
+        case .failed(.transportRefused(let status)):
+            finish(.transportRefused("the server refuses \(carriage.words.uppercased()) (\(status))"))
         case .failed(let failure): finish(.failed(failure.description))
         }
+    }
+
+    /// Joins what the server sends a track to, before it plays: the first picture must not be missed.
+    private func join(_ address: GroupAddress, _ track: Int) throws {
+        guard case .multicast(let name) = carriage, let channel, let remote = channel.remoteAddress else { return }
+        let interface = try GroupReception.interface(named: name, local: channel.localAddress)
+        let plan = try GroupReception.plan(address, server: remote)
+        let pair = try plan.open(interface: interface, buffers: mediaPorts.buffers)
+        logger.info("listening", metadata: ["at": "\(plan.words)"])
+        media?.joined(pair, track: track, plan)
     }
 
     private func playing() {
@@ -236,6 +270,7 @@ final class PullSession {
             case .noFirstPacket: self?.finish(.noDatagrams)
             case .silent(let seconds): self?.finish(.failed("no media for \(seconds) s"))
             case .reportIsDue: self?.media?.sendReports()
+            case .dropsAreDue: if let drops = self?.media?.takeDrops(), drops > 0 { self?.owner?.sessionDropped(drops) }
             }
         }
         owner?.sessionPlays()

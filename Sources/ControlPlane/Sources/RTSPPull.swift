@@ -25,7 +25,7 @@ final class RTSPPull: PathSource {
     private var awaitedSince: UInt64?
     private let transport: PathSettings.Transport
     /// Chosen by what worked; kept for the next dial.
-    private var usesTCP: Bool
+    private var carriage: PullSession.Carriage
     private var detour: (url: SourceURL, redirections: Int)?
     private var lastWords = "not dialled"
     private var onStopped: (() -> Void)?
@@ -44,7 +44,12 @@ final class RTSPPull: PathSource {
             case .udp: .udp
             case nil: settings.transport
             }
-        usesTCP = transport == .tcp
+        carriage =
+            switch transport {
+            case .tcp: .tcp
+            case .multicast: .multicast(interface: settings.multicast.interface)
+            case .auto, .udp: .udp
+            }
         retry = LoopTimer(port.eventLoop)
     }
 
@@ -109,11 +114,11 @@ final class RTSPPull: PathSource {
         dialledAt = .now()
         let target = detour?.url ?? url
         let session = PullSession(
-            url: target, redirections: detour?.redirections ?? 0, usesTCP: usesTCP,
+            url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
             datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds, port: port,
             mediaPorts: mediaPorts, owner: self, logger: logger)
         self.session = session
-        logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(usesTCP ? "tcp" : "udp")"])
+        logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])
         session.want(level)
         session.dial()
     }
@@ -128,6 +133,8 @@ extension RTSPPull: PullSessionOwner {
     func sessionMediaBegins() { host?.mediaBegins() }
 
     func sessionPlays() { host?.sourcePlays() }
+
+    func sessionDropped(_ datagrams: UInt64) { host?.sourceDropped(datagrams) }
 
     func sessionActive() {
         backoff.succeeded()
@@ -157,19 +164,19 @@ extension RTSPPull: PullSessionOwner {
         case .redirected(let target):
             detour = (target, (wasDetour?.redirections ?? 0) + 1)
             return nil
-        case .noDatagrams where transport == .auto && !usesTCP:
+        case .noDatagrams where transport == .auto && carriage != .tcp:
             logger.notice("no datagram arrives; trying TCP", metadata: ["waited-ms": "\(settings.udpWaitMilliseconds)"])
-            usesTCP = true
+            carriage = .tcp
             detour = wasDetour
             return nil
-        case .transportRefused(let words) where transport == .auto && !usesTCP:
+        case .transportRefused(let words) where transport == .auto && carriage != .tcp:
             logger.notice("UDP is refused; trying TCP", metadata: ["answer": "\(words)"])
-            usesTCP = true
+            carriage = .tcp
             detour = wasDetour
             return nil
         case .noDatagrams: return failed("no datagram arrived")
         case .transportRefused(let words):
-            if transport == .auto { usesTCP = false }
+            if transport == .auto { carriage = .udp }
             return failed(words)
         case .failed(let words): return failed(words)
         }

@@ -9,6 +9,16 @@ package struct Status: Sendable, Equatable {
     /// Packets and bytes sent to readers.
     package var packetsSent: UInt64 = 0
     package var bytesSent: UInt64 = 0
+    /// Packets taken from sources.
+    package var packetsReceived: UInt64 = 0
+    /// Datagrams of sources that the kernel dropped before they could be received.
+    package var receiveDrops: UInt64 = 0
+    /// Threads that carry media.
+    package var workers = 0
+    /// What the engine did, by the name it has in every status.
+    package var engine: [EngineFact: UInt64] = [:]
+    /// The paths that have a stream just now, by name.
+    package var paths: [PathStatus] = []
     /// What readers should have had and did not get, by cause.
     package var drops: [Drop: UInt64] = [:]
     /// When, in nanoseconds of the monotonic clock.
@@ -22,8 +32,56 @@ package struct Status: Sendable, Equatable {
         case noRoom = "no_room"
         /// Packets that the kernel refused (host unreachable and the like).
         case refused
+        /// Packets that were further behind than a path's lag-time or lag-bytes allows.
+        case policy
         /// Readers that were given up since they took nothing at all.
         case stalled
+        /// Readers that were given up since they stayed behind for longer than a path's disconnect-after.
+        case tooSlow = "too_slow"
+    }
+
+    /// What is worth knowing of the engine's work.
+    package enum EngineFact: String, Sendable, CaseIterable {
+        /// Zero-copy sends that the kernel took, those of them that it copied all the same, and those it has not given back yet.
+        case zcSent = "zc_sent"
+        case zcCopied = "zc_copied"
+        case zcPending = "zc_pending"
+        /// Newcomers that began at a key frame of the past.
+        case joinBursts = "join_bursts"
+        /// Turns that ended early because of pacing.
+        case pacedTurns = "paced_turns"
+        /// Sends put off since a socket had no room.
+        case sendsDeferred = "sends_deferred"
+        /// Trains that a path refused, sent again packet by packet.
+        case trainsRefused = "trains_refused"
+        /// Hand-overs of a stream from its home worker to another.
+        case handovers
+        /// Times that no receive buffer was free; the data waited in the socket.
+        case receiveBuffersExhausted = "receive_buffers_exhausted"
+
+        var counter: EngineCounter {
+            switch self {
+            case .zcSent: .zcSent
+            case .zcCopied: .zcCopied
+            case .zcPending: .zcPending
+            case .joinBursts: .joinBursts
+            case .pacedTurns: .pacedTurns
+            case .sendsDeferred: .sendsDeferred
+            case .trainsRefused: .trainsRefused
+            case .handovers: .handovers
+            case .receiveBuffersExhausted: .receiveBuffersExhausted
+            }
+        }
+    }
+
+    /// One path.
+    package struct PathStatus: Sendable, Equatable {
+        /// Its name.
+        package let name: String
+        /// Sessions that read it, playing or not.
+        package let readers: Int
+        /// Datagrams of its source that the kernel dropped, since the start.
+        package let receiveDrops: UInt64
     }
 
     /// Of the engine's counters.
@@ -32,48 +90,10 @@ package struct Status: Sendable, Equatable {
         bytesSent = counters[.bytesSent]
         drops = [
             .overrun: counters[.packetsOverrun], .noRoom: counters[.packetsDroppedNoRoom], .refused: counters[.packetsRefused],
-            .stalled: counters[.readersStalled],
+            .policy: counters[.packetsOverPolicy], .stalled: counters[.readersStalled], .tooSlow: counters[.readersTooSlow],
         ]
+        packetsReceived = counters[.packetsReceived]
+        engine = Dictionary(uniqueKeysWithValues: EngineFact.allCases.map { ($0, counters[$0.counter]) })
         self.nanoseconds = nanoseconds
-    }
-
-    /// What happened between two moments.
-    package struct Rates: Sendable, Equatable {
-        package let sources: Int
-        package let readers: Int
-        package let packetsPerSecond: Double
-        package let megabitsPerSecond: Double
-        /// Since the start, not since the moment before.
-        package let drops: [Drop: UInt64]
-
-        /// From an earlier status to a later one.
-        package init(from earlier: Status, to later: Status) {
-            sources = later.sources
-            readers = later.readers
-            let seconds = max(Double(later.nanoseconds &- earlier.nanoseconds) / 1e9, 1e-3)
-            packetsPerSecond = Double(later.packetsSent &- earlier.packetsSent) / seconds
-            megabitsPerSecond = Double(later.bytesSent &- earlier.bytesSent) * 8 / 1e6 / seconds
-            drops = later.drops
-        }
-
-        /// One line for people.
-        package var line: String {
-            let dropped = drops.values.reduce(0, &+)
-            return "sources \(sources)  readers \(readers)  packets/s \(Int(packetsPerSecond.rounded()))  "
-                + "Mbit/s \(Self.fixed(megabitsPerSecond))  drops \(dropped)"
-        }
-
-        /// One line of JSON.
-        package func json(backend: String) -> String {
-            let drops = Drop.allCases.map { "\"\($0.rawValue)\":\(self.drops[$0] ?? 0)" }.joined(separator: ",")
-            return "{\"sources\":\(sources),\"readers\":\(readers),\"packets_per_second\":\(Self.fixed(packetsPerSecond)),"
-                + "\"mbit_per_second\":\(Self.fixed(megabitsPerSecond)),\"drops\":{\(drops)},\"backend\":\"\(backend)\"}"
-        }
-
-        /// One digit behind the point.
-        private static func fixed(_ value: Double) -> String {
-            let tenths = Int((min(max(value, 0), 1e15) * 10).rounded())
-            return "\(tenths / 10).\(tenths % 10)"
-        }
     }
 }

@@ -17,6 +17,7 @@ struct DemoCommand: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineArguments
+    @OptionGroup var readers: ReaderArguments
 
     func run() throws {
         var configuration = try loadConfiguration(file: nil)
@@ -25,6 +26,7 @@ struct DemoCommand: ParsableCommand {
         try engine.apply(to: &configuration)
         var path = PathSettings(name: "demo", source: .demonstration)
         path.dial = .always
+        try readers.apply(to: &path)
         configuration.paths = configuration.paths.filter { $0.name != path.name } + [path]
         try RelayRun(configuration: configuration, json: common.json) { base in
             """

@@ -9,15 +9,18 @@ struct EngineArguments: ParsableArguments {
         help: ArgumentHelp("What carries the media: auto, io_uring or epoll; default auto, the best that works here.", valueName: "name"))
     var backend: String?
 
-    @Option(help: ArgumentHelp("Threads that carry media. Only 1 is built yet.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Threads that carry media; default auto, as many as the processors that the process may use (bench: 1).", valueName: "n|auto"))
     var workers: String?
 
     @Option(
         help: ArgumentHelp(
-            "The longest that a packet waits for the rest of its frame; default 2ms, 0 sends at once.", valueName: "duration"))
+            "The longest that a packet waits for others to go with it, up to 1s; default 2ms, 0 sends at once. From 10ms on, readers over "
+                + "TCP are sent several frames together.", valueName: "duration"))
     var maxDelay: String?
 
-    @Option(help: ArgumentHelp("Sending without a copy: auto or off. Not built yet.", valueName: "mode"))
+    @Option(help: ArgumentHelp("Sending without a copy: auto (where it pays), on or off; default auto.", valueName: "mode"))
     var zeroCopy: String?
 
     @Flag(name: .customLong("require-io-uring"), help: "Fail rather than use another backend when io_uring does not work here.")
@@ -45,6 +48,14 @@ extension EngineOptions {
             case .ioUring: .ioUring
             case .epoll: .epoll
             }
-        self.init(limits: configuration.limits, backend: backend, requireIOUring: configuration.engine.requireIOUring)
+        let zeroCopy: ZeroCopy =
+            switch configuration.engine.zeroCopy {
+            case .auto: .auto
+            case .on: .on
+            case .off: .off
+            }
+        self.init(
+            limits: configuration.limits, backend: backend, requireIOUring: configuration.engine.requireIOUring,
+            workers: configuration.engine.workers ?? min(max(Processors.usable, 1), Limits.workersMax), zeroCopy: zeroCopy)
     }
 }

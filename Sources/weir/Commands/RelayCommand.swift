@@ -15,13 +15,17 @@ struct RelayCommand: ParsableCommand {
               weir relay rtsp://user:pw@camera.example/stream
             """)
 
-    @Argument(help: "The source: an rtsp:// URL, or an rtpdump file with its SDP beside it.")
+    @Argument(
+        help: """
+            The source: an rtsp:// URL, an rtpdump file with its SDP beside it, an .sdp file that names a multicast group or a port, or \
+            rtp://GROUP:PORT?sdp=FILE.
+            """)
     var source: String
 
     @Option(name: .customLong("as"), help: ArgumentHelp("The name to serve it under.", valueName: "name"))
     var name = "stream"
 
-    @Option(help: ArgumentHelp("How media is asked of the source: auto, udp or tcp.", valueName: "transport"))
+    @Option(help: ArgumentHelp("How media is asked of the source: auto, udp, tcp or multicast.", valueName: "transport"))
     var transport: String?
 
     @Option(help: ArgumentHelp("When the source is dialled: on-demand, always or warm.", valueName: "when"))
@@ -29,18 +33,20 @@ struct RelayCommand: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineArguments
+    @OptionGroup var readers: ReaderArguments
 
     func run() throws {
         var configuration = try loadConfiguration(file: nil)
         if common.logLevel == nil { configuration.logLevel = .notice }
         try common.apply(to: &configuration)
         try engine.apply(to: &configuration)
-        let path: PathSettings
+        var path: PathSettings
         do {
             path = try PathSettings(name: name, source: source, transport: transport, dial: dial)
         } catch {
             throw ValidationError(error.description)
         }
+        try readers.apply(to: &path)
         do { try path.checkFile() } catch {
             Console.shared.printError("weir: \(error)")
             throw ExitCode(1)

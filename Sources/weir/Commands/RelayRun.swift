@@ -33,7 +33,8 @@ struct RelayRun {
             relay = try Relay(configuration: configuration, engine: engine, logger: logger)
             let address = try relay.start()
             say(banner(Self.base(address)))
-            say("Listening on \(address). Backend \(engine.backend.name): \(engine.backend.reason). Ctrl-C ends.")
+            let workers = engine.workerCount == 1 ? "one worker" : "\(engine.workerCount) workers"
+            say("Listening on \(address). Backend \(engine.backend.name), \(workers): \(engine.backend.reason). Ctrl-C ends.")
             // Two for each connection: NIO's and, while media flows over it, the engine's.
             let needed = configuration.limits.connectionsMax * 2 + 1_024
             let purpose = "\(configuration.limits.connectionsMax) connections"

@@ -11,9 +11,9 @@ import Testing
             log-level: debug
             engine:
               backend: epoll
-              workers: 1
+              workers: 3
               max-delay: 500us
-              zero-copy: off
+              zero-copy: on
               require-io-uring: false
             limits:
               sessions: 500
@@ -38,6 +38,8 @@ import Testing
         #expect(configuration.mediaPorts == 30000...30999)
         #expect(configuration.logLevel == .debug)
         #expect(configuration.engine.backend == .epoll)
+        #expect(configuration.engine.workers == 3)
+        #expect(configuration.engine.zeroCopy == .on)
         #expect(configuration.limits.delayMicrosecondsMax == 500)
         #expect(configuration.limits.subscribersMax == 500)
         #expect(configuration.limits.packetLogBytesMax == 512 << 20)
@@ -65,10 +67,15 @@ import Testing
             "weir.yml:1: listen: `a:b` is no address to listen on: `b` is not a port from 0 to 65535; write HOST:PORT, for example 0.0.0.0:8554 or [::]:8554"
         ),
         ("listen: [a]", "weir.yml:1: listen: a single value is expected here"),
-        ("engine:\n  workers: 2", "weir.yml:2: engine.workers: more than one worker is not built yet; leave it out or write 1"),
+        ("engine:\n  workers: 65", "weir.yml:2: engine.workers: `65` is neither auto nor a whole number from 1 to 64"),
+        ("engine:\n  workers: 0", "weir.yml:2: engine.workers: `0` is neither auto nor a whole number from 1 to 64"),
         (
-            "engine:\n  zero-copy: on",
-            "weir.yml:2: engine.zero-copy: `on`: sending without a copy is not built yet; leave it out or write auto or off"
+            "engine:\n  zero-copy: yes",
+            "weir.yml:2: engine.zero-copy: `yes` is not known; allowed: auto, off, on"
+        ),
+        (
+            "engine:\n  max-delay: 1001ms",
+            "weir.yml:2: engine.max-delay: `1001ms` is no duration from 0 to 1000ms; write a number with a unit, such as 500us or 2ms"
         ),
         (
             "engine:\n  backend: iouring",
@@ -82,7 +89,8 @@ import Testing
         ),
         (
             "paths:\n  cam:\n    sorce: x",
-            "weir.yml:3: paths.cam.sorce: unknown key; did you mean `source`? (allowed: bit-rate, dial, linger, publisher-wait, silence, source, source-wait, transport, udp-wait, window)"
+            "weir.yml:3: paths.cam.sorce: unknown key; did you mean `source`? (allowed: "
+                + PathSettings.fields.map(\.key).sorted().joined(separator: ", ") + ")"
         ),
         (
             "paths:\n  cam:\n    source: publish\n    linger: 10",
@@ -102,9 +110,12 @@ import Testing
         ),
         (
             "paths:\n  cam:\n    source: x.mp4",
-            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor an rtpdump file; write an rtsp:// URL, a file that ends in .rtpdump, or publish"
+            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .sdp or .rtpdump, or publish"
         ),
-        ("paths:\n  cam: {}", "weir.yml:2: paths.cam: it has no `source:`; write an rtsp:// URL, a file (.rtpdump) or publish"),
+        (
+            "paths:\n  cam: {}",
+            "weir.yml:2: paths.cam: it has no `source:`; write an rtsp:// or rtp:// URL, a file (.rtpdump, .sdp) or publish"
+        ),
         (
             "paths:\n  'a b':\n    source: publish",
             "weir.yml:2: paths.a b: a path's name is made of printable ASCII without blanks and ? # % \" < > \\, at most 255 characters"

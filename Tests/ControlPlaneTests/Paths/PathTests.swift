@@ -214,6 +214,36 @@ private final class Observer: PathObserver {
         #expect(error?.description.contains("100000000 bit/s × 2000 ms ÷ 8") == true)
     }
 
+    @Test func thePolicyFollowsTheStreamAtOnce() throws {
+        let path = path { settings in
+            settings.readers.pacing = .off
+            settings.readers.overload = .disconnect
+        }
+        path.start(source: source)
+        _ = try path.sourceDescribed(Descriptions.description())
+        #expect(engine.names == ["addStream", "setPolicy", "setTrack", "setTrack"])
+        guard case .setPolicy(let stream, let policy) = engine.commands[1] else {
+            Issue.record("no policy")
+            return
+        }
+        #expect(stream == path.live?.handle)
+        #expect(policy == path.settings.readers.policy && policy != StreamPolicy())
+    }
+
+    @Test func whatTheKernelDropsIsCountedAndSaidWithTheRemedy() throws {
+        let log = HeardLog()
+        let path = Path(
+            settings: PathSettings(name: "cam", source: .publish), port: port, mediaPorts: MediaPorts(range: nil), logger: log.logger())
+        path.sourceDropped(7)
+        path.sourceDropped(5)
+        #expect(path.datagramsDropped == 12)
+        #expect(
+            log.lines() == [
+                "warning the system dropped datagrams of the source: its receive buffer was full datagrams=7 path=cam "
+                    + "remedy=\(path.mediaPorts.buffers.receiveRemedy) total=7"
+            ])
+    }
+
     // MARK: Publishing
 
     @Test func onlyOnePublisherAndOnlyWhereItIsWelcome() throws {

@@ -10,6 +10,7 @@ import WireFormats
 final class ScriptedEngine: EngineControl, @unchecked Sendable {
     let limits: Limits
     let counters = EngineCounters()
+    let workerCount: Int
     let backend = BackendChoice(name: "scripted", reason: "a test")
     let reportDescriptor: Int32 = -1
     /// The commands so far, as words: `arm 0`, `go 0`, `send 0: RTSP/1.0 200 OK`.
@@ -23,10 +24,14 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
     private(set) var channels: [UInt32: ChannelMap] = [:]
     private(set) var ports: [UInt32: PortMap] = [:]
     private(set) var sources: [(handle: SourceHandle, channels: ChannelMap, prefix: [UInt8], descriptor: Int32)] = []
+    private(set) var egresses: [(number: UInt8, worker: UInt8, rtp: Int32, rtcp: Int32)] = []
     private var descriptors: [UInt32: Int32] = [:]
     private var reports: [Report] = []
 
-    init(limits: Limits = Limits()) { self.limits = limits }
+    init(limits: Limits = Limits(), workers: Int = 1) {
+        self.limits = limits
+        workerCount = workers
+    }
 
     func wake() {}
 
@@ -52,6 +57,7 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         switch command {
         case .addStream(let handle, _, let tracks): return "addStream \(handle.index) tracks \(tracks)"
         case .setTrack: return "setTrack"
+        case .setPolicy: return "setPolicy"
         case .removeStream(let handle):
             report(.streamRemoved(handle))
             return "removeStream \(handle.index)"
@@ -82,6 +88,7 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
             if let joinPoint { report(.joined(handle, joinPoint)) }
             return "arm \(handle.index)\(now ? " now" : "")"
         case .go(let handle): return "go \(handle.index)"
+        case .setOverload(let handle, let policy): return "setOverload \(handle.index) \(policy)"
         case .pause(let handle): return "pause \(handle.index)"
         case .send(let handle, let buffer):
             let bytes = unsafe Array(buffer.bytes)
@@ -95,7 +102,12 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
             descriptors[handle.index] = nil
             report(.subscriberRemoved(handle))
             return "remove \(handle.index)"
-        case .addDatagramEgress: return "egress"
+        case .addDatagramEgress(let number, let worker, let rtp, let rtcp):
+            egresses.append((number, worker, rtp, rtcp))
+            return "egress"
+        case .removeDatagramEgress(let number):
+            report(.egressRemoved(number))
+            return "removeEgress"
         case .shutdown:
             report(.stopped(leaks: 0))
             return "shutdown"

@@ -28,17 +28,16 @@ final class ServerHarness: @unchecked Sendable {
         """
     static let oneTrack = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n"
 
-    init(host: String = "127.0.0.1", _ change: (inout ServerSettings) -> Void = { _ in }) throws {
+    init(host: String = "127.0.0.1", workers: Int = 1, log: HeardLog? = nil, _ change: (inout ServerSettings) -> Void = { _ in }) throws {
         var settings = ServerSettings()
         settings.sweepMilliseconds = 20
         change(&settings)
         let group = MultiThreadedEventLoopGroup.singleton
         let loop = group.next()
-        let engine = ScriptedEngine(limits: settings.limits)
+        let engine = ScriptedEngine(limits: settings.limits, workers: workers)
         let chosen = settings
         let made = try loop.submit { () -> Made in
-            var logger = Logger(label: "test")
-            logger.logLevel = .critical
+            let logger = log?.logger() ?? Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             let port = EnginePort(engine: engine, eventLoop: loop, logger: logger)
             let mediaPorts = MediaPorts(range: nil)
             func path(_ name: String, _ source: PathSettings.Source, _ change: (inout PathSettings) -> Void = { _ in }) -> Path {
@@ -52,8 +51,13 @@ final class ServerHarness: @unchecked Sendable {
             let one = path("cam/one", .demonstration)
             let down = path("down", .demonstration)
             let publish = path("publish", .publish) { $0.sourceWaitMilliseconds = 50 }
-            let table = PathTable([live, one, down, publish])
-            for (path, sdp, isThere) in [(live, Self.twoTracks, true), (one, Self.oneTrack, true), (down, Self.oneTrack, false)] {
+            let groups = Self.multicastPaths.map { settings in
+                Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
+            }
+            let table = PathTable([live, one, down, publish] + groups)
+            let multicast = groups.filter { !$0.settings.multicast.isAlways }.map { ($0, Self.twoTracks, true) }
+            for (path, sdp, isThere) in [(live, Self.twoTracks, true), (one, Self.oneTrack, true), (down, Self.oneTrack, false)] + multicast
+            {
                 path.start(source: ScriptedSource(path: path, sdp: try SessionDescription(sdp), isThere: isThere))
             }
             publish.start(source: nil)
@@ -92,7 +96,7 @@ final class ServerHarness: @unchecked Sendable {
     func log() throws -> [String] {
         try run { harness in
             harness.engine.log.filter { word in
-                !["addStream", "setTrack", "egress", "beginEpoch"].contains { word.hasPrefix($0) }
+                !["addStream", "setPolicy", "setTrack", "egress", "beginEpoch"].contains { word.hasPrefix($0) }
             }
         }
     }

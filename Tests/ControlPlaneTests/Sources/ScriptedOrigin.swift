@@ -100,6 +100,7 @@ final class PullHarness: @unchecked Sendable {
         func mediaBegins() { path.mediaBegins() }
         func sourcePlays() { note("plays") }
         func sourceFailed(_ words: String) { note(words) }
+        func sourceDropped(_ datagrams: UInt64) { path.sourceDropped(datagrams) }
         func sourceReleased() { note("released") }
     }
 

@@ -15,9 +15,13 @@ final class RecordingEngine: EngineControl {
     let reportDescriptor: Int32 = -1
     let counters = EngineCounters()
     let limits: Limits
+    let workerCount: Int
     let backend = BackendChoice(name: "test", reason: "a test")
 
-    init(limits: Limits = Limits()) { self.limits = limits }
+    init(limits: Limits = Limits(), workers: Int = 1) {
+        self.limits = limits
+        workerCount = workers
+    }
 
     deinit { counters.free() }
 
@@ -49,6 +53,7 @@ final class RecordingEngine: EngineControl {
             case .removeSubscriber(let handle): state.reports.append(.subscriberRemoved(handle))
             case .feed(_, let buffer), .send(_, let buffer): state.reports.append(.bufferReturned(buffer))
             case .addInterleavedSource(_, _, _, _, let prefix): state.reports.append(.bufferReturned(prefix))
+            case .removeDatagramEgress(let number): state.reports.append(.egressRemoved(number))
             case .shutdown: state.reports.append(.stopped(leaks: 0))
             default: break
             }
