@@ -16,7 +16,7 @@
 
 enum {
     ports = 65536,
-    program_max = 160,
+    program_max = 200,
     // The filter sees the packet from its UDP header on.
     udp_header_bytes = 8,
     sequence_offset = udp_header_bytes + 2,
@@ -25,15 +25,21 @@ enum {
     // A packet this far behind is late; beyond, the sender began a new sequence (RFC 3550, A.1: MAX_DROPOUT).
     restart_distance = 3000,
     window = 64,
+    // Of every so many sequence numbers one is looked at for the spread: a power of two.
+    spread_step = csinks_spread_step,
+    spread_shift = 3,
 };
 
 _Static_assert(sizeof(struct csinks_counts) == 64, "one cache line per port");
+_Static_assert(1 << spread_shift == spread_step, "numbers and rows of the spread");
 
 // MARK: A small assembler
 
 enum label {
     here,
     discard,
+    spread,
+    later,
     verdict,
     single,
     train,
@@ -94,10 +100,11 @@ static void add_to_field(struct assembly *a, uint8_t size, int field, int amount
 }
 
 #define FIELD(name) ((int)offsetof(struct csinks_counts, name))
+#define SPREAD(name) ((int)offsetof(struct csinks_spread, name))
 
 // Registers from the look-up on: 6 the packet, 7 its first sequence number, 8 the port's row, 9 segments.
 // Stack: -16...-1 the packet's head, -20 the key, -24 the last sequence number, -32 how many numbers the buffer spans.
-static int assemble(struct assembly *a, int map) {
+static int assemble(struct assembly *a, int map, int spreads) {
     memset(a, 0, sizeof *a);
     opr(a, BPF_MOV, BPF_REG_6, BPF_REG_1);
 
@@ -220,7 +227,7 @@ static int assemble(struct assembly *a, int map) {
     opr(a, BPF_ADD, BPF_REG_1, BPF_REG_7);
     op(a, BPF_AND, BPF_REG_1, 0xffff);
     store(a, BPF_W, BPF_REG_8, FIELD(sequence_next), BPF_REG_1);
-    jump(a, BPF_JA, 0, 0, verdict);
+    jump(a, BPF_JA, 0, 0, spread);
 
     mark(a, first_packet);
     call(a, BPF_FUNC_ktime_get_ns);
@@ -255,7 +262,7 @@ static int assemble(struct assembly *a, int map) {
     store(a, BPF_W, BPF_REG_8, FIELD(lost), BPF_REG_1);
     mark(a, too_late);
     add_to_field(a, BPF_W, FIELD(reordered), BPF_REG_9);
-    jump(a, BPF_JA, 0, 0, verdict);
+    jump(a, BPF_JA, 0, 0, spread);
     mark(a, duplicate);
     add_to_field(a, BPF_W, FIELD(duplicates), BPF_REG_9);
     jump(a, BPF_JA, 0, 0, verdict);
@@ -265,8 +272,39 @@ static int assemble(struct assembly *a, int map) {
     store(a, BPF_W, BPF_REG_8, FIELD(restarts), BPF_REG_1);
     jump(a, BPF_JA, 0, 0, train_all);
 
+    // The spread: when the first and the last reader got this number. Two CPUs may do this at a time for two readers: then the
+    // first or last time is off by the nanoseconds between them, and the count is right.
+    mark(a, spread);
+    load(a, BPF_W, BPF_REG_1, BPF_REG_8, FIELD(verdict));
+    op(a, BPF_AND, BPF_REG_1, 1);
+    jump(a, BPF_JEQ, BPF_REG_1, 0, verdict);
+    // The newest multiple of the step that the buffer holds, if it holds one.
+    load(a, BPF_H, BPF_REG_1, BPF_REG_10, -24);
+    load(a, BPF_DW, BPF_REG_2, BPF_REG_10, -32);
+    opr(a, BPF_MOV, BPF_REG_3, BPF_REG_1);
+    op(a, BPF_AND, BPF_REG_3, spread_step - 1);
+    jumpr(a, BPF_JGE, BPF_REG_3, BPF_REG_2, verdict);
+    op(a, BPF_RSH, BPF_REG_1, spread_shift);
+    store(a, BPF_W, BPF_REG_10, -20, BPF_REG_1);
+    emit(a, BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, spreads);
+    emit(a, 0, 0, 0, 0, 0);
+    opr(a, BPF_MOV, BPF_REG_2, BPF_REG_10);
+    op(a, BPF_ADD, BPF_REG_2, -20);
+    call(a, BPF_FUNC_map_lookup_elem);
+    jump(a, BPF_JEQ, BPF_REG_0, 0, verdict);
+    opr(a, BPF_MOV, BPF_REG_7, BPF_REG_0);
+    call(a, BPF_FUNC_ktime_get_ns);
+    load(a, BPF_DW, BPF_REG_1, BPF_REG_7, SPREAD(readers));
+    jump(a, BPF_JNE, BPF_REG_1, 0, later);
+    store(a, BPF_DW, BPF_REG_7, SPREAD(first_ns), BPF_REG_0);
+    mark(a, later);
+    store(a, BPF_DW, BPF_REG_7, SPREAD(last_ns), BPF_REG_0);
+    op(a, BPF_MOV, BPF_REG_1, 1);
+    emit(a, BPF_STX | BPF_XADD | BPF_DW, BPF_REG_7, BPF_REG_1, SPREAD(readers), 0);
+
     mark(a, verdict);
     load(a, BPF_W, BPF_REG_0, BPF_REG_8, FIELD(verdict));
+    op(a, BPF_AND, BPF_REG_0, -2);
     emit(a, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
     mark(a, discard);
     op(a, BPF_MOV, BPF_REG_0, 0);
@@ -285,33 +323,43 @@ static int bpf(int command, union bpf_attr *attributes) {
     return result < 0 ? -errno : (int)result;
 }
 
-int csinks_filter_open(struct csinks_filter *filter) {
-    *filter = (struct csinks_filter){.map_descriptor = -1, .program_descriptor = -1};
-    // Before Linux 5.11 maps count as locked memory.
-    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-    (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
-
+// A map of rows by number that the kernel writes and we read in place; its descriptor.
+static int open_rows(uint32_t count, uint32_t bytes, void **rows) {
     union bpf_attr map;
     memset(&map, 0, sizeof map);
     map.map_type = BPF_MAP_TYPE_ARRAY;
     map.key_size = 4;
-    map.value_size = sizeof(struct csinks_counts);
-    map.max_entries = ports;
+    map.value_size = bytes;
+    map.max_entries = count;
     map.map_flags = BPF_F_MMAPABLE;
     int descriptor = bpf(BPF_MAP_CREATE, &map);
     if (descriptor < 0) return descriptor;
-    filter->map_descriptor = descriptor;
-
-    void *rows = mmap(NULL, ports * sizeof(struct csinks_counts), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    if (rows == MAP_FAILED) {
+    void *memory = mmap(NULL, (size_t)count * bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (memory == MAP_FAILED) {
         int error = -errno;
-        csinks_filter_close(filter);
+        close(descriptor);
         return error;
     }
-    filter->counts = rows;
+    *rows = memory;
+    return descriptor;
+}
 
+int csinks_filter_open(struct csinks_filter *filter) {
+    *filter = (struct csinks_filter){.map_descriptor = -1, .spread_descriptor = -1, .program_descriptor = -1};
+    // Before Linux 5.11 maps count as locked memory.
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+
+    void *rows = NULL;
+    int error = filter->map_descriptor = open_rows(ports, sizeof(struct csinks_counts), &rows);
+    filter->counts = rows;
+    if (error >= 0) {
+        rows = NULL;
+        error = filter->spread_descriptor = open_rows(csinks_spread_rows, sizeof(struct csinks_spread), &rows);
+        filter->spreads = rows;
+    }
     struct assembly assembly;
-    int error = assemble(&assembly, descriptor);
+    if (error >= 0) error = assemble(&assembly, filter->map_descriptor, filter->spread_descriptor);
     if (error == 0) {
         union bpf_attr program;
         memset(&program, 0, sizeof program);
@@ -319,21 +367,22 @@ int csinks_filter_open(struct csinks_filter *filter) {
         program.insns = (uint64_t)(uintptr_t)assembly.code;
         program.insn_cnt = (uint32_t)assembly.count;
         program.license = (uint64_t)(uintptr_t) "Apache-2.0";
-        error = bpf(BPF_PROG_LOAD, &program);
+        error = filter->program_descriptor = bpf(BPF_PROG_LOAD, &program);
     }
     if (error < 0) {
         csinks_filter_close(filter);
         return error;
     }
-    filter->program_descriptor = error;
     return 0;
 }
 
 void csinks_filter_close(struct csinks_filter *filter) {
     if (filter->counts) munmap(filter->counts, ports * sizeof(struct csinks_counts));
+    if (filter->spreads) munmap(filter->spreads, csinks_spread_rows * sizeof(struct csinks_spread));
     if (filter->program_descriptor >= 0) close(filter->program_descriptor);
+    if (filter->spread_descriptor >= 0) close(filter->spread_descriptor);
     if (filter->map_descriptor >= 0) close(filter->map_descriptor);
-    *filter = (struct csinks_filter){.map_descriptor = -1, .program_descriptor = -1};
+    *filter = (struct csinks_filter){.map_descriptor = -1, .spread_descriptor = -1, .program_descriptor = -1};
 }
 
 int csinks_filter_attach(struct csinks_filter *filter, int descriptor, bool deliver) {
@@ -342,9 +391,14 @@ int csinks_filter_attach(struct csinks_filter *filter, int descriptor, bool deli
     if (error < 0) return error;
     struct csinks_counts *row = &filter->counts[csinks_address_port(&local)];
     memset(row, 0, sizeof *row);
-    row->verdict = deliver ? UINT32_MAX : 0;
+    row->verdict = deliver ? UINT32_MAX - 1 : 0;
     int program = filter->program_descriptor;
     return setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof program) < 0 ? -errno : 0;
+}
+
+void csinks_filter_watch(struct csinks_filter *filter, uint16_t port, bool is_watched) {
+    uint32_t *verdict = &filter->counts[port].verdict;
+    *verdict = (*verdict & ~1u) | (is_watched ? 1u : 0u);
 }
 
 int csinks_discard_attach(int descriptor) {

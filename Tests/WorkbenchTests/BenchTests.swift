@@ -26,8 +26,14 @@ struct BenchTests {
         #expect((report.residentMiB ?? 0) > 1)
         #expect(!report.backend.isEmpty)
         #expect((report.lateness == nil) == (framesPerSecond == nil))
+        #expect(report.workers == 1)
+        #expect(report.sendCall == (report.backend == "epoll" ? (transport == .udp ? "sendmmsg" : "sendmsg") : "io_uring send"))
         if transport == .udp {
             #expect(report.missing == 0)
+            if report.sink == .ebpf {
+                #expect((report.spread?.p50 ?? 0) > 0)
+                #expect((report.limitSpread?.p50 ?? 0) > 0)
+            }
             #expect((report.gatherMicrosecondsPerPacket ?? 0) > 0)
         }
     }
@@ -44,6 +50,58 @@ struct BenchTests {
         #expect(report.drops == 0)
         #expect(report.missing == 0)
         #expect((report.meanTrain ?? 0) > 12)
+    }
+
+    @Test(arguments: ReaderTransport.allCases)
+    func fanoutSpreadsOverWorkers(transport: ReaderTransport) throws {
+        var options = FanoutOptions()
+        options.transport = transport
+        options.subscribers = 30
+        options.duration = 0.6
+        options.engine.workers = 3
+        let report = try FanoutBench.run(options)
+        #expect(report.workers == 3)
+        #expect(report.packets > 0)
+        #expect(report.packets % 360 == 0)
+        #expect(report.drops == 0)
+        if transport == .udp { #expect(report.missing == 0) }
+    }
+
+    /// On loopback the kernel copies; forced on, every packet still arrives.
+    @Test(arguments: ReaderTransport.allCases)
+    func fanoutWithoutCopies(transport: ReaderTransport) throws {
+        var options = FanoutOptions()
+        options.transport = transport
+        options.subscribers = 20
+        options.packetsPerFrame = 40
+        options.duration = 0.4
+        options.engine.zeroCopy = .on
+        let report = try FanoutBench.run(options)
+        #expect(report.packets > 0)
+        #expect(report.drops == 0)
+        if transport == .udp { #expect(report.missing == 0) }
+        if report.backend == "io_uring" {
+            #expect(report.sendCall == "io_uring send_zc")
+            #expect(report.zeroCopySent > 0)
+        }
+    }
+
+    @Test(arguments: ["127.0.0.1", "[::1]"])
+    func fanoutGoesElsewhere(host: String) throws {
+        let address = host.filter { $0 != "[" && $0 != "]" }
+        let there = try DatagramSocket(at: Endpoint(host: address, port: 0))
+        try there.discardAll()
+        var options = FanoutOptions()
+        options.subscribers = 10
+        options.duration = 0.4
+        options.destination = "\(host):\(there.port)"
+        let report = try FanoutBench.run(options)
+        #expect(report.packets > 0)
+        #expect(report.drops == 0)
+        #expect(report.missing == nil)
+        #expect(report.sink == nil)
+        #expect(there.drops > report.packets)
+        #expect((report.ratioToLimit ?? 0) > 0)
     }
 
     @Test func ingestMeasuresBothSides() throws {

@@ -134,6 +134,43 @@ struct CountingFilterTests {
         #expect(sink.drops == 0)
     }
 
+    /// Packets from first to last of three watched sockets; a fourth is not watched.
+    @Test(arguments: [false, true])
+    func tellsTheSpread(receiveGRO: Bool) throws {
+        let filter = try CountingFilter()
+        let home = try Endpoint(host: "127.0.0.1", port: 0)
+        let sender = try DatagramSender(like: home)
+        let sinks = try (0..<4).map { _ in try DatagramSocket(at: home, receiveGRO: receiveGRO) }
+        for (index, sink) in sinks.enumerated() {
+            try filter.attach(to: sink.number, deliver: false)
+            filter.watch(port: sink.port, index < 3)
+        }
+        func send(_ numbers: ClosedRange<UInt16>, to sink: DatagramSocket) throws {
+            try sender.send(numbers.flatMap { packet($0) }, segmentBytes: Self.packetBytes, toPort: sink.port)
+        }
+        try send(1...12, to: sinks[3])
+        for sink in sinks[..<3] {
+            // 8, and of a train that holds 16 and 24 with trains the last only.
+            try send(1...12, to: sink)
+            try send(13...30, to: sink)
+            usleep(2_000)
+        }
+        // The third socket does not get 32.
+        for sink in sinks[..<2] { try send(31...33, to: sink) }
+        let packets = filter.takeSpread(readers: 3...3)
+        #expect(packets.map(\.sequence) == (receiveGRO ? [8, 24] : [8, 16, 24]))
+        for packet in packets {
+            #expect(packet.milliseconds >= 4)
+            #expect(packet.milliseconds < 500)
+            #expect(packet.lastNanoseconds <= monotonicNanoseconds())
+        }
+        #expect(filter.takeSpread(readers: 3...3).isEmpty)
+        try send(34...34, to: sinks[2])
+        try send(32...32, to: sinks[2])  // late
+        #expect(filter.takeSpread(readers: 3...3).map(\.sequence) == [32])
+        #expect(sinks.map { filter.counts(port: $0.port).packets } == [33, 33, 32, 12])
+    }
+
     static let packetBytes = 100
 
     private func packet(_ number: UInt16) -> [UInt8] {

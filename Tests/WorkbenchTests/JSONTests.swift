@@ -27,26 +27,37 @@ struct JSONTests {
         let read = try object(LoadReport().json)
         #expect(
             Set(read.keys) == [
-                "sessions", "playing", "packets", "pps", "lost", "lossy_sessions", "real_time_ratio", "spread_ms", "lateness_ms", "join_ms",
-                "sink", "server_cpu_us_per_packet", "server_rss_mib", "duplicates", "reordered", "receiver_drops", "mean_train",
-                "receive_gro",
-                "transport", "duration",
+                "sessions", "playing", "packets", "pps", "lost", "lossy_sessions", "real_time_ratio", "spread_ms", "spread_readers",
+                "lateness_ms", "join_ms", "sink", "server_cpu_us_per_packet", "server_cores", "server_rss_mib", "client_cores",
+                "duplicates", "reordered", "receiver_drops", "mean_train", "receive_gro", "transport", "duration", "processes", "joiners",
             ])
-        #expect(Set((read["spread_ms"] as? [String: Any] ?? [:]).keys) == ["p50", "p99"])
-        #expect(Set((read["lateness_ms"] as? [String: Any] ?? [:]).keys) == ["p50", "p99", "max"])
-        #expect(Set((read["join_ms"] as? [String: Any] ?? [:]).keys) == ["p50", "p99"])
+        for name in ["spread_ms", "lateness_ms", "join_ms"] {
+            #expect(Set((read[name] as? [String: Any] ?? [:]).keys) == ["p50", "p99", "max"])
+        }
+        #expect(read["joiners"] is NSNull)
+        var report = LoadReport()
+        report.joiners = LoadAccount()
+        let joiners = try #require(try object(report.json)["joiners"] as? [String: Any])
+        #expect(
+            Set(joiners.keys) == ["sessions", "playing", "rate", "packets", "lost", "lossy_sessions", "duplicates", "join_ms"])
+        report.sink = .trunc
+        #expect(try (object(report.json)["joiners"] as? [String: Any])?["lost"] is NSNull)
     }
 
     @Test func fanoutReportHasItsMembers() throws {
         var report = FanoutReport()
         let names: Set<String> = [
-            "packets", "cpu_us_per_packet", "limit_us_per_packet", "ratio_to_limit", "drops", "lateness_ms", "rss_mib", "backend",
-            "mean_train",
-            "missing", "transport", "subscribers", "packets_per_frame", "packet_size", "fps", "receive_gro", "sink", "pairs",
+            "packets", "cpu_us_per_packet", "limit_us_per_packet", "ratio_to_limit", "drops", "spread_ms", "limit_spread_ms",
+            "lateness_ms", "rss_mib", "backend", "send_call", "zc_sent", "zc_copied", "workers", "mean_train", "missing", "transport",
+            "subscribers",
+            "packets_per_frame", "packet_size", "fps", "receive_gro", "sink", "pairs",
         ]
         #expect(Set(try object(report.json).keys) == names)
         report.options.gather = true
         #expect(Set(try object(report.json).keys) == names.union(["gather_us_per_packet", "contiguous_to_gather"]))
+        report.options.gather = false
+        report.options.destination = "192.0.2.1"
+        #expect(Set(try object(report.json).keys) == names.union(["to", "note"]))
     }
 
     @Test func ingestReportHasTheFanoutsMembers() throws {
@@ -62,15 +73,22 @@ struct JSONTests {
 
     @Test func exitStatusTellsLossFromFailure() {
         var report = LoadReport()
-        report.sessions = 2
-        report.playing = 2
+        report.running.sessions = 2
+        report.running.playing = 2
         #expect(report.exitStatus == 0)
-        report.lost = 1
+        report.running.lost = 1
         #expect(report.exitStatus == 3)
-        report.lost = 0
-        report.lossySessions = 1
+        report.running.lost = 0
+        report.running.lossySessions = 1
         #expect(report.exitStatus == 3)
-        report.playing = 1
+        report.running.playing = 1
+        #expect(report.exitStatus == 1)
+        report.running = LoadAccount()
+        report.joiners = LoadAccount()
+        #expect(report.exitStatus == 0)
+        report.joiners?.lost = 1
+        #expect(report.exitStatus == 3)
+        report.joiners?.sessions = 1
         #expect(report.exitStatus == 1)
     }
 

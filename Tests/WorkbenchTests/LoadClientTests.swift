@@ -28,9 +28,9 @@ struct LoadClientTests {
     @Test(arguments: ReaderTransport.allCases, [false, true])
     func seesNoLossWhereThereIsNone(transport: ReaderTransport, receiveGRO: Bool) throws {
         let report = try run(.init(), transport: transport) { $0.receiveGRO = receiveGRO }
-        #expect(report.playing == 24)
-        #expect((report.lost, report.duplicates, report.reordered, report.lossySessions) == (0, 0, 0, 0))
-        #expect(report.receiverDrops == 0)
+        #expect(report.running.playing == 24)
+        #expect((report.running.lost, report.running.duplicates, report.running.reordered, report.running.lossySessions) == (0, 0, 0, 0))
+        #expect(report.running.receiverDrops == 0)
         #expect(report.exitStatus == 0)
         #expect(abs(report.packetsPerSecond / (24 * packetsPerSecond) - 1) < 0.15)
         #expect(abs((report.realTimeRatio ?? 0) - 1) < 0.1)
@@ -39,6 +39,13 @@ struct LoadClientTests {
         #expect((report.serverResidentMiB ?? 0) > 1)
         let lateness = try #require(report.lateness)
         #expect(lateness.p50 < 20)
+        // Sampled readers of TCP, all of UDP where the filter may be used.
+        #expect(report.spreadReaders == (report.sink == .ebpf ? 24 : 16))
+        // The scripted origin sends to each reader from a thread of its own: packets are alike in number, not in time.
+        #expect(report.spread != nil)
+        #expect(report.joiners == nil)
+        #expect(report.processes == 1)
+        #expect(report.clientCores > 0)
         #expect(report.sink == (transport == .tcp ? .parse : (try? CountingFilter()) == nil ? .cbpf : .ebpf))
     }
 
@@ -47,20 +54,20 @@ struct LoadClientTests {
         let script = ScriptedOrigin.Script(
             isDropped: { $0 % 20 == 3 }, isSentTwice: { $0 % 20 == 9 }, isSwapped: { $0 % 20 == 14 })
         let report = try run(script, transport: transport)
-        #expect(report.playing == 24)
+        #expect(report.running.playing == 24)
         #expect(report.exitStatus == 3)
-        #expect(report.lossySessions == 24)
+        #expect(report.running.lossySessions == 24)
         // Of twenty numbers one is dropped, one comes twice, one comes late; the window's edges may cut a round of each session.
-        let rounds = Double(report.packets) / 20
-        #expect(abs(Double(report.lost) - rounds) <= 24 + rounds * 0.02)
-        #expect(abs(Double(report.duplicates) - rounds) <= 24 + rounds * 0.02)
-        #expect(abs(Double(report.reordered) - rounds) <= 24 + rounds * 0.02)
+        let rounds = Double(report.running.packets) / 20
+        #expect(abs(Double(report.running.lost) - rounds) <= 24 + rounds * 0.02)
+        #expect(abs(Double(report.running.duplicates) - rounds) <= 24 + rounds * 0.02)
+        #expect(abs(Double(report.running.reordered) - rounds) <= 24 + rounds * 0.02)
     }
 
     @Test func losesNothingThatCameBeforePlayWasAnswered() throws {
         let report = try run(.init(playAnswerDelay: 1), sessions: 4)
-        #expect(report.playing == 4)
-        #expect(report.lost == 0)
+        #expect(report.running.playing == 4)
+        #expect(report.running.lost == 0)
         // The first packet was there long before the answer.
         #expect((report.join?.p99 ?? .infinity) < 900)
     }
@@ -68,7 +75,7 @@ struct LoadClientTests {
     @Test(arguments: ReaderTransport.allCases)
     func showsAServerThatFallsBehind(transport: ReaderTransport) throws {
         let report = try run(.init(speed: 0.5), sessions: 4, transport: transport)
-        #expect(report.lost == 0)
+        #expect(report.running.lost == 0)
         #expect(abs((report.realTimeRatio ?? 0) - 0.5) < 0.1)
         // Two seconds at half the speed: half a second of media late in the middle.
         #expect((report.lateness?.p50 ?? 0) > 200)
@@ -84,8 +91,8 @@ struct LoadClientTests {
     @Test func throwsTCPAwayBeyondTheSample() throws {
         let report = try run(.init(), sessions: 40, transport: .tcp) { $0.parsedSessionsMax = 0 }
         #expect(report.sink == .trunc)
-        #expect(report.playing == 40)
-        #expect(report.lossySessions == 0)
+        #expect(report.running.playing == 40)
+        #expect(report.running.lossySessions == 0)
         #expect(abs(report.packetsPerSecond / (40 * packetsPerSecond) - 1) < 0.15)
     }
 
@@ -96,18 +103,56 @@ struct LoadClientTests {
             $0.duration = 0.1
             $0.settling = 0
         }
-        #expect(report.playing == 10)
+        #expect(report.running.playing == 10)
         #expect(Date().timeIntervalSince(start) > 0.9)
     }
 
     @Test func logsIn() throws {
         let script = ScriptedOrigin.Script(credentials: "viewer:pass word")
-        #expect(try run(script, sessions: 2, userInfo: "viewer:pass%20word@").playing == 2)
+        #expect(try run(script, sessions: 2, userInfo: "viewer:pass%20word@").running.playing == 2)
         let refused = try run(script, sessions: 2, userInfo: "viewer:wrong@")
-        #expect(refused.playing == 0)
+        #expect(refused.running.playing == 0)
         #expect(refused.exitStatus == 1)
         #expect(refused.failures.keys.contains { $0.contains("refuses") && !$0.contains("wrong") })
         #expect(try run(script, sessions: 1).failures.keys.contains { $0.contains("name and a password") })
+    }
+
+    @Test(arguments: ReaderTransport.allCases)
+    func keepsJoinersApart(transport: ReaderTransport) throws {
+        let report = try run(.init(), sessions: 8, transport: transport) {
+            $0.joiners = 20
+            $0.joinsPerSecond = 20
+        }
+        #expect((report.running.sessions, report.running.playing, report.running.lost) == (8, 8, 0))
+        #expect(abs(report.packetsPerSecond / (8 * packetsPerSecond) - 1) < 0.15)
+        let joiners = try #require(report.joiners)
+        #expect((joiners.sessions, joiners.playing, joiners.lost) == (20, 20, 0))
+        #expect(joiners.joinMilliseconds.count == 20)
+        #expect((report.joinersJoin?.p99 ?? .infinity) < 1_000)
+        // They come over the first second of two.
+        #expect(abs(Double(joiners.packets) / (20 * packetsPerSecond * 1.5) - 1) < 0.3)
+        #expect(abs((report.joinsPerSecond ?? 0) / 20 - 1) < 0.2)
+        #expect(report.exitStatus == 0)
+    }
+
+    @Test func joinersLossIsNotTheOthers() throws {
+        // A session's first two seconds are the window of a joiner; who joined before is beyond them.
+        let report = try run(.init(isDropped: { $0 < 150 && $0 % 20 == 3 }), sessions: 4) {
+            $0.joiners = 10
+            $0.joinsPerSecond = 20
+            $0.settling = 2
+        }
+        #expect(report.running.lost == 0)
+        #expect(report.running.lossySessions == 0)
+        #expect((report.joiners?.lost ?? 0) >= 10)
+        #expect(report.joiners?.lossySessions == 10)
+        #expect(report.exitStatus == 3)
+    }
+
+    @Test func sharesOneRTCPPort() throws {
+        let report = try run(.init(), sessions: 6) { $0.sharesRTCPPort = true }
+        #expect(report.running.playing == 6)
+        #expect(report.exitStatus == 0)
     }
 }
 

@@ -88,6 +88,37 @@ struct LeastDelayLineTests {
         #expect(log.account.lost == 0)
     }
 
+    /// A key frame of the past and what followed it, three times as fast as it was made: only what comes late afterwards is late.
+    @Test func aJoinBurstIsNotLate() {
+        var log = ArrivalLog(clockRate: 1_000)
+        let start: UInt64 = 1_000_000_000_000
+        // Media from -1 s on; live is met after half a second at media 0.5 s.
+        for packet in 0..<4_000 {
+            let live = start + UInt64(packet) * 1_000_000 - 1_000_000_000
+            let sent = max(live, start + UInt64(packet) * 333_333)
+            let arrival = sent + (packet == 3_000 ? 30_000_000 : 0)
+            log.take(sequence: UInt16(packet), timestamp: UInt32(packet), arrivalNanoseconds: arrival)
+        }
+        let late = log.latenessMilliseconds
+        #expect(late.count(where: { $0 > 21 }) == 1)
+        #expect((late.max() ?? 0) > 29)
+        #expect(late.count > 2_400)
+        #expect(late.count < 2_600)
+    }
+
+    /// Late from its beginning for longer than a burst may take: that is not a burst.
+    @Test func whoDoesNotMeetLiveIsLate() {
+        var log = ArrivalLog(clockRate: 1_000)
+        for packet in 0..<20_000 {
+            let delay: UInt64 = packet < 10_000 ? 100_000_000 : 0
+            log.take(
+                sequence: UInt16(truncatingIfNeeded: packet), timestamp: UInt32(packet),
+                arrivalNanoseconds: 1_000_000_000 + UInt64(packet) * 1_000_000 + delay)
+        }
+        #expect(log.latenessMilliseconds.count == 20_000)
+        #expect(log.latenessMilliseconds.count(where: { $0 > 50 }) > 9_000)
+    }
+
     @Test func longRunsAreThinned() {
         var log = ArrivalLog(clockRate: 1_000)
         let count = ArrivalLog.pointsMax * 3
@@ -125,6 +156,23 @@ struct SpreadLogTests {
         different.take(sequence: 1, timestamp: 1, arrivalNanoseconds: 1)
         different.take(sequence: 2, timestamp: 1, arrivalNanoseconds: 1)
         #expect(different.percentiles == nil)
+    }
+}
+
+struct PacketSpreadTests {
+    @Test func groupsAreMergedPacketByPacket() {
+        func packet(_ sequence: UInt16, _ first: UInt64, _ last: UInt64) -> PacketSpread {
+            PacketSpread(sequence: sequence, firstNanoseconds: first, lastNanoseconds: last)
+        }
+        let hour: UInt64 = 3_600_000_000_000
+        let one = [packet(8, 100, 200), packet(16, 300, 350), packet(8, hour, hour + 10)]
+        let two = [packet(8, 150, 400), packet(24, 1, 2), packet(8, hour - 5, hour + 3)]
+        #expect(PacketSpread.merged([one, two]) == [packet(8, 100, 400), packet(8, hour - 5, hour + 10)])
+        #expect(PacketSpread.merged([one]) == one)
+        #expect(PacketSpread.merged([one, []]).isEmpty)
+        #expect(PacketSpread.merged([]).isEmpty)
+        #expect(packet(1, 1_000_000, 3_500_000).milliseconds == 2.5)
+        #expect(packet(1, 5, 3).milliseconds == 0)
     }
 }
 

@@ -46,6 +46,19 @@ int csinks_threads(int process, struct csinks_thread *threads, uint32_t threads_
 int64_t csinks_resident_bytes(int process);
 /// The calling thread's number.
 int32_t csinks_thread_id(void);
+/// CPU time of the calling process, all its threads, so far, ns.
+uint64_t csinks_process_cpu_ns(void);
+
+/// Starts this program again. `arguments` ends with a null pointer and its first is the program's name. The child's standard
+/// input and output are pipes, whose other ends are left in `to_child` and `from_child`; its standard error is ours. Returns its
+/// number.
+int csinks_spawn_self(char *const arguments[], int *to_child, int *from_child);
+/// Waits for a child's end: its exit status, 128 and more plus the number of the signal that ended it, or a negative errno.
+int csinks_wait(int process);
+/// Makes a descriptor non-blocking.
+int csinks_unblock(int descriptor);
+/// Waits until one of the descriptors is readable or at its end, or for the time; how many are. Negative ones are left out.
+int csinks_wait_readable(const int *descriptors, uint32_t count, bool *ready, uint64_t timeout_ns);
 
 // MARK: The counting filter
 
@@ -69,18 +82,35 @@ struct csinks_counts {
     /// RTP timestamp of the newest packet (of a train: of its first).
     uint32_t timestamp_last;
     uint32_t sequence_next;
-    /// The filter's verdict: 0 discards, 0xffffffff lets a sampled reader have the packet.
+    /// The filter's verdict: 0 discards, 0xfffffffe lets a sampled reader have the packet. Bit 0: the port counts for the
+    /// spread (`csinks_filter_watch`).
     uint32_t verdict;
     /// Buffers that arrived; packets divided by this is the mean train as received.
     uint32_t buffers;
+};
+
+/// Of every `csinks_spread_step` sequence numbers one has a row for the spread; numbers wrap around, and rows with them.
+enum { csinks_spread_step = 8, csinks_spread_rows = 65536 / csinks_spread_step };
+
+/// When one packet came to the watched ports: row n is of sequence number n × `csinks_spread_step`. Who has read a row sets
+/// `readers` to 0, so that the number can come again. Of a train only the newest number with a row is noted.
+struct csinks_spread {
+    /// CLOCK_MONOTONIC at the first reader and at the last one so far, ns.
+    uint64_t first_ns;
+    uint64_t last_ns;
+    /// How many watched ports had it.
+    uint64_t readers;
+    uint64_t unused;
 };
 
 /// An eBPF socket filter with a row of counts per port. The first and the last sequence number of a train are looked at, not
 /// those between: a packet missing inside a train is counted, two that swapped places inside it are not.
 struct csinks_filter {
     int map_descriptor;
+    int spread_descriptor;
     int program_descriptor;
     struct csinks_counts *counts; // 65,536 rows, by port
+    struct csinks_spread *spreads; // `csinks_spread_rows`
 };
 
 /// -EPERM and -ENOSYS say that eBPF is not for us: use `csinks_discard_attach`.
@@ -88,6 +118,8 @@ int csinks_filter_open(struct csinks_filter *filter);
 void csinks_filter_close(struct csinks_filter *filter);
 /// Clears the row of the socket's port and puts the filter on the socket. `deliver`: count, but let the reader have it.
 int csinks_filter_attach(struct csinks_filter *filter, int descriptor, bool deliver);
+/// Whether a port's packets count for the spread. All watched ports must be of the same track.
+void csinks_filter_watch(struct csinks_filter *filter, uint16_t port, bool is_watched);
 
 /// A classic filter that rejects every packet; `csinks_drops` then counts what arrived.
 int csinks_discard_attach(int descriptor);

@@ -24,6 +24,15 @@ final class EngineRig {
         meter = try ProcessMeter(process: getpid()) { name, _ in name.hasPrefix("weir-worker") || name.hasPrefix("iou-") }
     }
 
+    /// Threads that carry media.
+    var workerCount: Int { engine.workerCount }
+
+    /// The call that sends packets: of the ring, an operation; zero copy once it was used.
+    func sendCall(_ transport: ReaderTransport) -> String {
+        guard engine.backend.name == BackendName.ioUring.rawValue else { return transport == .udp ? "sendmmsg" : "sendmsg" }
+        return engine.counters[.zcSent] > 0 ? "io_uring send_zc" : "io_uring send"
+    }
+
     /// CPU time of the engine's threads so far.
     var cpuNanoseconds: UInt64 {
         meter.poll()
@@ -45,9 +54,15 @@ final class EngineRig {
     func addStream(bitRate: Int) throws(WorkbenchError) -> StreamHandle {
         let slot = try takeHandle()
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
-        let memory = StreamMemory(sizing: StreamSizing(bitRate: bitRate, windowMilliseconds: engine.limits.windowMilliseconds))
+        let memory = StreamMemory(
+            sizing: StreamSizing(bitRate: bitRate, windowMilliseconds: engine.limits.windowMilliseconds), workers: workerCount)
         memories.append(memory)
         try submit(.addStream(handle, memory, trackCount: 1))
+        // What is measured is the engine at full speed, from the packet that a reader joins at.
+        var policy = StreamPolicy()
+        policy.pacing = .off
+        policy.joinBurst = nil
+        try submit(.setPolicy(handle, policy))
         try submit(.setTrack(handle, track: 0, TrackPlan(clockRate: 90_000, codec: .opaque, ssrc: 0x5745_4952)))
         return handle
     }
@@ -69,18 +84,20 @@ final class EngineRig {
         return handle
     }
 
-    /// Sockets that UDP readers are sent from.
-    func addDatagramEgress(rtp: Int32, rtcp: Int32) throws(WorkbenchError) {
-        try submit(.addDatagramEgress(0, rtp: rtp, rtcp: rtcp))
+    /// Sockets that UDP readers are sent from, a pair for each worker.
+    func addDatagramEgress(_ pairs: [DatagramPair]) throws(WorkbenchError) {
+        for (worker, pair) in pairs.enumerated() {
+            try submit(.addDatagramEgress(0, worker: UInt8(clamping: worker), rtp: pair.rtp.number, rtcp: pair.rtcp.number))
+        }
     }
 
-    /// A UDP reader on loopback, armed: ``letGo(_:)`` after a first packet came.
-    func addReader(_ stream: StreamHandle, port: UInt16) throws(WorkbenchError) -> SubscriberHandle {
+    /// A UDP reader, armed: ``letGo(_:)`` after a first packet came.
+    func addReader(_ stream: StreamHandle, host: HostAddress, port: UInt16) throws(WorkbenchError) -> SubscriberHandle {
         let slot = try takeHandle()
         let handle = SubscriberHandle(index: slot.index, generation: slot.generation)
         var ports = PortMap()
         ports[0] = port
-        try submit(.addDatagramSubscriber(handle, stream, host: HostAddress(ipv4: 0x7F00_0001), ports: ports, sockets: 0))
+        try submit(.addDatagramSubscriber(handle, stream, host: host, ports: ports, sockets: 0))
         try submit(.arm(handle, now: true))
         return handle
     }
@@ -94,11 +111,27 @@ final class EngineRig {
         return handle
     }
 
-    /// After the first frame was fed: waits until every reader's beginning is known, and lets them begin there.
-    func letGo(_ readers: [SubscriberHandle]) throws(WorkbenchError) {
-        try wait("the readers to join", seconds: 20) { joined >= readers.count }
+    /// Feeds frames until every reader's beginning is known, lets them begin there, and waits until they have what was fed.
+    func letGo(_ readers: [SubscriberHandle], feeding source: SourceHandle, _ nextFrame: () -> [UInt8]) throws(WorkbenchError) {
+        let end = monotonicNanoseconds() + 20_000_000_000
+        // A worker that hears of its readers after a frame has passed lets them join at the next one.
+        while joined < readers.count {
+            guard monotonicNanoseconds() < end else { throw WorkbenchError("\(readers.count - joined) readers do not join") }
+            try feed(source, nextFrame())
+            let patience = monotonicNanoseconds() + 50_000_000
+            try wait("the readers to join", seconds: 1) { joined >= readers.count || monotonicNanoseconds() > patience }
+        }
         for reader in readers { try submit(.go(reader)) }
         engine.wake()
+        try feed(source, nextFrame())
+        // How many packets that makes depends on where each one began: it is over when nothing comes any more.
+        var last = UInt64.max
+        var changed = monotonicNanoseconds()
+        try wait("the readers to be sent what they joined for", seconds: 20) {
+            let now = packetsAccounted
+            if now != last { (last, changed) = (now, monotonicNanoseconds()) }
+            return now > 0 && monotonicNanoseconds() - changed > 100_000_000
+        }
     }
 
     // MARK: Running
@@ -152,7 +185,8 @@ final class EngineRig {
             case .bufferReturned(let buffer): buffer.free()
             case .stopped: hasStopped = true
             case .subscriberFailed, .refused: failures += 1
-            case .subscriberRemoved, .sourceActive, .sourceText, .sourceEnded, .sourceRemoved, .senderReport, .sourceBye, .streamRemoved:
+            case .subscriberLagged, .subscriberRemoved, .sourceActive, .sourceText, .sourceEnded, .sourceRemoved, .senderReport,
+                .sourceBye, .streamRemoved, .egressRemoved:
                 break
             }
         }

@@ -42,9 +42,9 @@ package struct FanoutBench {
 
     private init(_ options: FanoutOptions) throws(WorkbenchError) {
         self.options = options
-        sampled = options.framesPerSecond == nil ? 0 : min(Self.sampledMax, options.subscribers)
-        sinks = try FanoutSinks(options, sampled: sampled)
+        sampled = options.framesPerSecond == nil || options.destination != nil ? 0 : min(Self.sampledMax, options.subscribers)
         rig = try EngineRig(options.engine)
+        sinks = try FanoutSinks(options, sampled: sampled, workers: rig.workerCount)
         frame = TestFrame(
             packets: options.packetsPerFrame, packetBytes: options.packetSize, framesPerSecond: options.framesPerSecond)
         bareFrame.packets = UInt32(options.packetsPerFrame)
@@ -55,16 +55,18 @@ package struct FanoutBench {
         var readers: [SubscriberHandle] = []
         switch sinks.target {
         case .datagrams(let datagrams):
-            try rig.addDatagramEgress(rtp: sinks.engineSocket, rtcp: sinks.engineControlSocket)
-            for index in 0..<datagrams.count { readers.append(try rig.addReader(stream, port: datagrams.port(index))) }
+            try rig.addDatagramEgress(sinks.enginePairs)
+            let home = HostAddress(ipv4: 0x7F00_0001)
+            for index in 0..<datagrams.count { readers.append(try rig.addReader(stream, host: home, port: datagrams.port(index))) }
+        case .elsewhere(let there):
+            try rig.addDatagramEgress(sinks.enginePairs)
+            for _ in 0..<options.subscribers { readers.append(try rig.addReader(stream, host: there.host, port: there.port)) }
         case .connections(let connections):
             for connection in connections.senders { readers.append(try rig.addReader(stream, connection: connection)) }
         }
-        try rig.feed(source, frame.nextInterleaved())
-        try rig.letGo(readers)
-        let first = UInt64(options.packetsPerFrame * options.subscribers)
-        let rig = rig
-        try rig.wait("the first frame", seconds: 20) { rig.packetsAccounted >= first }
+        var first = frame
+        try rig.letGo(readers, feeding: source) { first.nextInterleaved() }
+        frame = first
     }
 
     private mutating func run() throws(WorkbenchError) -> FanoutReport {
@@ -80,6 +82,8 @@ package struct FanoutBench {
         let submittedBefore = counters[.sendsSubmitted]
         let droppedBefore = rig.packetsDropped
         latenessMilliseconds = []
+        var spreads: [Double] = []
+        var limitSpreads: [Double] = []
 
         var ours: [Double] = []
         var limits: [Double] = []
@@ -95,8 +99,10 @@ package struct FanoutBench {
                 let arrived = after &- before
                 missing = (missing ?? 0) + (engine.packets > arrived ? engine.packets - arrived : 0)
             }
+            spreads += sinks.takeSpread()
             sinks.expectNewSequence()
             let bare = try bareSlice(seconds: sliceSeconds, gather: false)
+            limitSpreads += sinks.takeSpread()
             guard let our = engine.microsecondsPerPacket, let limit = bare.microsecondsPerPacket, our > 0 else { continue }
             ours.append(our)
             limits.append(limit)
@@ -119,8 +125,14 @@ package struct FanoutBench {
         report.gatherMicrosecondsPerPacket = median(gathered)
         report.contiguousToGather = median(gathers)
         report.lateness = Percentiles(of: latenessMilliseconds)
+        report.spread = Percentiles(of: spreads)
+        report.limitSpread = Percentiles(of: limitSpreads)
         report.residentMiB = ProcessMeter.residentMiB(of: getpid())
         report.backend = rig.engine.backend.name
+        report.sendCall = rig.sendCall(options.transport)
+        report.zeroCopySent = counters[.zcSent]
+        report.zeroCopyCopied = counters[.zcCopied]
+        report.workers = rig.workerCount
         report.sink = sinks.kind
         if rig.failures > 0 { progress("the engine gave up \(rig.failures) subscribers or commands") }
         try rig.stop()

@@ -12,20 +12,33 @@ package struct FanoutReport: Sendable {
     package var drops: UInt64 = 0
     /// Packets that the sinks did not see although the kernel had taken them; nil when the sinks cannot tell.
     package var missing: UInt64?
+    /// The same packet from the first to the last subscriber, of the engine's turns and of the bare loop's: with eBPF over all
+    /// subscribers, else over sampled ones when paced.
+    package var spread: Percentiles?
+    /// See ``spread``.
+    package var limitSpread: Percentiles?
     /// Arrival minus the least-delay line at sampled sinks; only when paced.
     package var lateness: Percentiles?
     /// Resident memory of this process at the end.
     package var residentMiB: Double?
     /// What carried the media.
     package var backend = ""
+    /// The call that sent the engine's packets, as it says.
+    package var sendCall = ""
+    /// Zero-copy sends of the engine in all, and those of them that the kernel copied all the same.
+    package var zeroCopySent: UInt64 = 0
+    /// See ``zeroCopySent``.
+    package var zeroCopyCopied: UInt64 = 0
+    /// Worker threads of the engine.
+    package var workers = 1
     /// Packets per submission of the engine.
     package var meanTrain: Double?
     /// The bare loop with an iovec per packet, if asked for.
     package var gatherMicrosecondsPerPacket: Double?
     /// Contiguous ÷ gathered cost, the middle of the pairs.
     package var contiguousToGather: Double?
-    /// How packets were counted at the sinks.
-    package var sink = SinkKind.ebpf
+    /// How packets were counted at the sinks; nil when they went elsewhere.
+    package var sink: SinkKind? = .ebpf
     /// What was asked for.
     package var options = FanoutOptions()
 
@@ -41,9 +54,15 @@ package struct FanoutReport: Sendable {
         add("limit_us_per_packet", .optional(limitMicrosecondsPerPacket))
         add("ratio_to_limit", .optional(ratioToLimit))
         add("drops", .count(drops))
+        add("spread_ms", Percentiles.json(spread, withMax: true))
+        add("limit_spread_ms", Percentiles.json(limitSpread, withMax: true))
         add("lateness_ms", Percentiles.json(lateness, withMax: true))
         add("rss_mib", .optional(residentMiB))
         add("backend", .text(backend))
+        add("send_call", .text(sendCall))
+        add("zc_sent", .count(zeroCopySent))
+        add("zc_copied", .count(zeroCopyCopied))
+        add("workers", .integer(Int64(workers)))
         add("mean_train", .optional(meanTrain))
         add("missing", missing.map(JSONValue.count) ?? .null)
         add("transport", .text(options.transport.rawValue))
@@ -51,8 +70,14 @@ package struct FanoutReport: Sendable {
         add("packets_per_frame", .integer(Int64(options.packetsPerFrame)))
         add("packet_size", .integer(Int64(options.packetSize)))
         add("fps", .optional(options.framesPerSecond))
-        add("receive_gro", .boolean(options.receiveGRO && options.transport == .udp))
-        add("sink", .text(sink.rawValue))
+        add("receive_gro", .boolean(options.receiveGRO && options.transport == .udp && options.destination == nil))
+        add("sink", sink.map { .text($0.rawValue) } ?? .null)
+        if let destination = options.destination {
+            add("to", .text(destination))
+            add(
+                "note",
+                .text("packets went elsewhere: whether they arrived is not known, and drops are only what this machine's kernel refused"))
+        }
         add("pairs", .integer(Int64(options.pairs)))
         if options.gather {
             add("gather_us_per_packet", .optional(gatherMicrosecondsPerPacket))

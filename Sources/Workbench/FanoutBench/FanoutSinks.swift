@@ -7,50 +7,60 @@ final class FanoutSinks {
     enum Target {
         case datagrams(DatagramSinks)
         case connections(StreamSinks)
+        /// All subscribers are one address of somebody else's.
+        case elsewhere(Endpoint)
     }
 
     let target: Target
-    /// The engine's RTP and RTCP sockets, UDP.
-    let engineSocket: Int32
-    let engineControlSocket: Int32
-    private let sockets: [DatagramSocket]
-    private let bareSocket: Int32
+    /// The engine's sockets, UDP: a pair for each worker.
+    private(set) var enginePairs: [DatagramPair] = []
+    /// The bare loop's, of the same make.
+    private var bareSocket: DatagramSocket?
     private let addresses: (bytes: [UInt8], each: Int)
     private let connections: [Int32]
     private let packetReader = PacketReader()
     private let readMemory = ReadMemory()
     private var samples: [ReaderConnection] = []
 
-    init(_ options: FanoutOptions, sampled: Int) throws(WorkbenchError) {
-        switch options.transport {
-        case .udp:
-            let sample = EvenSample(max: sampled, of: options.subscribers)
-            let sinks = try DatagramSinks(count: options.subscribers, sample: sample, receiveGRO: options.receiveGRO)
-            target = .datagrams(sinks)
-            addresses = try sinks.addresses()
-            connections = []
-            // Both sides send from sockets of the same make.
-            let home = try Endpoint(host: "127.0.0.1", port: 0)
-            sockets = [
-                try DatagramSocket(at: home, sendBytes: 4 << 20), try DatagramSocket(at: home),
-                try DatagramSocket(at: home, sendBytes: 4 << 20),
-            ]
-        case .tcp:
+    init(_ options: FanoutOptions, sampled: Int, workers: Int) throws(WorkbenchError) {
+        if options.transport == .tcp {
             let sinks = try StreamSinks(count: options.subscribers, sampled: sampled)
             target = .connections(sinks)
             addresses = ([], 0)
             connections = sinks.senders
-            sockets = []
             for sample in sinks.samples { samples.append(try ReaderConnection(adopting: sample)) }
+            return
         }
-        engineSocket = sockets.first?.number ?? -1
-        engineControlSocket = sockets.count > 1 ? sockets[1].number : -1
-        bareSocket = sockets.last?.number ?? -1
+        connections = []
+        let home: Endpoint
+        if let destination = options.destination {
+            let there = try FanoutOptions.endpoint(destination)
+            target = .elsewhere(there)
+            home = try Endpoint(host: there.isIPv4 ? "0.0.0.0" : "::", port: 0)
+            addresses = ((0..<options.subscribers).flatMap { _ in there.bytes }, there.bytes.count)
+        } else {
+            let sample = EvenSample(max: sampled, of: options.subscribers)
+            let sinks = try DatagramSinks(count: options.subscribers, sample: sample, receiveGRO: options.receiveGRO)
+            target = .datagrams(sinks)
+            home = try Endpoint(host: "127.0.0.1", port: 0)
+            addresses = try sinks.addresses()
+        }
+        for _ in 0..<workers {
+            let rtp = try DatagramSocket(at: home, sendBytes: Self.sendBytes)
+            enginePairs.append(DatagramPair(rtp: rtp, rtcp: try DatagramSocket(at: home)))
+        }
+        bareSocket = try DatagramSocket(at: home, sendBytes: Self.sendBytes)
     }
 
-    var kind: SinkKind {
-        if case .datagrams(let sinks) = target { return sinks.kind }
-        return .trunc
+    private static let sendBytes = 4 << 20
+
+    /// How packets are counted; nil when they go elsewhere.
+    var kind: SinkKind? {
+        switch target {
+        case .datagrams(let sinks): sinks.kind
+        case .connections: .trunc
+        case .elsewhere: nil
+        }
     }
 
     /// Packets that the sinks saw so far; nil for TCP, which loses nothing, and where the sinks cannot count.
@@ -69,18 +79,26 @@ final class FanoutSinks {
         return arrived
     }
 
+    /// Another sender comes: its sequence numbers and its packets have nothing to do with the last one's.
     func expectNewSequence() {
         if case .datagrams(let sinks) = target { sinks.expectNewSequence() }
+    }
+
+    /// Milliseconds from first to last subscriber, of packets since the last call; empty when the sinks cannot tell.
+    func takeSpread() -> [Double] {
+        guard case .datagrams(let sinks) = target else { return [] }
+        return sinks.takeSpread().map(\.milliseconds)
     }
 
     /// Runs the bare loop.
     func bare(_ frame: inout bare_frame, gather: Bool, bounds: bare_bounds) throws(WorkbenchError) -> bare_result {
         let result: bare_result
         switch target {
-        case .datagrams(let sinks):
+        case .datagrams, .elsewhere:
+            let count = UInt32(addresses.bytes.count / max(addresses.each, 1))
             result = unsafe addresses.bytes.withUnsafeBytes { bytes in
                 unsafe bare_fanout_udp(
-                    bareSocket, bytes.baseAddress, UInt32(addresses.each), UInt32(sinks.count), &frame, gather, bounds)
+                    bareSocket?.number ?? -1, bytes.baseAddress, UInt32(addresses.each), count, &frame, gather, bounds)
             }
         case .connections:
             result = unsafe connections.withUnsafeBufferPointer { list in
@@ -94,6 +112,7 @@ final class FanoutSinks {
     /// Hands over what came to a sampled sink.
     func readSample(_ index: Int, _ body: (ArrivedPacket) -> Void) {
         switch target {
+        case .elsewhere: break
         case .datagrams(let sinks): packetReader.read(sinks.descriptor(sinks.sample.indices[index])) { packet, _ in body(packet) }
         case .connections:
             // A sample that breaks shows as a stop of its packets; the engine's own report says why.

@@ -1,17 +1,23 @@
 import WireFormats
 
 extension LoadClient {
+    /// Sessions asked for so far, with those for which not even a socket could be had.
+    var begun: Int { sessions.count + unopened }
+
     /// Begins a session.
-    func open(_ index: Int) {
-        let isSampled = sample.contains(index)
+    func open(isJoiner: Bool = false) {
+        let index = sessions.count
+        let isSampled = !isJoiner && sample.contains(index)
         let reading: LoadSession.Reading
         if options.transport == .udp || isSampled {
             reading = .watched
         } else {
-            reading = options.sessions <= options.parsedSessionsMax ? .swept : .discarded
+            reading = options.sessionsInAll <= options.parsedSessionsMax ? .swept : .discarded
         }
         do {
-            sessions.append(try connect(index: index, to: endpoint, url: url, transport: options.transport, isSampled: isSampled, reading))
+            sessions.append(
+                try connect(
+                    index: index, to: endpoint, url: url, transport: options.transport, isJoiner: isJoiner, isSampled: isSampled, reading))
             inFlight += 1
             pending += 1
         } catch {
@@ -27,7 +33,8 @@ extension LoadClient {
         guard endpoint.isLoopback || options.allowRemote else {
             throw WorkbenchError.usage("--source \(url.host) is another machine; say --allow-remote if that is meant")
         }
-        let session = try connect(index: Self.sourceIndex, to: endpoint, url: url, transport: .tcp, isSampled: false, .watched)
+        let session = try connect(
+            index: Self.sourceIndex, to: endpoint, url: url, transport: .tcp, isJoiner: false, isSampled: false, .watched)
         source = session
         let limit = monotonicNanoseconds() + UInt64(options.joinTimeout * 1e9)
         while session.isPending {
@@ -40,13 +47,14 @@ extension LoadClient {
     }
 
     private func connect(
-        index: Int, to endpoint: Endpoint, url: RTSPURL, transport: ReaderTransport, isSampled: Bool, _ reading: LoadSession.Reading
+        index: Int, to endpoint: Endpoint, url: RTSPURL, transport: ReaderTransport, isJoiner: Bool, isSampled: Bool,
+        _ reading: LoadSession.Reading
     ) throws(WorkbenchError) -> LoadSession {
         let connection = try ReaderConnection(to: endpoint, timestamps: isSampled && transport == .tcp)
         try poller.add(connection.number, events: Poller.readable | Poller.writable, key: Self.key(index, 0))
         let seed = UInt64.random(in: 0 ... .max)
         return LoadSession(
-            index: index, isSampled: isSampled, reading: reading, connection: connection,
+            index: index, isJoiner: isJoiner, isSampled: isSampled, reading: reading, connection: connection,
             machine: ReaderMachine(url: url, transport: transport, seed: seed), transport: transport)
     }
 
@@ -58,13 +66,14 @@ extension LoadClient {
             session.accounts = tracks.map { _ in SequenceAccount() }
             return
         }
-        if ports == nil { ports = PortPairs(on: try session.connection.localEndpoint()) }
+        if ports == nil {
+            ports = try PortPairs(on: try session.connection.localEndpoint(), part: part, sharesRTCP: options.sharesRTCPPort)
+        }
         for track in tracks.indices {
             guard
                 let pair = try ports?.take(
                     receiveGRO: options.receiveGRO, timestamps: session.isSampled, receiveBytes: session.isSampled ? 8 << 20 : 0)
             else { return }
-            try pair.rtcp.discardAll()
             if let filter {
                 try filter.attach(to: pair.rtp.number, deliver: session.isSampled)
             } else if !session.isSampled {
@@ -129,12 +138,20 @@ extension LoadClient {
         for pair in session.pairs where session.isSampled { poller.remove(pair.rtp.number) }
     }
 
-    /// Says goodbye to the server, without waiting long.
+    /// Says goodbye to the server, without waiting long: it would go on sending to UDP readers that are gone.
     func leave() {
-        for session in sessions + [source].compactMap(\.self) where session.phase == .playing {
+        if let leader { poller.remove(leader.input) }
+        let leaving = sessions + [source].compactMap(\.self)
+        var last: UInt64 = 0
+        for session in leaving where session.phase == .playing {
             try? session.connection.send(session.machine.tearDown())
+            last = monotonicNanoseconds()
         }
-        let end = monotonicNanoseconds() + 300_000_000
-        while monotonicNanoseconds() < end { try? turn(until: end) }
+        let end = last + Self.leavingNanoseconds
+        while monotonicNanoseconds() < end {
+            try? poller.wait(nanoseconds: end - monotonicNanoseconds()) { try? handle($0) }
+        }
     }
+
+    private static let leavingNanoseconds: UInt64 = 300_000_000
 }

@@ -1,120 +1,169 @@
+import CSinks
+
+/// When a load run is measured, on the monotonic clock.
+struct LoadWindow: Equatable, Sendable {
+    var start: UInt64
+    var end: UInt64
+
+    /// The window of these options when the last session has just joined.
+    init(after options: LoadOptions, now: UInt64 = monotonicNanoseconds()) {
+        start = now + UInt64(options.settling * 1e9)
+        end = start + UInt64(options.duration * 1e9)
+    }
+
+    init(start: UInt64, end: UInt64) {
+        self.start = start
+        self.end = end
+    }
+}
+
 extension LoadClient {
     /// The settling is over: from here on counts.
     func beginWindow() {
-        spread = SpreadLog(readers: playing.count { $0.isSampled })
-        for session in playing {
+        let running = running
+        spreadLog = SpreadLog(readers: running.count { $0.isSampled })
+        if let filter {
+            filter.forgetSpread()
+            for session in running { session.pairs.first.map { filter.watch(port: $0.rtp.port, true) } }
+            watched = running.count
+        }
+        for session in running {
             session.atStart = session.snapshot(filter: filter)
             session.dropsAtStart = session.receiverDrops()
             for track in session.logs.indices { session.logs[track].forgetPoints() }
         }
         source.map { $0.atStart = $0.snapshot(filter: nil) }
+        processNanosecondsAtStart = csinks_process_cpu_ns()
     }
 
-    /// What was counted since ``beginWindow()`` is the result.
+    /// What was counted since ``beginWindow()`` is the result. Joiners are watched on.
     func endWindow() {
-        for session in playing { session.atEnd = session.snapshot(filter: filter) }
+        takeSpread()
+        for session in sessions where session.phase == .playing { session.atEnd = session.snapshot(filter: filter) }
         source.map { $0.atEnd = $0.snapshot(filter: nil) }
+        processNanoseconds = csinks_process_cpu_ns() - processNanosecondsAtStart
     }
 
-    private var playing: [LoadSession] { sessions.filter { $0.phase == .playing } }
+    /// Those that play and did so before the window.
+    var running: [LoadSession] { sessions.filter { $0.phase == .playing && !$0.isJoiner } }
 
-    /// A report when nobody played.
-    func emptyReport() -> LoadReport {
-        var report = LoadReport()
-        report.sessions = options.sessions
-        report.failures = failures
-        report.sink = sinkKind
-        report.receiveGRO = options.receiveGRO && options.transport == .udp
-        report.transport = options.transport
-        return report
+    /// Takes what the filter noted of the spread; often enough that sequence numbers do not come again meanwhile.
+    func takeSpread() {
+        guard let filter, watched > 1, running.count > 1, spread.count < ArrivalLog.pointsMax else { return }
+        spread += filter.takeSpread(readers: min(running.count, watched)...watched)
     }
 
-    /// The result, after ``endWindow()``.
-    func report(wallSeconds: Double, meter: ProcessMeter?) -> LoadReport {
-        var report = emptyReport()
-        report.duration = wallSeconds
-        let playing = playing
-        report.playing = playing.count
-        countPackets(playing, into: &report)
-        report.packetsPerSecond = Double(report.packets) / wallSeconds
-        report.realTimeRatio = realTimeRatio(playing, wallSeconds: wallSeconds)
-        report.spread = spread.percentiles
-        report.lateness = Percentiles(of: playing.flatMap { $0.logs.flatMap(\.latenessMilliseconds) })
-        report.join = Percentiles(
-            of: playing.compactMap { session in
-                session.firstPacketNanoseconds.map { Double($0 &- min($0, session.describedNanoseconds)) / 1e6 }
-            })
-        if let meter {
-            if report.packets > 0 { report.serverMicrosecondsPerPacket = Double(meter.cpuNanoseconds) / 1_000 / Double(report.packets) }
-            report.serverResidentMiB = meter.residentMiB
-        }
-        return report
+    /// The result, after ``endWindow()`` and the joiners' end.
+    func tally(seconds: Double) -> LoadTally {
+        var tally = LoadTally()
+        tally.failures = failures
+        tally.sink = sinkKind
+        tally.seconds = seconds
+        tally.running.sessions = options.sessions
+        tally.joiners.sessions = options.joiners
+        guard seconds > 0 else { return tally }
+        let running = running
+        let joined = sessions.filter { $0.phase == .playing && $0.isJoiner }
+        countRunning(running, into: &tally.running)
+        tally.running.realTimeRatios = realTimeRatios(running, wallSeconds: seconds)
+        countJoiners(joined, packetsPerByte: packetsPerByte(running), into: &tally.joiners)
+        tally.running.joinMilliseconds = running.compactMap(\.joinMilliseconds)
+        tally.joiners.joinMilliseconds = joined.compactMap(\.joinMilliseconds)
+        let lateness = running.flatMap { $0.logs.flatMap(\.latenessMilliseconds) }
+        let step = (lateness.count + LoadTally.latenessMax - 1) / LoadTally.latenessMax
+        tally.latenessMilliseconds = step < 2 ? lateness : stride(from: 0, to: lateness.count, by: step).map { lateness[$0] }
+        tally.spread = filter == nil ? spreadLog.packets : spread
+        tally.spreadReaders = filter == nil ? running.count { $0.isSampled } : watched
+        tally.clientNanoseconds = processNanoseconds
+        tally.joinsPerSecond = joinsPerSecond
+        return tally
     }
 
     private var sinkKind: SinkKind {
         if options.transport == .udp { return filter == nil ? .cbpf : .ebpf }
-        return options.sessions > options.parsedSessionsMax && options.sessions > LoadOptions.sampledSessionsMax ? .trunc : .parse
+        return options.sessionsInAll > options.parsedSessionsMax && options.sessionsInAll > LoadOptions.sampledSessionsMax ? .trunc : .parse
     }
 
-    private func countPackets(_ playing: [LoadSession], into report: inout LoadReport) {
-        var buffers: UInt64 = 0
-        var discarded: UInt64 = 0
+    private func countRunning(_ running: [LoadSession], into account: inout LoadAccount) {
+        account.playing = running.count
         var read = SinkCounts()
-        var readBytes: UInt64 = 0
-        for session in playing {
+        for session in running where session.reading != .discarded {
             let counts = session.atEnd.counts.since(session.atStart.counts)
-            if session.reading == .discarded {
-                discarded += session.atEnd.connectionBytes - session.atStart.connectionBytes
-                continue
-            }
             read = read + counts
-            readBytes += session.atEnd.connectionBytes - session.atStart.connectionBytes
-            buffers += counts.buffers
-            report.receiverDrops += session.receiverDrops() - session.dropsAtStart
-            if counts.lost > 0 { report.lossySessions += 1 }
+            account.receiverDrops += session.receiverDrops() - session.dropsAtStart
+            if counts.lost > 0 { account.lossySessions += 1 }
         }
-        report.packets = read.packets
-        report.lost = read.lost
-        report.duplicates = read.duplicates
-        report.reordered = read.reordered
+        account.packets = read.packets
+        account.buffers = read.buffers
+        account.lost = read.lost
+        account.duplicates = read.duplicates
+        account.reordered = read.reordered
         if sinkKind == .cbpf {
             // Gaps come from the sampled readers, whose own queue may be the one that lost.
-            report.lost -= min(report.lost, report.receiverDrops)
-            if report.lost == 0 { report.lossySessions = 0 }
+            account.lost -= min(account.lost, account.receiverDrops)
+            if account.lost == 0 { account.lossySessions = 0 }
         }
-        if options.transport == .udp, sinkKind == .ebpf, buffers > 0 { report.meanTrain = Double(read.packets) / Double(buffers) }
-        guard sinkKind == .trunc, read.packets > 0, readBytes > 0 else { return }
-        report.packets += UInt64(Double(discarded) * Double(read.packets) / Double(readBytes))
-        let readers = playing.count { $0.reading != .discarded }
-        let usual = Double(readBytes) / Double(readers)
-        report.lossySessions += playing.count {
-            $0.reading == .discarded && Double($0.atEnd.connectionBytes - $0.atStart.connectionBytes) < usual * 0.95
+        guard sinkKind == .trunc, let perByte = packetsPerByte(running) else { return }
+        let discarded = running.filter { $0.reading == .discarded }
+        account.packets += UInt64(Double(discarded.reduce(0) { $0 + $1.bytesInWindow }) * perByte)
+        let seen = running.filter { $0.reading != .discarded }
+        let usual = Double(seen.reduce(0) { $0 + $1.bytesInWindow }) / Double(max(seen.count, 1))
+        account.lossySessions += discarded.count { Double($0.bytesInWindow) < usual * 0.95 }
+    }
+
+    /// What joiners got before the window's end, and what they missed from their first packet until now.
+    private func countJoiners(_ joined: [LoadSession], packetsPerByte: Double?, into account: inout LoadAccount) {
+        account.playing = joined.count
+        for session in joined {
+            if session.reading == .discarded {
+                account.packets += UInt64(Double(session.atEnd.connectionBytes) * (packetsPerByte ?? 0))
+                continue
+            }
+            let counts = session.snapshot(filter: filter).counts
+            account.packets += session.atEnd.counts.packets
+            account.buffers += session.atEnd.counts.buffers
+            account.lost += counts.lost
+            account.duplicates += counts.duplicates
+            account.reordered += counts.reordered
+            if counts.lost > 0 { account.lossySessions += 1 }
         }
     }
 
-    /// The middle session's. With a source beside: payload per session over the source's payload, which a server that thins
-    /// cannot hide. Without: the RTP timestamps' advance over wall time.
-    private func realTimeRatio(_ playing: [LoadSession], wallSeconds: Double) -> Double? {
-        let seen = playing.filter { $0.reading != .discarded && (options.transport == .tcp || filter != nil || $0.isSampled) }
+    /// RTP packets per byte on the connections whose frames are looked at.
+    private func packetsPerByte(_ running: [LoadSession]) -> Double? {
+        let seen = running.filter { $0.reading != .discarded }
+        let bytes = seen.reduce(0) { $0 + $1.bytesInWindow }
+        let packets = seen.reduce(0) { $0 + $1.atEnd.counts.since($1.atStart.counts).packets }
+        return bytes > 0 && packets > 0 ? Double(packets) / Double(bytes) : nil
+    }
+
+    /// One per session whose packets are seen. With a source beside: payload per session over the source's payload, which a
+    /// server that thins cannot hide. Without: the RTP timestamps' advance over wall time.
+    private func realTimeRatios(_ running: [LoadSession], wallSeconds: Double) -> [Double] {
+        let seen = running.filter { $0.reading != .discarded && (options.transport == .tcp || filter != nil || $0.isSampled) }
         if let source {
             let sourceBytes = source.atEnd.payloadBytes - source.atStart.payloadBytes
-            guard sourceBytes > 0 else { return nil }
-            return median(seen.map { Double($0.atEnd.payloadBytes - $0.atStart.payloadBytes) / Double(sourceBytes) })
+            guard sourceBytes > 0 else { return [] }
+            return seen.map { Double($0.atEnd.payloadBytes - $0.atStart.payloadBytes) / Double(sourceBytes) }
         }
-        return median(
-            seen.compactMap { session in
-                guard let start = session.atStart.timestamp, let end = session.atEnd.timestamp, let track = session.machine.tracks.first
-                else { return nil }
-                // A window of hours goes beyond 32 bits: whole turns are taken from the wall clock.
-                let rate = Double(track.clockRate)
-                let turn = 4_294_967_296.0
-                var ticks = Double(end &- start)
-                if rate * wallSeconds > turn / 2 {
-                    ticks += ((rate * wallSeconds - ticks) / turn).rounded() * turn
-                } else if ticks > turn / 2 {
-                    ticks -= turn
-                }
-                return ticks / rate / wallSeconds
-            })
+        return seen.compactMap { session in
+            guard let start = session.atStart.timestamp, let end = session.atEnd.timestamp, let track = session.machine.tracks.first
+            else { return nil }
+            // A window of hours goes beyond 32 bits: whole turns are taken from the wall clock.
+            let rate = Double(track.clockRate)
+            let turn = 4_294_967_296.0
+            var ticks = Double(end &- start)
+            if rate * wallSeconds > turn / 2 {
+                ticks += ((rate * wallSeconds - ticks) / turn).rounded() * turn
+            } else if ticks > turn / 2 {
+                ticks -= turn
+            }
+            return ticks / rate / wallSeconds
+        }
     }
+}
+
+extension LoadSession {
+    /// Bytes on its connection within the window.
+    fileprivate var bytesInWindow: UInt64 { atEnd.connectionBytes - atStart.connectionBytes }
 }

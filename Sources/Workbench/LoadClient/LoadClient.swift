@@ -12,12 +12,22 @@ package final class LoadClient {
     /// - Throws: a usage error for options that cannot be; a failure when nothing could be measured at all.
     package static func run(_ options: LoadOptions) throws -> LoadReport {
         try options.check()
-        let client = try LoadClient(options)
-        return try client.run()
+        Interruption.watch()
+        guard options.processes == 1 else { return try LoadFleet.run(options) { try LoadChild(arguments: LoadChild.arguments, $0) } }
+        let client = try LoadClient(options, part: .whole, leader: nil)
+        let tally = try client.measure()
+        return LoadReport(options, [tally], server: client.serverCost)
     }
 
     /// Every TCP connection is swept once in this time.
     static let sweepNanoseconds: UInt64 = 25_000_000
+
+    /// Which of a session's descriptors an event is for: 0 its connection, from 1 its tracks.
+    static func key(_ session: Int, _ part: Int) -> UInt64 { UInt64(session) << 8 | UInt64(part) }
+    /// The session number of the source beside.
+    static let sourceIndex = 1 << 40
+    /// And of the process that leads this one.
+    static let leaderIndex = 1 << 41
 
     let options: LoadOptions
     let url: RTSPURL
@@ -30,7 +40,14 @@ package final class LoadClient {
     var source: LoadSession?
     var ports: PortPairs?
     let sample: EvenSample
-    var spread: SpreadLog
+    /// Which part of all sessions this process carries, and who says when it is measured, if not this one.
+    let part: LoadPart
+    let leader: LoadLeader?
+    /// Without a filter in the kernel: the sampled sessions' packets.
+    var spreadLog: SpreadLog
+    /// With one: those that came to all `watched` sessions.
+    var spread: [PacketSpread] = []
+    var watched = 0
     var inFlight = 0
     var pending = 0
     /// Sessions for which not even a socket could be had.
@@ -38,17 +55,20 @@ package final class LoadClient {
     /// Why sessions did not play, or not to the end, with how many.
     var failures: [String: Int] = [:]
 
-    private var swept: [LoadSession] = []
+    var swept: [LoadSession] = []
     private var sweepNext = 0
     private var sweepDueNanoseconds: UInt64 = 0
     private var choresDueNanoseconds: UInt64 = 0
     private var meter: ProcessMeter?
+    private(set) var serverCost: ServerCost?
+    private(set) var joinsPerSecond: Double?
+    var processNanosecondsAtStart: UInt64 = 0
+    var processNanoseconds: UInt64 = 0
 
-    /// The whole number of descriptors that UDP sessions with two tracks take: connection and two pairs each.
-    private static let descriptorsPerDatagramSession = 5
-
-    init(_ options: LoadOptions) throws(WorkbenchError) {
+    init(_ options: LoadOptions, part: LoadPart, leader: LoadLeader?) throws(WorkbenchError) {
         self.options = options
+        self.part = part
+        self.leader = leader
         url = try Self.url(options.url)
         endpoint = try Endpoint(host: url.host, port: url.portOrDefault)
         guard endpoint.isLoopback || options.allowRemote else {
@@ -56,11 +76,11 @@ package final class LoadClient {
                 "\(url.host) is another machine: a load run may only hit this one. If that server is yours to load, say --allow-remote")
         }
         let descriptors = csinks_descriptors_raise()
-        let wanted = options.sessions * (options.transport == .udp ? Self.descriptorsPerDatagramSession : 1) + 64
+        let wanted = options.sessionsInAll * options.descriptorsPerSession + 64
         if descriptors < Int64(wanted) {
             progress(
-                "\(options.sessions) sessions may take \(wanted) descriptors and the limit is \(descriptors): raise it (ulimit -n \(wanted))"
-            )
+                "\(options.sessionsInAll) sessions take \(wanted) descriptors, or more with several tracks, and a process may have "
+                    + "\(descriptors): use --processes, --share-rtcp-port, or raise the limit (ulimit -n)")
         }
         poller = try Poller()
         filter = options.transport == .udp ? try? CountingFilter() : nil
@@ -69,11 +89,12 @@ package final class LoadClient {
                 throw WorkbenchError(
                     "eBPF is not permitted here, and the classic filter cannot count the packets of a train: use --receive-gro off")
             }
-            progress("eBPF is not permitted here: packets are counted by sockets, gaps by the sampled readers only")
+            if part.index == 0 { progress("eBPF is not permitted here: packets are counted by sockets, gaps by the sampled readers only") }
         }
-        sample = EvenSample(max: LoadOptions.sampledSessionsMax, of: options.sessions)
-        spread = SpreadLog(readers: sample.count)
+        sample = EvenSample(max: max(2, LoadOptions.sampledSessionsMax / part.count), of: options.sessions)
+        spreadLog = SpreadLog(readers: sample.count)
         if let process = options.serverProcess { meter = try ProcessMeter(process: process) }
+        if let leader { try poller.add(leader.input, events: Poller.readable, key: Self.key(Self.leaderIndex, 0)) }
     }
 
     /// An RTSP URL, or a usage error that says what is wrong with it.
@@ -86,156 +107,91 @@ package final class LoadClient {
 
     // MARK: The run
 
-    private func run() throws -> LoadReport {
+    /// Joins, measures and leaves; leaves also what it could not measure.
+    func measure() throws -> LoadTally {
+        defer { leave() }
         if let text = options.source { try openSource(text) }
         try joinAll()
-        let playing = sessions.count { $0.phase == .playing }
-        progress("\(playing) of \(options.sessions) sessions play")
-        guard playing > 0 else { return emptyReport() }
-        try turns(seconds: options.settling)
+        let playing = running.count
+        if leader == nil { progress("\(playing) of \(options.sessions) sessions play") }
+        leader?.tell(.joined(playing))
+        guard playing > 0 || leader != nil else { return tally(seconds: 0) }
+        let window = try leader.map { try waitForWindow($0) } ?? LoadWindow(after: options)
+        try turns(until: window.start)
         beginWindow()
         meter = try options.serverProcess.map { try ProcessMeter(process: $0) }
         let start = monotonicNanoseconds()
-        try turns(seconds: options.duration)
+        try joinJoiners(until: window.end)
+        try turns(until: window.end)
+        let seconds = Double(monotonicNanoseconds() - start) / 1e9
         meter?.poll()
-        let wall = Double(monotonicNanoseconds() - start) / 1e9
         endWindow()
-        let report = report(wallSeconds: wall, meter: meter)
-        leave()
-        return report
+        serverCost = meter.map { ServerCost(nanoseconds: $0.cpuNanoseconds, residentMiB: $0.residentMiB) }
+        meter = nil
+        try waitForJoiners()
+        return tally(seconds: seconds)
+    }
+
+    private func waitForWindow(_ leader: LoadLeader) throws -> LoadWindow {
+        while true {
+            if let window = leader.window { return window }
+            try turn(until: monotonicNanoseconds() + 100_000_000)
+        }
     }
 
     private func joinAll() throws {
         let start = monotonicNanoseconds()
         var lastWord = start
-        while sessions.count + unopened < options.sessions || pending > 0 || firstPacketsMissing() {
+        while begun < options.sessions || pending > 0 || firstPacketsMissing() {
             let due = Double(monotonicNanoseconds() - start) / 1e9 * options.joinsPerSecond + 1
-            while sessions.count + unopened < options.sessions, inFlight < options.joinsInFlightMax, Double(sessions.count + unopened) < due
-            {
-                open(sessions.count)
-            }
+            while begun < options.sessions, inFlight < options.joinsInFlightMax, Double(begun) < due { open() }
             try turn(until: monotonicNanoseconds() + 5_000_000)
-            expireJoins()
             if monotonicNanoseconds() - lastWord > 2_000_000_000 {
                 lastWord = monotonicNanoseconds()
-                progress("\(sessions.count { $0.phase == .playing }) of \(options.sessions) sessions play, \(pending) are joining")
+                let playing = sessions.count { $0.phase == .playing }
+                if let leader {
+                    leader.tell(.joining(playing: playing, pending: pending))
+                } else {
+                    progress("\(playing) of \(options.sessions) sessions play, \(pending) are joining")
+                }
             }
         }
     }
 
-    func turns(seconds: Double) throws {
-        let end = monotonicNanoseconds() + UInt64(seconds * 1e9)
+    /// Begins the joiners at their rate, whether or not the server keeps up: who waited for it would not see it fall behind.
+    private func joinJoiners(until end: UInt64) throws {
+        guard options.joiners > 0 else { return }
+        let before = begun
+        let start = monotonicNanoseconds()
+        while begun - before < options.joiners, monotonicNanoseconds() < end {
+            let elapsed = Double(monotonicNanoseconds() - start) / 1e9
+            let due = min(options.joiners, Int(elapsed * options.joinsPerSecond) + 1)
+            while begun - before < due { open(isJoiner: true) }
+            let next = start + UInt64(Double(due) / options.joinsPerSecond * 1e9)
+            try turn(until: min(end, next))
+        }
+        let seconds = Double(monotonicNanoseconds() - start) / 1e9
+        if seconds > 0 { joinsPerSecond = Double(begun - before) / seconds }
+    }
+
+    private func waitForJoiners() throws {
+        guard options.joiners > 0 else { return }
+        while pending > 0 || firstPacketsMissing() { try turn(until: monotonicNanoseconds() + 5_000_000) }
+    }
+
+    func turns(until end: UInt64) throws {
         while monotonicNanoseconds() < end { try turn(until: end) }
     }
 
     /// Waits for events until `deadline` or the next thing that is due, and handles them.
     func turn(until deadline: UInt64) throws {
+        try Interruption.check()
         let now = monotonicNanoseconds()
         var due = min(deadline, choresDueNanoseconds)
         if !swept.isEmpty { due = min(due, sweepDueNanoseconds) }
         try poller.wait(nanoseconds: due > now ? due - now : 0) { try handle($0) }
         sweep()
         chores()
-    }
-
-    // MARK: Events
-
-    /// Which of a session's descriptors an event is for: 0 its connection, from 1 its tracks.
-    static func key(_ session: Int, _ part: Int) -> UInt64 { UInt64(session) << 8 | UInt64(part) }
-    /// The session number of the source beside.
-    static let sourceIndex = 1 << 40
-
-    private func handle(_ ready: Poller.Ready) throws {
-        let index = Int(ready.key >> 8)
-        let part = Int(ready.key & 0xFF)
-        guard let session = index == Self.sourceIndex ? source : sessions[index] else { return }
-        if part > 0 {
-            readDatagrams(session, track: part - 1)
-            return
-        }
-        do {
-            if ready.isWritable {
-                if session.phase == .connecting {
-                    try session.connection.finishConnecting()
-                    session.phase = .joining
-                    session.describedNanoseconds = monotonicNanoseconds()
-                    try session.connection.send(session.machine.describe())
-                } else {
-                    try session.connection.flush()
-                }
-                try watch(session)
-            }
-            if ready.isReadable { try read(session) }
-        } catch let error as WorkbenchError {
-            end(session, error.description)
-        }
-    }
-
-    private func watch(_ session: LoadSession) throws {
-        let events = Poller.readable | (session.connection.wantsToWrite ? Poller.writable : 0)
-        try poller.change(session.connection.number, events: events, key: Self.key(session.index, 0))
-    }
-
-    private func read(_ session: LoadSession) throws {
-        let messages = try session.connection.read(with: readMemory) { channel, bytes, arrival in
-            if let packet = ArrivedPacket(bytes, arrivalNanoseconds: arrival) { take(packet, channel: channel, of: session) }
-        }
-        guard let messages else { return end(session, "the server closed the connection") }
-        for response in try session.connection.answers(in: messages) { try take(response, of: session) }
-    }
-
-    private func take(_ response: RTSPResponse, of session: LoadSession) throws {
-        switch try session.machine.take(response) {
-        case .none: break
-        case .send(let bytes):
-            try session.connection.send(bytes)
-            // The last request of joining: PLAY may be held until a key frame, so others may begin meanwhile.
-            if session.machine.isStarting, session.phase == .joining {
-                session.phase = .starting
-                if session.index != Self.sourceIndex { inFlight -= 1 }
-            }
-        case .described:
-            try prepare(session)
-            try session.connection.send(session.machine.setUp(clientPorts: session.pairs.map(\.rtp.port)))
-        case .playing:
-            session.phase = .playing
-            session.keepAliveNanoseconds = monotonicNanoseconds() + keepAliveInterval(session)
-            guard session.index != Self.sourceIndex else { return }
-            pending -= 1
-            if options.transport == .tcp, session.reading != .watched {
-                // From here on it is swept; nobody needs to be woken for it.
-                poller.remove(session.connection.number)
-                swept.append(session)
-            }
-        }
-    }
-
-    private func take(_ packet: ArrivedPacket, channel: UInt8, of session: LoadSession) {
-        guard let track = session.machine.tracks.firstIndex(where: { $0.channels?.rtp == channel }), track < session.accounts.count else {
-            return
-        }
-        if session.firstPacketNanoseconds == nil { session.firstPacketNanoseconds = monotonicNanoseconds() }
-        session.accounts[track].take(packet.sequence)
-        session.payloadBytes &+= UInt64(max(packet.bytes - 12, 0))
-        if track == 0 { session.timestampLast = packet.timestamp }
-        if session.isSampled { note(packet, track: track, of: session) }
-    }
-
-    private func readDatagrams(_ session: LoadSession, track: Int) {
-        packetReader.read(session.pairs[track].rtp.number) { packet, _ in
-            if session.firstPacketNanoseconds == nil { session.firstPacketNanoseconds = monotonicNanoseconds() }
-            session.payloadBytes &+= UInt64(max(packet.bytes - 12, 0))
-            if track == 0 { session.timestampLast = packet.timestamp }
-            note(packet, track: track, of: session)
-        }
-    }
-
-    func note(_ packet: ArrivedPacket, track: Int, of session: LoadSession) {
-        session.logs[track].take(
-            sequence: packet.sequence, timestamp: packet.timestamp, arrivalNanoseconds: packet.arrivalNanoseconds)
-        if track == 0 {
-            spread.take(sequence: packet.sequence, timestamp: packet.timestamp, arrivalNanoseconds: packet.arrivalNanoseconds)
-        }
     }
 
     // MARK: Regular work
@@ -253,7 +209,7 @@ package final class LoadClient {
             sweepNext += 1
             guard session.phase == .playing else { continue }
             do {
-                if session.reading == .discarded, session.firstPacketNanoseconds != nil {
+                if session.reading == .discarded {
                     if !session.connection.discard() { end(session, "the server closed the connection") }
                 } else {
                     try read(session)
@@ -269,13 +225,15 @@ package final class LoadClient {
         guard now >= choresDueNanoseconds else { return }
         choresDueNanoseconds = now + 250_000_000
         meter?.poll()
+        takeSpread()
+        if pending > 0 { expireJoins() }
         for session in sessions + [source].compactMap(\.self) where session.keepAliveNanoseconds <= now && session.phase == .playing {
             session.keepAliveNanoseconds = now + keepAliveInterval(session)
             do { try session.connection.send(session.machine.keepAlive()) } catch { end(session, error.description) }
         }
     }
 
-    private func keepAliveInterval(_ session: LoadSession) -> UInt64 {
+    func keepAliveInterval(_ session: LoadSession) -> UInt64 {
         UInt64(max(session.machine.timeoutSeconds / 2, 1)) * 1_000_000_000
     }
 }

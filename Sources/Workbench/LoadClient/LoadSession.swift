@@ -35,12 +35,16 @@ final class LoadSession {
     }
 
     let index: Int
+    /// Whether it joined while the others were measured.
+    let isJoiner: Bool
     let isSampled: Bool
     let reading: Reading
     let transport: ReaderTransport
     let connection: ReaderConnection
     var machine: ReaderMachine
     var phase = Phase.connecting
+    /// Read in sweeps, no longer when something is there.
+    var isSwept = false
     var pairs: [DatagramPair] = []
     /// Sampled readers: one per track.
     var logs: [ArrivalLog] = []
@@ -54,15 +58,17 @@ final class LoadSession {
     var firstPacketNanoseconds: UInt64?
     var keepAliveNanoseconds: UInt64 = .max
 
+    /// At the window's beginning, of a joiner empty; and at its end.
     var atStart = Snapshot()
     var atEnd = Snapshot()
     var dropsAtStart: UInt64 = 0
 
     init(
-        index: Int, isSampled: Bool, reading: Reading, connection: ReaderConnection, machine: ReaderMachine,
+        index: Int, isJoiner: Bool, isSampled: Bool, reading: Reading, connection: ReaderConnection, machine: ReaderMachine,
         transport: ReaderTransport
     ) {
         self.index = index
+        self.isJoiner = isJoiner
         self.isSampled = isSampled
         self.reading = reading
         self.connection = connection
@@ -73,6 +79,11 @@ final class LoadSession {
 
     /// Between its connect and its PLAY.
     var isInFlight: Bool { phase == .connecting || phase == .joining }
+
+    /// DESCRIBE sent to first packet; nil when none came.
+    var joinMilliseconds: Double? {
+        firstPacketNanoseconds.map { Double($0 &- min($0, describedNanoseconds)) / 1e6 }
+    }
 
     /// Neither failed nor playing.
     var isPending: Bool { isInFlight || phase == .starting }

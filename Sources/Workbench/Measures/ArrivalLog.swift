@@ -6,6 +6,7 @@ package struct ArrivalLog: Sendable {
     private var stride = 1
     private var untilNext = 1
     private let nanosecondsPerTick: Double
+    private var firstArrival: Double?
     private var firstTimestamp: UInt32?
     private var lastTimestamp: UInt32 = 0
     /// Timestamp ticks from the first packet to the newest one, beyond 32 bits.
@@ -13,6 +14,12 @@ package struct ArrivalLog: Sendable {
 
     /// Beyond so many points every second is dropped and half of what comes is kept: a run of hours fits.
     package static let pointsMax = 1 << 19
+
+    /// A server may begin with the past and send it faster than it was made (a join burst). Within this time after a reader's
+    /// first packet, what comes before its delay has fallen to within ``liveNanoseconds`` of the least is not lateness.
+    package static let burstNanosecondsMax = 5e9
+    /// See ``burstNanosecondsMax``.
+    package static let liveNanoseconds = 20e6
 
     /// For a track of this clock rate, at least 1 Hz.
     package init(clockRate: UInt32) {
@@ -23,6 +30,7 @@ package struct ArrivalLog: Sendable {
     package mutating func take(sequence: UInt16, timestamp: UInt32, arrivalNanoseconds: UInt64) {
         account.take(sequence)
         if firstTimestamp == nil {
+            firstArrival = Double(arrivalNanoseconds)
             firstTimestamp = timestamp
             lastTimestamp = timestamp
         }
@@ -42,10 +50,14 @@ package struct ArrivalLog: Sendable {
         untilNext = 1
     }
 
-    /// Lateness of every packet noted, in milliseconds.
+    /// Lateness of every packet noted since the reader met the live stream, in milliseconds.
     package var latenessMilliseconds: [Double] {
         guard let line = LeastDelayLine(through: points) else { return [] }
-        return points.map { max(0, line.lateness(of: $0)) / 1e6 }
+        let lateness = points.map { max(0, line.lateness(of: $0)) }
+        let burstEnd = (firstArrival ?? 0) + Self.burstNanosecondsMax
+        let live = points.indices.prefix { points[$0].arrival < burstEnd }.first { lateness[$0] <= Self.liveNanoseconds }
+        // One that did not meet it in that time is late, not bursting.
+        return lateness.dropFirst(live ?? 0).map { $0 / 1e6 }
     }
 
     private mutating func thin() {

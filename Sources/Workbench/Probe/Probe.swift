@@ -118,16 +118,15 @@ private final class StreamProbe {
         }
     }
 
-    private func prepare() throws -> [UInt16] {
+    private func prepare() throws -> [PortPair] {
         tracks = machine.tracks.map { TrackProbe(codec: $0.codec, clockRate: $0.clockRate) }
         guard transport == .udp else { return [] }
-        var ports = PortPairs(on: try connection.localEndpoint())
+        var ports = try PortPairs(on: try connection.localEndpoint(), part: .whole, sharesRTCP: false)
         for index in tracks.indices {
             let pair = try ports.take(receiveGRO: false, timestamps: true, receiveBytes: 4 << 20)
-            try pair.rtcp.discardAll()
             try poller.add(pair.rtp.number, events: Poller.readable, key: UInt64(index + 1))
             pairs.append(pair)
         }
-        return pairs.map(\.rtp.port)
+        return pairs.map(\.ports)
     }
 }

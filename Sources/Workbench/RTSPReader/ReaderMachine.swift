@@ -2,7 +2,7 @@ import Signalling
 import WireFormats
 
 /// How media comes to a reader.
-package enum ReaderTransport: String, Sendable, CaseIterable {
+package enum ReaderTransport: String, Sendable, Codable, CaseIterable {
     case udp, tcp
 }
 
@@ -65,7 +65,7 @@ package struct ReaderMachine {
     private var sequence = 0
     private var authenticator: ClientAuthenticator
     private var pending: (method: RTSPMethod, url: String, headers: [(String, String)])?
-    private var clientPorts: [UInt16] = []
+    private var clientPorts: [PortPair] = []
     private var nonceState: UInt64
 
     /// A session for one URL that has not begun. `seed` makes the client's nonces.
@@ -84,8 +84,8 @@ package struct ReaderMachine {
         return request(.describe, url, [("Accept", "application/sdp")])
     }
 
-    /// The first SETUP. For UDP one even client port per track; for TCP the number of tracks is enough.
-    package mutating func setUp(clientPorts: [UInt16]) -> [UInt8] {
+    /// The first SETUP. For UDP the client's ports per track; for TCP none.
+    package mutating func setUp(clientPorts: [PortPair]) -> [UInt8] {
         self.clientPorts = clientPorts
         return setUp(track: 0)
     }
@@ -134,8 +134,7 @@ package struct ReaderMachine {
         let transportText: String
         switch transport {
         case .udp:
-            let port = clientPorts[track]
-            transportText = "RTP/AVP;unicast;client_port=\(port)-\(port + 1)"
+            transportText = "RTP/AVP;unicast;client_port=\(clientPorts[track].text)"
         case .tcp:
             transportText = "RTP/AVP/TCP;unicast;interleaved=\(2 * track)-\(2 * track + 1)"
         }

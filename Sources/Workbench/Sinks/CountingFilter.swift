@@ -59,6 +59,44 @@ struct SinkCounts: Equatable, Sendable {
     /// RTP timestamp of the newest packet.
     func timestampLast(port: UInt16) -> UInt32 { unsafe filter.counts[Int(port)].timestamp_last }
 
+    // MARK: The spread
+
+    /// A packet that has not come to every watched port after so long will not: its row is given up.
+    private static let spreadPatienceNanoseconds: UInt64 = 5_000_000_000
+
+    /// Whether a port's packets are looked at for the spread. All watched ports must be of the same track.
+    func watch(port: UInt16, _ isWatched: Bool) { unsafe csinks_filter_watch(&filter, port, isWatched) }
+
+    /// Forgets the packets that are under way to the watched ports.
+    func forgetSpread() {
+        for row in 0..<Int(csinks_spread_rows) { unsafe filter.spreads[row].readers = 0 }
+    }
+
+    /// The packets that came to every watched port since the last call, of one in ``csinks_spread_step``. `readers`: from the
+    /// watched ports that still get packets to all that ever did.
+    func takeSpread(readers: ClosedRange<Int>) -> [PacketSpread] {
+        var packets: [PacketSpread] = []
+        let now = monotonicNanoseconds()
+        for index in 0..<Int(csinks_spread_rows) {
+            let row = unsafe filter.spreads + index
+            let came = unsafe row.pointee.readers
+            guard came > 0 else { continue }
+            let last = unsafe row.pointee.last_ns
+            if readers.contains(Int(clamping: came)) {
+                packets.append(
+                    PacketSpread(
+                        sequence: UInt16(truncatingIfNeeded: index * Int(csinks_spread_step)),
+                        firstNanoseconds: unsafe row.pointee.first_ns, lastNanoseconds: last))
+            } else if came < readers.lowerBound, now < last &+ Self.spreadPatienceNanoseconds {
+                continue
+            }
+            unsafe row.pointee.readers = 0
+        }
+        return packets
+    }
+
+    // MARK: Anew
+
     /// Starts the port's counts anew; the next packet begins a sequence.
     func forget(port: UInt16) {
         let row = unsafe filter.counts + Int(port)

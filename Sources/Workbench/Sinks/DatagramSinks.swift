@@ -1,7 +1,7 @@
 import CSinks
 
 /// Which way a sink counts, as reports name it.
-package enum SinkKind: String, Sendable {
+package enum SinkKind: String, Sendable, Codable {
     /// An eBPF filter counts every packet in the kernel and discards it.
     case ebpf
     /// A classic filter discards; the socket's drop counter counts. No gaps, no trains.
@@ -40,6 +40,7 @@ final class DatagramSinks {
             } else if !isSampled {
                 try socket.discardAll()
             }
+            counting?.watch(port: socket.port, true)
             sockets.append(socket)
         }
         self.sockets = sockets
@@ -78,9 +79,16 @@ final class DatagramSinks {
     /// Another sender comes: its sequence numbers are not the continuation of the last one's.
     func expectNewSequence() {
         guard let filter else { return }
+        filter.forgetSpread()
         for socket in sockets {
             settled = settled + filter.counts(port: socket.port)
             filter.forget(port: socket.port)
         }
+    }
+
+    /// Packets that came to all sinks since the last call; none where the filter cannot count.
+    func takeSpread() -> [PacketSpread] {
+        guard let filter, sockets.count > 1 else { return [] }
+        return filter.takeSpread(readers: sockets.count...sockets.count)
     }
 }

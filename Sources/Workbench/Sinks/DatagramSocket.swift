@@ -1,4 +1,5 @@
 import CSinks
+import WireFormats
 
 /// A UDP socket that media arrives on.
 final class DatagramSocket {
@@ -33,42 +34,50 @@ final class DatagramSocket {
 /// An even port and the next, as RTP and RTCP want them (RFC 3550 section 11).
 struct DatagramPair {
     let rtp: DatagramSocket
+    /// A socket of its own on the next port, or one that all readers share.
     let rtcp: DatagramSocket
+
+    /// As SETUP names them.
+    var ports: PortPair { PortPair(rtp: rtp.port, rtcp: rtcp.port) }
 }
 
 /// Gives out port pairs, low to high, so that the filter's rows lie close together.
 struct PortPairs {
-    private var next: UInt32
+    private var next: Int
+    private let end: Int
     private let endpoint: Endpoint
-    private static let first: UInt32 = 20_000
-    private static let last: UInt32 = 65_534
+    private let shared: DatagramSocket?
+    private static let ports = 20_000..<65_536
 
-    /// Pairs on this address.
-    init(on endpoint: Endpoint) {
+    /// Pairs on this address: of all ports the part of one process of several. With `sharesRTCP` every reader names the same
+    /// RTCP port, which saves a descriptor each.
+    init(on endpoint: Endpoint, part: LoadPart, sharesRTCP: Bool) throws(WorkbenchError) {
         self.endpoint = endpoint
-        next = Self.first
+        let size = Self.ports.count / part.count / 2 * 2
+        next = Self.ports.lowerBound + part.index * size
+        end = next + size
+        shared = sharesRTCP ? try DatagramSocket(at: endpoint.withPort(0)) : nil
+        try shared?.discardAll()
     }
 
-    /// The next pair that nobody has.
+    /// The next pair that nobody has; nothing that comes to its RTCP port is kept.
     mutating func take(receiveGRO: Bool, timestamps: Bool, receiveBytes: Int) throws(WorkbenchError) -> DatagramPair {
-        var failure = WorkbenchError("no UDP port pair is free between \(Self.first) and \(Self.last + 1)")
-        while next <= Self.last {
-            var even = endpoint
-            even.port = UInt16(next)
-            var odd = endpoint
-            odd.port = UInt16(next + 1)
+        while next + 1 < end {
+            let even = endpoint.withPort(UInt16(next))
+            let odd = endpoint.withPort(UInt16(next + 1))
             next += 2
             do {
                 let rtp = try DatagramSocket(at: even, receiveGRO: receiveGRO, timestamps: timestamps, receiveBytes: receiveBytes)
+                if let shared { return DatagramPair(rtp: rtp, rtcp: shared) }
                 let rtcp = try DatagramSocket(at: odd)
+                try rtcp.discardAll()
                 return DatagramPair(rtp: rtp, rtcp: rtcp)
             } catch {
                 if error.description.hasSuffix(errorText(98)) { continue }  // EADDRINUSE: somebody else's
-                failure = error
-                break
+                throw error
             }
         }
-        throw failure
+        throw WorkbenchError("no UDP port pair is free between \(Self.ports.lowerBound) and \(Self.ports.upperBound - 1)")
     }
 }
 

@@ -1,5 +1,6 @@
 import CSinks
 import Glibc
+import PlaneLink
 
 /// The text of an error number.
 func errorText(_ number: Int32) -> String {
@@ -55,6 +56,28 @@ package struct Endpoint: Sendable {
             return unsafe csinks_address_port(&copy)
         }
         set { unsafe csinks_address_set_port(&raw, newValue) }
+    }
+
+    /// Whether it is an IPv4 address.
+    var isIPv4: Bool { raw.length == 16 }  // sizeof(struct sockaddr_in)
+
+    /// The host as the engine takes it.
+    var host: HostAddress {
+        let bytes = bytes
+        func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
+        // The address stands behind family and port, in IPv6 also behind the flow label; the interface of a link-local one follows
+        // it, in the machine's byte order.
+        if isIPv4 { return HostAddress(ipv4: UInt32(number(4..<8))) }
+        guard bytes.count >= 28 else { return .any }
+        let scope = bytes[24..<28].reversed().reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
+        return HostAddress(high: number(8..<16), low: number(16..<24), scope: scope)
+    }
+
+    /// The same host with another port.
+    func withPort(_ port: UInt16) -> Endpoint {
+        var copy = self
+        copy.port = port
+        return copy
     }
 
     /// The socket address as the kernel takes it.

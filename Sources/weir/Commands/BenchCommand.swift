@@ -26,27 +26,25 @@ struct FanoutCommand: ParsableCommand {
         discussion: """
             UDP subscribers are sockets whose packets a filter in the kernel counts and discards; TCP subscribers are read by another process \
             that throws everything away. A frame is offered when the one before it has completed; --fps paces frames instead, and only then \
-            lateness is measured. ratio_to_limit is the bare loop's CPU time per packet divided by the engine's: 1 is the limit.
+            lateness is measured. ratio_to_limit is the bare loop's CPU time per packet divided by the engine's: 1 is the limit; \
+            the bare loop is one thread, whatever --workers says. spread_ms is the time from the first subscriber to the last, UDP.
 
             Example: the same with receivers that take packets one by one, as a device without segmentation offload would have it:
 
               weir bench fanout --subscribers 1000 --receive-gro off --json
+
+            Example: by a real network device, to a machine that drops what comes to its port 9:
+
+              weir bench fanout --to 192.0.2.7 --subscribers 200,1000,4000 --packets-per-frame 40 --json
             """)
 
     @Option(help: "udp or tcp (interleaved).")
     var transport = ReaderTransport.udp
 
-    @Option(help: "Subscribers of the stream.")
-    var subscribers = 1_000
+    @Option(help: ArgumentHelp("Subscribers of the stream; of several numbers each is measured by itself.", valueName: "n,n,…"))
+    var subscribers = NumberList([1_000])
 
-    @Option(help: "RTP packets of a frame.")
-    var packetsPerFrame = 12
-
-    @Option(help: "Bytes of an RTP packet, its header included.")
-    var packetSize = 1_200
-
-    @Option(help: "Seconds in all, half for the engine, half for its limit.")
-    var duration = 10.0
+    @OptionGroup var frame: FrameArguments
 
     @Option(help: "Frames per second; without it as fast as they complete.")
     var fps: Double?
@@ -54,30 +52,39 @@ struct FanoutCommand: ParsableCommand {
     @Option(help: "Whether receiving UDP sockets take trains of packets whole: on or off.")
     var receiveGro = OnOff.on
 
+    @Option(
+        help: ArgumentHelp(
+            "Send to another machine instead, port 9 unless named: by a real device, to where somebody discards.",
+            valueName: "host[:port]"))
+    var to: String?
+
     @Flag(help: "Measure the bare loop with an iovec per packet too.")
     var gather = false
 
     @OptionGroup(title: "Engine")
     var engine: EngineArguments
 
-    @Flag(help: "Print the result as one line of JSON.")
-    var json = false
+    @OptionGroup var report: ReportArguments
 
-    func validate() throws { try measuring { try options().check() } }
-
-    func run() throws {
-        let report = try measuring { try FanoutBench.run(options()) }
-        print(json ? report.json.line : report.json.table)
+    func validate() throws {
+        for number in subscribers.numbers { try measuring { try options(number).check() } }
     }
 
-    private func options() throws -> FanoutOptions {
+    func run() throws {
+        for number in subscribers.numbers {
+            report.show(try measuring { try FanoutBench.run(options(number)) }.json)
+        }
+    }
+
+    private func options(_ subscribers: Int) throws -> FanoutOptions {
         var options = FanoutOptions()
         options.transport = transport
         options.subscribers = subscribers
-        options.packetsPerFrame = packetsPerFrame
-        options.packetSize = packetSize
-        options.duration = duration
+        options.packetsPerFrame = frame.packetsPerFrame
+        options.packetSize = frame.packetSize
+        options.duration = frame.duration
         options.framesPerSecond = fps
+        options.destination = to
         options.receiveGRO = receiveGro == .on
         options.gather = gather
         options.engine = try engine.engineOptions()
@@ -102,34 +109,25 @@ struct IngestCommand: ParsableCommand {
     @Option(help: "Streams, each with a UDP socket.")
     var streams = 100
 
-    @Option(help: "RTP packets of a frame; one train.")
-    var packetsPerFrame = 12
-
-    @Option(help: "Bytes of an RTP packet, its header included.")
-    var packetSize = 1_200
-
-    @Option(help: "Seconds in all, half for the engine, half for its limit.")
-    var duration = 10.0
+    @OptionGroup var frame: FrameArguments
 
     @OptionGroup(title: "Engine")
     var engine: EngineArguments
 
-    @Flag(help: "Print the result as one line of JSON.")
-    var json = false
+    @OptionGroup var report: ReportArguments
 
     func validate() throws { try measuring { try options().check() } }
 
     func run() throws {
-        let report = try measuring { try IngestBench.run(options()) }
-        print(json ? report.json.line : report.json.table)
+        report.show(try measuring { try IngestBench.run(options()) }.json)
     }
 
     private func options() throws -> IngestOptions {
         var options = IngestOptions()
         options.streams = streams
-        options.packetsPerFrame = packetsPerFrame
-        options.packetSize = packetSize
-        options.duration = duration
+        options.packetsPerFrame = frame.packetsPerFrame
+        options.packetSize = frame.packetSize
+        options.duration = frame.duration
         options.engine = try engine.engineOptions()
         return options
     }
@@ -152,11 +150,10 @@ struct ParsersCommand: ParsableCommand {
     @Option(help: "Seconds for each parser.")
     var duration = 0.2
 
-    @Flag(help: "Print the result as one line of JSON.")
-    var json = false
+    @OptionGroup var report: ReportArguments
 
     func run() throws {
         let figures = try measuring { try ParsersBench.run(seconds: duration) }
-        print(json ? ParsersBench.json(figures).line : ParsersBench.json(figures).table)
+        report.show(ParsersBench.json(figures))
     }
 }

@@ -7,14 +7,19 @@ struct LoadCommand: ParsableCommand {
         commandName: "load",
         abstract: "Load an RTSP server, any, with many readers and measure what they get.",
         discussion: """
-            Opens real RTSP sessions and counts packets, gaps, repeats and disorder of each, how late packets come, how long a join takes and, \
-            given the server's process, its CPU time per delivered packet. UDP packets are counted and discarded by a filter in \
-            the kernel (eBPF, wants root or CAP_BPF), so that the server is the bottleneck and not this program; sixteen \
-            sessions are also read packet by packet.
+            Opens real RTSP sessions and counts packets, gaps, repeats and disorder of each, how late packets come, how far apart the readers \
+            get the same packet, how long a join takes and, given the server's process, its CPU time per delivered packet. UDP packets are \
+            counted and discarded by a filter in the kernel (eBPF, wants root or CAP_BPF), so that the server is the bottleneck and not this \
+            program; sixteen sessions are also read packet by packet. Lateness counts from when a reader has met the live stream: \
+            what a server sends of the past to a newcomer is not late.
 
             Example: five hundred readers over UDP for ten seconds, and what they cost the server:
 
               weir load rtsp://127.0.0.1:8554/demo -n 500 --transport udp --duration 10 --server-pid $(pgrep -x weir) --json
+
+            Example: five thousand newcomers in ten seconds beside a thousand readers, in two processes:
+
+              weir load rtsp://127.0.0.1:8554/demo -n 1000 --joiners 5000 --join-rate 500 --processes 2 --json
 
             Exit status: 0 all sessions played and nothing was lost, 1 sessions failed, 3 packets were lost, 64 the options cannot be.
             """)
@@ -52,26 +57,41 @@ struct LoadCommand: ParsableCommand {
     @Option(help: "Seconds after which a session that does not play has failed.")
     var joinTimeout = 30.0
 
+    @Option(help: "Further sessions that join at --join-rate while the others are measured, with an account of their own.")
+    var joiners = 0
+
+    @Option(help: "Processes to share the sessions: one ends at the descriptors it may have, and a UDP reader takes three.")
+    var processes = 1
+
+    @Flag(help: "One RTCP port for all UDP readers of a process: they take two descriptors each, for servers that keep to client_port.")
+    var shareRtcpPort = false
+
     @Flag(help: "Permit a server on another machine. Load only what is yours.")
     var allowRemote = false
 
-    @Flag(help: "Print the result as one line of JSON.")
-    var json = false
+    @Flag(help: ArgumentHelp("Carry a part of a load for the process that started this one.", visibility: .private))
+    var child = false
+
+    @OptionGroup var report: ReportArguments
 
     func validate() throws {
-        try measuring { try options.check() }
+        if !child { try measuring { try options.check() } }
     }
 
     func run() throws {
+        if child { return LoadClient.runAsChild() }
         let report = try measuring { try LoadClient.run(options) }
         for (reason, count) in report.failures.sorted(by: { $0.value > $1.value }) { progress("\(count) sessions: \(reason)") }
-        print(json ? report.json.line : report.json.table)
+        self.report.show(report.json)
         if report.exitStatus != 0 { throw ExitCode(report.exitStatus) }
     }
 
     private var options: LoadOptions {
         var options = LoadOptions(url: url)
         options.sessions = sessions
+        options.joiners = joiners
+        options.processes = processes
+        options.sharesRTCPPort = shareRtcpPort
         options.transport = transport
         options.duration = duration
         options.settling = settling
