@@ -201,4 +201,31 @@ import Testing
         #expect(!router.submit(.removeStream(stream)))
         #expect(lines.map(\.commands.count) == [0, 4, 0])
     }
+
+    @Test("A reader takes no more of the engine's memory than the limits say")
+    func readerBytes() {
+        let tables = MemoryLayout<UInt8>.stride + MemoryLayout<UInt32>.stride
+        let bytes = MemoryLayout<Subscriber>.stride + 2 * MemoryLayout<SendNode>.stride + tables
+        #expect(bytes <= Limits.readerBytesMax, "\(bytes) bytes")
+        #expect(
+            MemoryLayout<Subscriber>.stride <= 320, "\(MemoryLayout<Subscriber>.stride): the walk over readers is as fast as this is small")
+    }
+
+    @Test(
+        "The processors that may be used: the affinity mask, bounded by the control groups' quotas",
+        arguments: [
+            ("0::/a/b\n", ["/sys/fs/cgroup/a/b/cpu.max": "max 100000\n"], nil as Double?),
+            ("0::/a/b\n", ["/sys/fs/cgroup/a/b/cpu.max": "150000 100000\n", "/sys/fs/cgroup/a/cpu.max": "400000 100000"], 1.5),
+            ("0::/a/b\n", ["/sys/fs/cgroup/cpu.max": "50000 100000\n"], 0.5),
+            (
+                "4:cpu,cpuacct:/docker/x\n",
+                ["/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us": "200000\n", "/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us": "100000\n"], 2
+            ),
+            ("4:cpu:/x\n", ["/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n"], nil),
+            ("garbage\n0::\n", [:], nil),
+        ])
+    func quota(groups: String, files: [String: String], expected: Double?) {
+        #expect(Processors.quota(ofGroups: groups, read: { files[$0] ?? "" }) == expected)
+        #expect(Processors.usable >= 1 && Processors.usable <= max(Processors.allowed.count, 1))
+    }
 }

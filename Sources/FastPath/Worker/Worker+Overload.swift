@@ -17,22 +17,25 @@ extension Worker where K: ~Copyable {
         }
         // Behind is who was not taken something from. A newcomer is not, nor who waits for what is collected or paced.
         guard !subscribers[reader].isBursting, subscribers[reader].lagSince > 0 || subscribers[reader].deferredAt > 0,
-            let oldest = oldestAllowed(stream, cursor, limit)
+            let oldest = oldestAllowed(reader, stream, cursor, limit)
         else { return false }
         skip(reader, stream, limit, oldest: oldest, .policy)
         return true
     }
 
     /// The first packet within the policy's bounds, or nil when the cursor is.
-    private func oldestAllowed(_ stream: Int, _ cursor: UInt64, _ limit: UInt64) -> UInt64? {
+    private func oldestAllowed(_ reader: Int, _ stream: Int, _ cursor: UInt64, _ limit: UInt64) -> UInt64? {
         let policy = streams[stream].state.policy
         guard policy.lagNanosecondsMax > 0 || policy.lagBytesMax > 0 else { return nil }
+        // Who missed something must be able to get up to date again: what is collected for it is no older than that.
+        let nanosecondsMax =
+            min(policy.lagNanosecondsMax, 1 << 62) + (subscribers[reader].isInterleaved && collects ? collectNanoseconds : 0)
         let log = streams[stream].state.log
         let end = log.record(limit - 1).end
         var packet = cursor
         while packet < limit {
             let record = log.record(packet)
-            let isOld = policy.lagNanosecondsMax > 0 && now &- min(record.arrival, now) > policy.lagNanosecondsMax
+            let isOld = policy.lagNanosecondsMax > 0 && now &- min(record.arrival, now) > nanosecondsMax
             let isFar = policy.lagBytesMax > 0 && end &- record.position > policy.lagBytesMax
             if !isOld, !isFar { break }
             packet += 1

@@ -9,6 +9,8 @@ extension Worker where K: ~Copyable {
     static var paceNanoseconds: UInt64 { 1_000_000 }
     /// The part of a frame's interval that it is spread over, in sixteenths.
     static var paceSixteenths: UInt64 { 14 }
+    /// No slower, in bytes per second: a frame that is a little too large for one burst is soon gone.
+    static var paceRateMin: UInt64 { 8_000_000 }
     /// The frame interval taken where the stream has not shown its own, and the bounds of what it may show.
     static var frameNanosecondsDefault: UInt64 { 20_000_000 }
     static var frameNanosecondsMin: UInt64 { 4_000_000 }
@@ -114,7 +116,8 @@ extension Worker where K: ~Copyable {
         case .adaptive:
             // Whatever has piled up is to be gone in the same part of a frame's interval.
             let span = frameNanoseconds(stream) * Self.paceSixteenths / 16
-            streams[stream].state.paceRate = max(streams[stream].state.paceRate, pending * 1_000_000_000 / max(span, 1))
+            let wanted = max(pending * 1_000_000_000 / max(span, 1), Self.paceRateMin)
+            streams[stream].state.paceRate = max(streams[stream].state.paceRate, wanted)
         }
         let allowed = first + streams[stream].state.paceTokens
         var end = streams[stream].state.released

@@ -191,6 +191,8 @@ extension Worker where K: ~Copyable {
                 miss(reader, packet - subscribers[reader].cursor, .policy)
                 subscribers[reader].state = .playing
                 subscribers[reader].cursor = packet
+                // Up to date again: what is collected or paced from here on is no lag of the reader's.
+                subscribers[reader].lagSince = 0
             case .free, .quiet, .joined, .playing, .skipping, .closing: break
             }
         }

@@ -10,6 +10,9 @@ public struct Limits: Sendable, Equatable {
     public static let workersMax = 64
     /// Pairs of sockets that UDP readers are sent from: one for unicast, one for each multicast destination.
     public static let egressMax = 128
+    /// What the engine keeps of one UDP reader, at most: its slot, two places for replies and its entries in the tables by which
+    /// commands find it. A session of the control plane comes on top.
+    public static let readerBytesMax = 1_024
     /// New sessions per second from one address, in the long run.
     public var joinsPerSecondPerAddress = 1_000
     /// New sessions at once from one address that was quiet: a gateway that comes back brings all its readers together.

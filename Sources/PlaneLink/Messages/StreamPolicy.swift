@@ -21,7 +21,8 @@ public enum PacingPolicy: Sendable, BitwiseCopyable, Equatable {
     case off
     /// At most so many bits per second to each reader.
     case fixed(bitsPerSecond: UInt64)
-    /// A frame that is larger than ``PacingPolicy/burstBytes`` is spread over seven eighths of the stream's own frame interval.
+    /// A frame that is larger than ``PacingPolicy/burstBytes`` is spread over at most seven eighths of the stream's own frame
+    /// interval, but no slower than 64 Mbit/s.
     case adaptive
 
     /// What is sent to a reader at once at most while pacing is on: a quarter of what a socket with Linux's default receive

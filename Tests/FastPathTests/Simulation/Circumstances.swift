@@ -11,6 +11,8 @@ struct Circumstances {
     /// How often registering memory succeeds, and zero-copy sends turn out to have been copied, in a thousand.
     let registersPermille: Int
     let copiedPermille: Int
+    /// How soon the kernel lets go of what it sends without a copy.
+    let noticePermille: Int
     let delayMicroseconds: Int
     /// Time passes within a turn.
     let isBusy: Bool
@@ -23,6 +25,8 @@ struct Circumstances {
     /// Payload of packets and of key frames; each stream takes one of the ranges.
     let packetBytes: [ClosedRange<Int>]
     let keyFrameBytes: [ClosedRange<Int>]
+    /// Other frames are not much smaller than key frames: the log goes round often.
+    let hasLargeFrames: Bool
     let sourceLossPermille: Int
     let strayPermille: Int
     /// UDP sends refused at random.
@@ -49,6 +53,7 @@ struct Circumstances {
         canZeroCopy = !random.happens(100)
         registersPermille = random.pick([0, 1_000, 1_000])
         copiedPermille = random.pick([0, 300, 1_000])
+        noticePermille = random.pick([10, 300, 1_000])
         delayMicroseconds = random.pick([0, 2_000, 2_000, 100_000])
         isBusy = random.happens(400)
         sendBatchMax = random.pick([1, 4, 32])
@@ -57,8 +62,11 @@ struct Circumstances {
         queuedSendsMax = random.pick([3, 16])
         writeStallNanoseconds = random.pick([1_000_000_000, 10_000_000_000])
         events = random.within(150...350)
-        packetBytes = random.pick([[22...200], [1_200...1_200, 1_000...1_400], [22...9_000, 8_000...8_000], [20_000...60_000]])
+        packetBytes = random.pick([
+            [22...200], [1_200...1_200, 1_000...1_400], [22...9_000, 8_000...8_000], [20_000...60_000], [50_000...60_000],
+        ])
         keyFrameBytes = random.pick([[2_000...6_000], [10_000...60_000], [100_000...300_000]])
+        hasLargeFrames = random.happens(300)
         sourceLossPermille = random.pick([0, 0, 20])
         strayPermille = random.pick([0, 0, 10])
         let isRefusing = random.happens(600)
@@ -66,7 +74,7 @@ struct Circumstances {
             isRefusing
             ? [EAGAIN, ENOBUFS, EIO, EINVAL, EMSGSIZE, EHOSTUNREACH, EPERM, ENOMEM].map { ($0, random.pick([0, 0, 0, 5, 40])) } : []
         shortWritePermille = random.pick([0, 20, 300])
-        brokenPermille = random.pick([0, 0, 2])
+        brokenPermille = random.pick([0, 0, 5])
         connectionRoom = random.pick([200_000...400_000, 4_000...100_000, 1...3_000])
         networks = [
             .open, random.happens(500) ? .refusesTrains(random.pick([EIO, EINVAL])) : .open,

@@ -14,8 +14,9 @@ final class SimulatedReader {
     let stream: SimulatedStream
     let isInterleaved: Bool
     let host: HostAddress
-    /// The worker that the router chose; -1 until then.
+    /// The worker that the router chose; -1 until then. `sockets` may leave it no choice.
     var worker = -1
+    let sockets: UInt8
     var control = Control.idle
     /// An answer to an `arm` may come that was overtaken by a `pause`.
     var mayAnswerLate = false
@@ -44,6 +45,7 @@ final class SimulatedReader {
     private var perhapsLost: Set<Int> = []
     private var instant: UInt64 = 0
     private var instantBytes = 0
+    private var instantPacketBytes = 0
 
     /// What is still to be held against the promise.
     private struct Beginning {
@@ -67,7 +69,7 @@ final class SimulatedReader {
 
     init(
         _ simulation: Simulation, serial: Int, handle: SubscriberHandle, stream: SimulatedStream, isInterleaved: Bool, channels: UInt8,
-        wires: ChannelMap, host: HostAddress
+        wires: ChannelMap, host: HostAddress, sockets: UInt8
     ) {
         self.simulation = simulation
         self.serial = serial
@@ -77,6 +79,7 @@ final class SimulatedReader {
         self.channels = channels
         self.wires = wires
         self.host = host
+        self.sockets = sockets
     }
 
     var name: String { "reader \(serial) (\(isInterleaved ? "TCP" : "UDP"), worker \(worker))" }
@@ -175,13 +178,7 @@ final class SimulatedReader {
     /// Packets that it was not sent must have been counted as missed, and it must go on where its policy says.
     private func explainGap(_ log: SimulatedLog, from start: Int, to end: Int, _ channels: UInt8) {
         beginning.promised = 0
-        let missed = log.count(start..<end, channels: channels) - (start..<end).count { perhapsLost.contains($0) }
-        guard missed > 0 else { return }
-        stream.packetsMissed += missed
-        let counted = Int(clamping: stream.memory.counters[.packetsDropped])
-        if stream.packetsMissed > counted {
-            simulation.fail("\(name) misses packets \(start)..<\(end); all readers \(stream.packetsMissed), but \(counted) were counted")
-        }
+        guard countMissed(log, start..<end, channels) else { return }
         let isDefault = overload == nil || overload == stream.policy.overload
         let takesKeyFrames = stream.codec != .opaque && channels & 1 == 1
         if isDefault, stream.policy.overload == .skipToKeyFrame, takesKeyFrames, !wasDeferred, !log.entries[end].startsKeyFrame,
@@ -193,16 +190,34 @@ final class SimulatedReader {
         }
     }
 
+    /// Packets that the reader did not get must be among those that the stream counts. False when there are none.
+    @discardableResult
+    private func countMissed(_ log: SimulatedLog, _ range: Range<Int>, _ channels: UInt8) -> Bool {
+        let missed = log.count(range, channels: channels) - range.count { perhapsLost.contains($0) }
+        guard missed > 0 else { return false }
+        stream.packetsMissed += missed
+        let counted = Int(clamping: stream.memory.counters[.packetsDropped])
+        if stream.packetsMissed > counted {
+            simulation.fail("\(name) misses packets \(range); all readers \(stream.packetsMissed), but \(counted) were counted")
+        }
+        return true
+    }
+
     /// Bytes that a UDP reader is sent at one instant.
     func spend(_ bytes: Int, packetBytes: Int) {
-        guard stream.policy.pacing != .off else { return }
+        // A worker that is behind the stream's home worker has more to send at once.
+        guard stream.policy.pacing != .off, worker == stream.home else { return }
         if instant != simulation.time {
             instant = simulation.time
             instantBytes = 0
+            instantPacketBytes = 0
         }
         instantBytes += bytes
-        // One allowance for what is live, one for catching up.
-        if instantBytes > 2 * (PacingPolicy.burstBytes + packetBytes) {
+        instantPacketBytes = max(instantPacketBytes, packetBytes)
+        // One allowance for what is live, one for catching up, and a packet that does not fit into either.
+        let rate = Int(clamping: stream.memory.board.load(.rate))
+        stream.shareBytesMax = max(stream.shareBytesMax, rate * 3 / 2 / 200)
+        if instantBytes > PacingPolicy.burstBytes + stream.shareBytesMax + 2 * instantPacketBytes {
             simulation.fail("\(name) is sent \(instantBytes) bytes at one instant while pacing is on")
         }
     }
@@ -262,23 +277,23 @@ final class SimulatedReader {
 
     var isWithinFrame: Bool { frameWires != nil }
 
-    /// The simulation is quiet: everything that was logged must have arrived.
+    /// The simulation is quiet: everything that was logged must have arrived, or be counted if that was before the calm.
     func checkComplete() {
         guard isAllowed, failure == nil, let log = stream.log else { return }
         if isInterleaved, !inbox.isEmpty || !replies.isEmpty { simulation.fail("\(name) has not got the rest of a frame, or a reply") }
         var from = cursor
         if beginning.isStarting {
             let starts = (0..<2).compactMap { track in
-                channels >> UInt8(2 * track) & 1 == 1 && beginning.point[track].isKnown
-                    ? log.first(track, sequence: beginning.point[track].sequence) : nil
+                let sequence = beginning.point[track].isKnown ? beginning.point[track].sequence : nil
+                return sequence != nil && channels >> UInt8(2 * track) & 1 == 1 ? log.first(track, sequence: sequence) : nil
             }
             from = starts.min() ?? log.entries.count
         }
-        while let next = log.next(from: from, channels: channels), perhapsLost.contains(next) { from = next + 1 }
-        if let missing = log.next(from: from, channels: channels) {
-            simulation.fail(
-                "\(name) has not got packet \(missing) of \(log.entries.count)\(beginning.isStarting ? ", nor any since `go`" : "")")
+        let calm = max(from, min(stream.calmSince, log.entries.count))
+        if let missing = log.next(from: calm, channels: channels) {
+            simulation.fail("\(name) has not got packet \(missing) of \(log.entries.count)")
         }
+        countMissed(log, from..<calm, channels)
     }
 }
 

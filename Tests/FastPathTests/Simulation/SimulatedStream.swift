@@ -16,6 +16,10 @@ final class SimulatedStream {
     /// `removeStream` was submitted; `streamRemoved` was reported.
     var isRemoved = false
     var isGone = false
+    /// The largest share that a reader who catches up may have been given.
+    var shareBytesMax = PacingPolicy.burstBytes
+    /// Packets from here on were logged while nothing was refused.
+    var calmSince = Int.max
     /// Packets that its readers missed, as far as the simulation saw it.
     var packetsMissed = 0
 
@@ -120,7 +124,8 @@ final class SimulatedStream {
         if simulation.random.happens(300) { addAudio(&draft, simulation) }
         let isKeyFrame = wantsKeyFrame || framesToKeyFrame <= 0
         framesToKeyFrame = isKeyFrame ? simulation.random.within(2...12) : framesToKeyFrame - 1
-        let bytes = isKeyFrame ? simulation.random.within(keyFrameBytes) : simulation.random.within(keyFrameBytes) / 10
+        let isLarge = isKeyFrame || simulation.circumstances.hasLargeFrames
+        let bytes = simulation.random.within(keyFrameBytes) / (isLarge ? 1 : 10)
         addFrame(&draft, simulation, bytes: bytes, isKeyFrame: isKeyFrame)
         if simulation.random.happens(300) { addAudio(&draft, simulation) }
         for track in 0..<2 where simulation.random.happens(60) && !tracks[track].isUnannounced {

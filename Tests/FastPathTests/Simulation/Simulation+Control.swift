@@ -34,6 +34,20 @@ extension Simulation {
         }
     }
 
+    /// The router gave a reader to a worker: one that has its sockets; the stream's home worker while it has few readers, else the one
+    /// with the fewest.
+    func placed(_ reader: SimulatedReader, _ worker: Int) {
+        let present = readers.filter { $0.control != .gone && $0.worker >= 0 }
+        let loads = kernels.indices.map { index in present.count { $0.worker == index } }
+        let isFree = reader.sockets == 0
+        let hasFew = present.count { $0.stream.handle.index == reader.stream.handle.index } < CommandRouter.spreadFrom
+        let expected = isFree ? hasFew && worker == reader.stream.home || loads[worker] == loads.min() : worker == Int(reader.sockets) - 1
+        if !expected {
+            fail("\(reader.name) was given to worker \(worker); they have \(loads), its stream's home is \(reader.stream.home)")
+        }
+        reader.worker = worker
+    }
+
     /// Lends the engine a copy of some bytes.
     func lend(_ bytes: [UInt8]) -> LinkBuffer {
         let buffer = LinkBuffer(bytes)

@@ -13,6 +13,7 @@ extension Simulation {
         for _ in 0..<2 {
             for stream in streams where !stream.isRemoved {
                 feedAll(stream)
+                stream.calmSince = stream.log?.entries.count ?? .max
                 feed(stream, wantsKeyFrame: true)
                 feedAll(stream)
             }

@@ -36,7 +36,7 @@ extension Simulation {
         case 600..<640: if let reader = someReader([.playing, .joined, .arming]) { pause(reader) }
         case 640..<670: if let reader = someReader([.playing, .joined, .idle]), !reader.mayAnswerLate { arm(reader) }
         case 670..<700: if let reader = someReader([.idle, .arming, .joined, .playing]) { remove(reader) }
-        case 700..<780: if let reader = readers.randomLive(&random), reader.isInterleaved { reply(reader) }
+        case 700..<780: if let reader = readers.randomLive(&random), reader.isInterleaved { replies(reader) }
         case 780..<860: makeRoom(random.happens(100))
         case 860..<880: egressFullUntil[random.below(circumstances.workers)] = time + UInt64(random.pick([1, 5, 50, 700])) * 1_000_000
         case 880..<890: if let stream = liveStream() { beginEpoch(stream) }
@@ -54,7 +54,7 @@ extension Simulation {
     /// Between two events: workers turn, notices come, time passes, the control plane hears of it.
     private func step() {
         for _ in 0..<random.below(2 * circumstances.workers + 1) where !hasFailed { turn(random.below(circumstances.workers)) }
-        if random.happens(300) { for kernel in kernels { kernel.letGo(permille: random.pick([100, 500, 1_000])) } }
+        if random.happens(300) { for kernel in kernels { kernel.letGo(permille: circumstances.noticePermille) } }
         if random.happens(500) { for kernel in kernels { kernel.tellWritable(permille: 500) } }
         if random.happens(600) { takeReports() }
         flushBacklog()
@@ -154,7 +154,8 @@ extension Simulation {
         let host = HostAddress(ipv4: 10 << 24 | UInt32(random.below(circumstances.networks.count)) << 8 | UInt32(readers.count & 0xFF))
         let reader = SimulatedReader(
             self, serial: readers.count, handle: handle, stream: stream, isInterleaved: isInterleaved, channels: channels,
-            wires: wires(channels), host: host)
+            wires: wires(channels), host: host,
+            sockets: isInterleaved || random.happens(500) ? 0 : UInt8(random.within(1...circumstances.workers)))
         readers.append(reader)
         if isInterleaved {
             reader.connection.room = random.within(circumstances.connectionRoom)
@@ -166,8 +167,7 @@ extension Simulation {
             for channel in 0..<4 where channels >> UInt8(channel) & 1 == 1 {
                 ports[channel] = SimulatedReader.port(serial: reader.serial, channel: channel)
             }
-            let sockets = random.happens(500) ? 0 : UInt8(random.within(1...circumstances.workers))
-            submit(.addDatagramSubscriber(handle, stream.handle, host: host, ports: ports, sockets: sockets), .addReader(reader))
+            submit(.addDatagramSubscriber(handle, stream.handle, host: host, ports: ports, sockets: reader.sockets), .addReader(reader))
         }
         if random.happens(800) { arm(reader) }
     }
@@ -209,6 +209,10 @@ extension Simulation {
     func remove(_ reader: SimulatedReader) {
         reader.control = .removing
         submit(.removeSubscriber(reader.handle), .stop(reader))
+    }
+
+    private func replies(_ reader: SimulatedReader) {
+        for _ in 0..<random.pick([1, 1, 5]) { reply(reader) }
     }
 
     private func reply(_ reader: SimulatedReader) {

@@ -195,7 +195,7 @@ import PlaneLink
             trace("submitted \(command)")
             for worker in lines.indices where lines[worker].commands.count > before[worker] {
                 queued[worker].append(effect)
-                if case .addReader(let reader) = effect { reader.worker = worker }
+                if case .addReader(let reader) = effect { placed(reader, worker) }
                 if case .addStream(let stream) = effect { stream.home = Int(stream.memory.board.load(.home)) }
             }
         }

@@ -1,4 +1,5 @@
 import Glibc
+import PlaneLink
 import Testing
 
 /// Many readers, one engine, everything that can go wrong: simulated from a seed, so that every failure can be had again.
@@ -19,10 +20,12 @@ import Testing
     func seeds() throws {
         SeedOnCrash.install()
         var failed = 0
+        var totals = [UInt64](repeating: 0, count: EngineCounter.allCases.count)
         for seed in Self.seeds where failed < 5 {
             SeedOnCrash.note(seed)
             let simulation = try Simulation(seed: seed, isTraced: Self.seeds.count == 1)
             simulation.run()
+            for counter in EngineCounter.allCases { totals[counter.rawValue] += simulation.counters[counter] }
             guard simulation.hasFailed else { continue }
             failed += 1
             Issue.record(
@@ -32,7 +35,19 @@ import Testing
                 """)
         }
         SeedOnCrash.note(nil)
+        if Self.number("WEIR_SIMULATION_SEEDS") != nil {
+            print(EngineCounter.allCases.map { "\($0)=\(totals[$0.rawValue])" }.joined(separator: " "))
+        }
+        guard Self.seeds.count >= 200, failed == 0 else { return }
+        // What never happened was not tested.
+        for counter in Self.mustHappen { #expect(totals[counter.rawValue] > 0, "\(counter)") }
     }
+
+    private static let mustHappen: [EngineCounter] = [
+        .datagramsMalformed, .packetsBeforeKeyFrame, .ringOverruns, .packetsOverrun, .sendsDeferred, .packetsDroppedNoRoom, .trainsRefused,
+        .packetsRefused, .shortWrites, .readersStalled, .readersConnectionLost, .readersQueueFull, .readersTooSlow, .packetsOverPolicy,
+        .joinBursts, .pacedTurns, .handovers, .packetsLogPinned, .zcSent, .zcCopied, .staleCommands,
+    ]
 }
 
 /// Has a trap say which seed it was.
