@@ -126,6 +126,9 @@ def main():
         print(f"{'pass' if good else 'FAIL'} {seconds:6.1f} s  {one.name}", flush=True)
         if good:
             passed += 1
+            for line in report.splitlines():
+                if line.startswith("note:"):
+                    print("    " + line, flush=True)
         else:
             failures.append(one.name)
             print("\n".join("    " + line for line in report.splitlines()), flush=True)

@@ -13,6 +13,7 @@ test_packages=(
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     mplayer vlc-bin vlc-plugin-base
+    iproute2 util-linux
 )
 
 say() { printf '%s\n' "$*" >&2; }

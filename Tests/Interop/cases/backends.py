@@ -2,7 +2,7 @@
 import os
 import sys
 
-from cases import crowd, demo, frames, pull, sessions
+from cases import codecs, crowd, demo, frames, pull, sessions, workers
 from harness.clip import demo_hashes
 from harness.players import check_run, ffmpeg_pictures
 from harness.registry import check, test
@@ -15,6 +15,8 @@ CHOSEN = {
     "published_frames_arrive-tcp": lambda context: frames.published_frames_arrive(context, "tcp"),
     "origin_returns-tcp": lambda context: pull.origin_returns(context, "tcp"),
     "begins_with_the_named_key_frame-tcp": lambda context: sessions.begins_with_the_named_key_frame(context, "tcp"),
+    "one_visible_port": workers.one_visible_port,
+    "key_frames_are_known-H.264": lambda context: codecs.key_frames_are_known(context, "H.264"),
     "pauses_and_plays-udp": lambda context: sessions.pauses_and_plays(context, "udp"),
 }
 

@@ -29,18 +29,13 @@ def name_the_loss(readers):
     return f"{lost} packets are missing and {repeated} repeated, the kernel dropped {at_reader} at the readers' own sockets"
 
 
-@test(seconds_max=90, alone=True, transport=["udp", "tcp"])
-def come_and_go(context, transport):
-    """200 readers come and go while 50 stay: the 50 lose nothing."""
-    weir = context.weir("demo")
-    loop, churn = context.closing(ReaderLoop()), context.closing(ReaderLoop())
-    staying = [Reader(loop, weir.url("demo"), transport, receive_buffer_bytes=1 << 20) for _ in range(50)]
-    start_all(staying)
-    dice = random.Random(7)
+def visit_often(context, url, visits):
+    """Short visits, 25 at a time, that end in every way there is; what each of them lost, in words."""
+    churn, dice = context.closing(ReaderLoop()), random.Random(7)
 
     def visit(number):
         way = "udp" if number % 2 else "tcp"
-        visitor = Reader(churn, weir.url("demo"), way, receive_buffer_bytes=256 << 10, seconds=20)
+        visitor = Reader(churn, url, way, receive_buffer_bytes=256 << 10, seconds=20)
         visitor.start()
         visitor.wait_for_packets(0, 5, 20)
         time.sleep(dice.random() * 0.5)
@@ -54,7 +49,17 @@ def come_and_go(context, transport):
         visitor.close()  # the others just leave
         return f"{way}: {trouble}" if trouble else None
     with concurrent.futures.ThreadPoolExecutor(25) as pool:
-        troubles = [trouble for trouble in pool.map(visit, range(200)) if trouble]
+        return [trouble for trouble in pool.map(visit, range(visits)) if trouble]
+
+
+@test(seconds_max=90, alone=True, transport=["udp", "tcp"])
+def come_and_go(context, transport):
+    """200 readers come and go while 50 stay: the 50 lose nothing."""
+    weir = context.weir("demo")
+    loop = context.closing(ReaderLoop())
+    staying = [Reader(loop, weir.url("demo"), transport, receive_buffer_bytes=1 << 20) for _ in range(50)]
+    start_all(staying)
+    troubles = visit_often(context, weir.url("demo"), 200)
     time.sleep(1.0)
     trouble = name_the_loss(staying)
     check(trouble is None, lambda: f"those who stayed: {trouble}; weir's drops: {weir.drops()}")

@@ -108,12 +108,13 @@ def demo_hashes(cache_folder):
 
 
 class Numbered:
-    """20 s of 640x360 H.264 with B frames + AAC; no two pictures are alike."""
+    """20 s of 640x360 H.264 with B frames + AAC; no two pictures are alike, a key frame comes every `key_every` pictures."""
 
-    def __init__(self, cache_folder):
-        self.path = cached(cache_folder, "numbered.mp4", self._make)
-        pictures = cached(cache_folder, "numbered.framemd5", lambda path: self._hash(path, "-map", "0:v", "-c:v", "rawvideo"))
-        units = cached(cache_folder, "numbered.audiomd5", lambda path: self._hash(path, "-map", "0:a", "-c:a", "copy"))
+    def __init__(self, cache_folder, key_every=25):
+        self.key_every, name = key_every, f"numbered-{key_every}"
+        self.path = cached(cache_folder, f"{name}.mp4", self._make)
+        pictures = cached(cache_folder, f"{name}.framemd5", lambda path: self._hash(path, "-map", "0:v", "-c:v", "rawvideo"))
+        units = cached(cache_folder, f"{name}.audiomd5", lambda path: self._hash(path, "-map", "0:a", "-c:a", "copy"))
         with open(pictures) as file:
             self.pictures = [row[5] for row in framemd5(file.read())]
         with open(units) as file:
@@ -121,15 +122,24 @@ class Numbered:
         if len(set(self.pictures)) != len(self.pictures) or len(self.pictures) != 500:
             raise AssertionError("the numbered clip has pictures that are alike")
 
-    @staticmethod
-    def _make(path):
+    def _make(self, path):
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=20", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=20",
-               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "2", "-g", "25", "-keyint_min", "25",
-               "-sc_threshold", "0", "-b:v", "1500k", "-c:a", "aac", "-b:a", "64k", "-movflags", "+faststart", path)
+               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "2", "-g", self.key_every, "-keyint_min",
+               self.key_every, "-sc_threshold", "0", "-b:v", "1500k", "-c:a", "aac", "-b:a", "64k", "-movflags", "+faststart", path)
 
     def _hash(self, path, *arguments):
         with open(path, "wb") as file:
             file.write(ffmpeg("-i", self.path, *arguments, "-f", "framemd5", "-"))
+
+
+def slices(stream):
+    """The MD5 of each slice (NAL types 1 and 5) of an H.264 byte stream, and whether it belongs to a key frame, in order."""
+    out = []
+    for unit in stream.split(b"\0\0\1"):
+        unit = unit.rstrip(b"\0")
+        if unit and unit[0] & 0x1F in (1, 5):
+            out.append((hashlib.md5(unit).hexdigest(), unit[0] & 0x1F == 5))
+    return out
 
 
 def dense_clip(cache_folder):

@@ -15,16 +15,26 @@ SO_RCVBUFFORCE = 33
 
 
 class Flow:
-    """One track's RTP as it came in: counts, and with `keep` every header."""
+    """One track's RTP as it came in: counts, with `keep` every header, with keep="all" every packet."""
 
     def __init__(self, keep):
         self.kept = [] if keep else None  # (arrival, sequence, timestamp, ssrc, marker, first two payload bytes)
+        self.whole = [] if keep == "all" else None
         self.packets = self.lost = self.repeated = self.backward = 0
         self.ssrcs = set()
         self.first = None
         self.last_sequence = self.last_timestamp = None
         self.last_arrival = 0.0
         self.silence_max = 0.0
+
+    def wait_first(self, seconds):
+        """When the first packet came; needs `keep`."""
+        deadline = time.monotonic() + seconds
+        while not self.kept:
+            if time.monotonic() > deadline:
+                raise Failure(f"no packet within {seconds} s")
+            time.sleep(0.01)
+        return self.kept[0][0]
 
     def take(self, data, arrival):
         if len(data) < 12:
@@ -47,6 +57,8 @@ class Flow:
         self.last_sequence, self.last_timestamp, self.last_arrival = sequence, timestamp, arrival
         if self.kept is not None:
             self.kept.append((arrival, sequence, timestamp, ssrc, data[1] >> 7, data[12:14]))
+        if self.whole is not None:
+            self.whole.append(data)
 
 
 class ReaderLoop:
@@ -132,6 +144,7 @@ class Reader:
         self.flows, self.sockets, self.channels = {}, {}, {}
         self.reports, self.unknown_frames = {}, 0
         self.promised_ssrcs = {}  # track -> what Transport said
+        self.peers, self.server_ports = {}, {}  # (track, is RTCP) -> senders seen; track -> (RTP, RTCP) that Transport said
         self.play_answered = None
         self.connection.setblocking(True)
         loop.add(self.connection, self._read_connection)
@@ -145,7 +158,10 @@ class Reader:
     # What arrives ------------------------------------------------------------------------------------------------
 
     def _read_connection(self):
-        data = self.connection.recv(262144)
+        try:
+            data = self.connection.recv(262144)
+        except ConnectionError:
+            data = b""
         arrival = time.monotonic()
         if not data:
             self.closed = True
@@ -176,12 +192,13 @@ class Reader:
             # A bounded sweep, so that one busy socket does not starve the others.
             for _ in range(64):
                 try:
-                    data = sock.recv(65536, socket.MSG_DONTWAIT)
+                    data, peer = sock.recvfrom(65536, socket.MSG_DONTWAIT)
                 except BlockingIOError:
                     break
                 except ConnectionRefusedError:
                     continue
                 arrival = time.monotonic()
+                self.peers.setdefault((track, is_report), set()).add(peer[:2])
                 if is_report:
                     self.reports.setdefault(track, []).append((arrival, data))
                 else:
@@ -253,6 +270,8 @@ class Reader:
             self.session = answer.headers["session"].split(";")[0]
             ssrc = re.search(r"ssrc=([0-9A-Fa-f]{8})", answer.headers.get("transport", ""))
             self.promised_ssrcs[track] = int(ssrc.group(1), 16) if ssrc else None
+            ports = re.search(r"server_port=(\d+)-(\d+)", answer.headers.get("transport", ""))
+            self.server_ports[track] = tuple(map(int, ports.groups())) if ports else None
             given = re.search(r"interleaved=(\d+)-(\d+)", answer.headers.get("transport", ""))
             if given:
                 self.channels[int(given.group(1))] = (track, False)
@@ -262,7 +281,7 @@ class Reader:
     def _open_pair(self, track):
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         local = self.connection.getsockname()[0]
-        for _ in range(200):
+        for _ in range(5_000):  # a program that measures may hold thousands side by side
             port = self._take_port()
             rtp, rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
             try:
@@ -310,6 +329,17 @@ class Reader:
     def stop_reading(self):
         """Leaves the connection open but takes nothing from it any more."""
         self.loop.pause(self.connection)
+
+    def go_on_reading(self):
+        """After stop_reading()."""
+        self.loop.add(self.connection, self._read_connection)
+
+    def say_goodbye(self):
+        """An RTCP receiver report and BYE (RFC 3550, section 6.6) on each UDP track, to the port that the server named."""
+        for track, (_, rtcp) in self.sockets.items():
+            ssrc = 0x57450000 + track
+            rtcp.sendto(struct.pack("!BBHI", 0x80, 201, 1, ssrc) + struct.pack("!BBHI", 0x81, 203, 1, ssrc),
+                        (self.address[0], self.server_ports[track][1]))
 
     def wait_for_packets(self, track, count, seconds):
         deadline = time.monotonic() + seconds
