@@ -12,8 +12,7 @@ final class RTPReceiver: PathSource {
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
 
-    private var level = SourceLevel.idle
-    private var isPursuing = false
+    private let pursuit = LevelPursuit()
     private var plan: ReceptionPlan?
     private var description: StreamDescription?
     private var reception: Reception?
@@ -47,18 +46,7 @@ final class RTPReceiver: PathSource {
         retry = LoopTimer(port.eventLoop)
     }
 
-    func want(_ level: SourceLevel) {
-        self.level = level
-        // What the path says while it is told something is done when it has been told.
-        guard !isPursuing else { return }
-        isPursuing = true
-        defer { isPursuing = false }
-        var goal: SourceLevel
-        repeat {
-            goal = self.level
-            pursue(goal)
-        } while goal != self.level
-    }
+    func want(_ level: SourceLevel) { pursuit.want(level, pursue) }
 
     private func pursue(_ goal: SourceLevel) {
         switch goal {
@@ -79,7 +67,7 @@ final class RTPReceiver: PathSource {
     func saidGoodbye() {}
 
     func stop(_ done: @escaping () -> Void) {
-        level = .idle
+        pursuit.end()
         close()
         done()
     }
@@ -160,7 +148,7 @@ final class RTPReceiver: PathSource {
 
     private func pairClosed() {
         pairsOpen -= 1
-        if pairsOpen == 0, level == .playing { want(level) }
+        if pairsOpen == 0, pursuit.level == .playing { want(.playing) }
     }
 
     /// The first packet of a track since the group was joined.
@@ -176,7 +164,7 @@ final class RTPReceiver: PathSource {
         guard let plan else { return }
         failed("no packet at \(plan.tracks.map(\.words).joined(separator: ", ")) for \(seconds) s", again: false)
         // A switch may have forgotten the membership; joining anew reminds it. Nothing is missed by doing it at once.
-        want(level)
+        want(pursuit.level)
     }
 
     private func ended(_ errorNumber: CInt) { failed("the socket failed: \(GroupSocket.words(errorNumber))", again: true) }
@@ -202,7 +190,7 @@ final class RTPReceiver: PathSource {
         guard again else { return }
         retry.start(milliseconds: Self.retryMilliseconds) { [weak self] in
             guard let self else { return }
-            want(level)
+            want(pursuit.level)
         }
     }
 }

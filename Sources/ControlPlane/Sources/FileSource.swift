@@ -11,8 +11,7 @@ final class FileSource: PathSource {
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
 
-    private var level = SourceLevel.idle
-    private var isPursuing = false
+    private let pursuit = LevelPursuit()
     private var clip: Clip?
     private var description: StreamDescription?
     private var source: EngineSource?
@@ -41,18 +40,7 @@ final class FileSource: PathSource {
         retry = LoopTimer(port.eventLoop)
     }
 
-    func want(_ level: SourceLevel) {
-        self.level = level
-        // What the path says while it is told something is done when it has been told.
-        guard !isPursuing else { return }
-        isPursuing = true
-        defer { isPursuing = false }
-        var goal: SourceLevel
-        repeat {
-            goal = self.level
-            pursue(goal)
-        } while goal != self.level
-    }
+    func want(_ level: SourceLevel) { pursuit.want(level, pursue) }
 
     private func pursue(_ goal: SourceLevel) {
         switch goal {
@@ -93,7 +81,7 @@ final class FileSource: PathSource {
             host?.sourceFailed(words)
             retry.start(milliseconds: Self.retryMilliseconds) { [weak self] in
                 guard let self else { return }
-                want(level)
+                want(pursuit.level)
             }
         }
     }
