@@ -1,6 +1,6 @@
 import Glibc
 
-/// Room for the iovecs and frame headers of one batch of interleaved sends. Free again after each flush.
+/// Room for the iovecs of one batch of interleaved sends that carry more than a block. Free again after each flush.
 @safe struct GatherSpace: ~Copyable {
     /// One iovec, as the kernel lays it out.
     @unsafe private struct Vector: BitwiseCopyable {
@@ -8,35 +8,29 @@ import Glibc
         var count: Int
     }
 
-    /// Vectors of one send: Linux takes 1,024 (IOV_MAX).
-    static let vectorsPerSendMax = 256
+    /// Vectors of one send: replies (their number is kept in a byte), the rest of a packet before them and a block behind. Linux
+    /// takes 1,024 (IOV_MAX).
+    private static let vectorsPerSendMax = 257
     private static let vectorsMax = 16_384
 
     private let vectors: UnsafeMutablePointer<Vector>
-    private let headers: UnsafeMutablePointer<UInt32>
     private var used = 0
     private var sendStart = 0
     private(set) var sendBytes = 0
 
     /// Nil when there is no memory.
     init?() {
-        guard let vectors = unsafe calloc(Self.vectorsMax, MemoryLayout<Vector>.stride),
-            let headers = unsafe calloc(Self.vectorsMax, 4)
-        else { return nil }
+        guard let vectors = unsafe calloc(Self.vectorsMax, MemoryLayout<Vector>.stride) else { return nil }
         unsafe self.vectors = vectors.bindMemory(to: Vector.self, capacity: Self.vectorsMax)
-        unsafe self.headers = headers.bindMemory(to: UInt32.self, capacity: Self.vectorsMax)
     }
 
-    deinit {
-        unsafe free(vectors)
-        unsafe free(headers)
-    }
+    deinit { unsafe free(vectors) }
 
     /// Forgets everything; after a flush.
     mutating func reset() { used = 0 }
 
     /// Whether a send of the largest size still fits.
-    var hasRoom: Bool { used + Self.vectorsPerSendMax + 2 <= Self.vectorsMax }
+    var hasRoom: Bool { used + Self.vectorsPerSendMax <= Self.vectorsMax }
 
     /// Begins the vectors of a send.
     mutating func begin() {
@@ -53,14 +47,6 @@ import Glibc
         unsafe vectors[used] = Vector(base: base, count: count)
         used += 1
         sendBytes += count
-    }
-
-    /// Adds a packet as an interleaved frame (RFC 2326 section 10.12).
-    @unsafe mutating func addFrame(channel: UInt8, _ base: UnsafeRawPointer, _ count: Int) {
-        let word = UInt32(0x24) << 24 | UInt32(channel) << 16 | UInt32(truncatingIfNeeded: count) & 0xFFFF
-        unsafe headers[used] = word.bigEndian
-        unsafe add(UnsafeRawPointer(headers + used), 4)
-        unsafe add(base, count)
     }
 }
 

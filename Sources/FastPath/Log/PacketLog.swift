@@ -66,9 +66,6 @@ struct PacketRecord: BitwiseCopyable {
     @unsafe func bytes(of record: PacketRecord) -> UnsafeRawPointer {
         unsafe UnsafeRawPointer(arena + Int(record.position % arenaBytes))
     }
-
-    /// How far a record's place is from the arena's beginning.
-    func offset(of record: PacketRecord) -> UInt64 { record.position % arenaBytes }
 }
 
 /// The log's end, for the stream's home worker alone: where the next packet goes, and how the oldest make room for it.

@@ -45,7 +45,6 @@ struct TrackState: BitwiseCopyable {
 /// writes the log.
 struct StreamState: BitwiseCopyable {
     let handle: StreamHandle
-    let memory: StreamMemory
     let board: StreamBoard
     let counters: StreamCounters
     let log: PacketLog
@@ -95,7 +94,6 @@ struct StreamState: BitwiseCopyable {
 
     init(handle: StreamHandle, memory: StreamMemory, trackCount: Int, worker: Int, workers: Int) {
         self.handle = handle
-        self.memory = memory
         board = memory.board
         counters = memory.counters.forWorker(worker)
         log = PacketLog(memory: memory)
@@ -104,7 +102,4 @@ struct StreamState: BitwiseCopyable {
         self.trackCount = min(trackCount, tracksPerStreamMax)
         tracks = InlineArray(repeating: TrackState())
     }
-
-    /// Readers of this worker that a packet is sent to.
-    var audience: Int { Int(live.count) + Int(lagging.count) + Int(interleaved.count) }
 }

@@ -113,10 +113,6 @@ import Synchronization
     @inlinable public func store(_ worker: Int, _ word: Line, _ value: UInt64) {
         unsafe base[place(worker, word)].store(value, ordering: .sequentiallyConsistent)
     }
-    /// Writes a word of a worker's line and returns what it was.
-    @inlinable public func exchange(_ worker: Int, _ word: Line, _ value: UInt64) -> UInt64 {
-        unsafe base[place(worker, word)].exchange(value, ordering: .sequentiallyConsistent)
-    }
 
     func free() {
         unsafe base.deinitialize(count: (workers + 1) * Self.perLine)
