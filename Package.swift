@@ -26,7 +26,6 @@ let package = Package(
         // The fast path: the engine and what it stands on.
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .target(name: "FastPath", dependencies: ["CUring", "PlaneLink", "WireFormats"], swiftSettings: settings),
-
         // What the two planes say to each other, and the bytes both know.
         .target(name: "PlaneLink", swiftSettings: settings),
         .target(name: "WireFormats", swiftSettings: settings),
@@ -70,8 +69,10 @@ let package = Package(
         .target(name: "CAllocationCount", path: "Tests/AllocationCount"),
         .testTarget(name: "WireFormatsTests", dependencies: ["WireFormats"], swiftSettings: settings),
         .testTarget(name: "PlaneLinkTests", dependencies: ["PlaneLink"], swiftSettings: settings),
+        .target(name: "CForbidding", path: "Tests/Forbidding"),
         .testTarget(
-            name: "FastPathTests", dependencies: ["FastPath", "PlaneLink", "WireFormats", "CAllocationCount"], swiftSettings: settings),
+            name: "FastPathTests", dependencies: ["FastPath", "PlaneLink", "WireFormats", "CAllocationCount", "CForbidding"],
+            swiftSettings: settings),
         .testTarget(name: "SignallingTests", dependencies: ["Signalling", "WireFormats"], swiftSettings: settings),
         .testTarget(
             name: "ControlPlaneTests",

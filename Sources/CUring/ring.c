@@ -2,12 +2,21 @@
 #include "curing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { GROUP = 0, MESSAGES = 128 };
+enum {
+    GROUP = 0,
+    MESSAGES = 128,
+    /// A submission that the kernel has no memory for is tried so often at once, and so often in all: about a second.
+    IMPATIENCE = 100,
+    PATIENCE = 10000,
+};
 
 struct curing_ring {
     struct io_uring uring;
@@ -17,6 +26,9 @@ struct curing_ring {
     unsigned buffer_count;
     struct io_uring_probe *probe;
     bool has_places;
+    unsigned overflows;
+    bool is_named;
+    bool is_abandoned;
     /// How the room in a datagram buffer is shared out; the kernel reads it as long as a receive is armed.
     struct msghdr layout;
     struct msghdr messages[MESSAGES];
@@ -54,12 +66,37 @@ int curing_enable(curing_ring *ring) {
     // liburing 2.3 declares io_uring_enable_rings but does not export it.
     if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) return -errno;
     // Spares the look-up of the ring's own descriptor in every call. Not vital.
-    (void)io_uring_register_ring_fd(&ring->uring);
+    ring->is_named = io_uring_register_ring_fd(&ring->uring) == 1;
     return 0;
+}
+
+void curing_abandon(curing_ring *ring) {
+    if (ring->is_abandoned) return;
+    ring->is_abandoned = true;
+    // The mappings and the thread's own name for it hold the ring as its descriptor does.
+    if (ring->is_named) (void)io_uring_unregister_ring_fd(&ring->uring);
+    // The number stays taken until the end, by a file that nothing can be sent to: other rings may still notify it.
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (nothing >= 0) {
+        (void)dup3(nothing, ring->uring.ring_fd, O_CLOEXEC);
+        close(nothing);
+    }
+    munmap(ring->uring.sq.sqes, ring->uring.sq.ring_entries * sizeof(struct io_uring_sqe));
+    if (ring->uring.cq.ring_ptr && ring->uring.cq.ring_ptr != ring->uring.sq.ring_ptr) {
+        munmap(ring->uring.cq.ring_ptr, ring->uring.cq.ring_sz);
+    }
+    munmap(ring->uring.sq.ring_ptr, ring->uring.sq.ring_sz);
 }
 
 void curing_destroy(curing_ring *ring) {
     if (!ring) return;
+    if (ring->is_abandoned) {
+        if (ring->probe) io_uring_free_probe(ring->probe);
+        close(ring->uring.ring_fd);
+        free(ring->buffers);
+        free(ring);
+        return;
+    }
     if (ring->probe) io_uring_free_probe(ring->probe);
     io_uring_queue_exit(&ring->uring);
     free(ring->buffers);
@@ -96,47 +133,61 @@ struct io_uring_sqe *curing_next(curing_ring *ring) {
 int curing_submit(curing_ring *ring) {
     int submitted = 0;
     // The kernel stops early when it is short of memory, or when completions that it keeps aside must be taken first.
-    for (int tries = 0; tries < 1000 && io_uring_sq_ready(&ring->uring) > 0; tries++) {
+    for (int tries = 0; io_uring_sq_ready(&ring->uring) > 0; tries++) {
         int result = io_uring_submit(&ring->uring);
-        if (result >= 0) submitted += result;
-        else if (result == -EBUSY || result == -EAGAIN) (void)io_uring_get_events(&ring->uring);
-        else if (result != -EINTR) return result;
+        if (result >= 0) {
+            submitted += result;
+            continue;
+        }
+        if (result == -EINTR) continue;
+        if ((result != -EBUSY && result != -EAGAIN && result != -ENOMEM) || tries > PATIENCE) return result;
+        (void)io_uring_get_events(&ring->uring);
+        if (tries > IMPATIENCE) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
     return submitted;
 }
 
 int curing_submit_and_wait(curing_ring *ring, int64_t nanoseconds) {
+    int result;
     if (nanoseconds == 0) {
-        int submitted = curing_submit(ring);
-        if (submitted < 0) return submitted;
-        return io_uring_get_events(&ring->uring);
+        result = curing_submit(ring);
+        if (result >= 0) result = io_uring_get_events(&ring->uring);
+    } else if (nanoseconds < 0) {
+        result = io_uring_submit_and_wait(&ring->uring, 1);
+    } else {
+        struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        struct io_uring_cqe *first;
+        result = io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &limit, NULL);
     }
-    if (nanoseconds < 0) {
-        int result = io_uring_submit_and_wait(&ring->uring, 1);
-        return result == -EINTR ? 0 : result;
-    }
-    struct __kernel_timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    struct io_uring_cqe *first;
-    int result = io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &limit, NULL);
-    return result == -ETIME || result == -EINTR ? 0 : result;
+    if (result >= 0 || result == -ETIME || result == -EINTR) return 0;
+    if (result != -EBUSY && result != -EAGAIN && result != -ENOMEM) return result;
+    result = curing_submit(ring);
+    return result < 0 ? result : 0;
 }
 
 unsigned curing_take(curing_ring *ring, struct curing_completion *out, unsigned room) {
-    unsigned taken = 0, head;
-    struct io_uring_cqe *completion;
-    io_uring_for_each_cqe(&ring->uring, head, completion) {
-        if (taken == room) break;
-        out[taken].tag = completion->user_data;
-        out[taken].result = completion->res;
-        out[taken].flags = completion->flags;
-        taken++;
+    unsigned taken = 0;
+    for (;;) {
+        unsigned head, now = 0;
+        struct io_uring_cqe *completion;
+        io_uring_for_each_cqe(&ring->uring, head, completion) {
+            if (taken + now == room) break;
+            out[taken + now].tag = completion->user_data;
+            out[taken + now].result = completion->res;
+            out[taken + now].flags = completion->flags;
+            now++;
+        }
+        io_uring_cq_advance(&ring->uring, now);
+        taken += now;
+        // What the kernel keeps aside has room now. It is as old as the rest: a batch's results are whole only with it.
+        if (taken == room || !io_uring_cq_has_overflow(&ring->uring)) return taken;
+        ring->overflows++;
+        if (io_uring_get_events(&ring->uring) < 0 || (now == 0 && io_uring_cq_ready(&ring->uring) == 0)) return taken;
     }
-    io_uring_cq_advance(&ring->uring, taken);
-    return taken;
 }
 
 unsigned curing_overflows(curing_ring *ring) {
-    return *ring->uring.cq.koverflow;
+    return ring->overflows + *ring->uring.cq.koverflow;
 }
 
 int curing_provide(curing_ring *ring, unsigned count, unsigned bytes, void *memory) {

@@ -64,6 +64,18 @@ int curing_batch_send(curing_batch *batch, int descriptor, unsigned first, unsig
     return sent < 0 ? -errno : sent;
 }
 
+int curing_batch_send_singly(curing_batch *batch, int descriptor, unsigned first, unsigned end) {
+    unsigned place = first;
+    while (place < end) {
+        if (sendmsg(descriptor, &batch->messages[place].msg_hdr, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            if (errno == EINTR) continue;
+            return place > first ? (int)(place - first) : -errno;
+        }
+        place++;
+    }
+    return (int)(place - first);
+}
+
 void curing_batch_lend(curing_batch *batch, unsigned place, void *bytes, size_t count) {
     batch->vectors[place] = (struct iovec){.iov_base = bytes, .iov_len = count};
     struct msghdr *header = &batch->messages[place].msg_hdr;
@@ -76,6 +88,19 @@ void curing_batch_lend(curing_batch *batch, unsigned place, void *bytes, size_t 
 int curing_batch_receive(curing_batch *batch, int descriptor, unsigned room) {
     int received = recvmmsg(descriptor, batch->messages, room, MSG_DONTWAIT, NULL);
     return received < 0 ? -errno : received;
+}
+
+int curing_batch_receive_singly(curing_batch *batch, int descriptor, unsigned room) {
+    unsigned place = 0;
+    while (place < room) {
+        ssize_t count = recvmsg(descriptor, &batch->messages[place].msg_hdr, MSG_DONTWAIT);
+        if (count < 0) {
+            if (errno == EINTR) continue;
+            return place > 0 ? (int)place : -errno;
+        }
+        batch->messages[place++].msg_len = (unsigned)count;
+    }
+    return (int)place;
 }
 
 void curing_batch_received(curing_batch *batch, unsigned place, struct curing_received *out) {

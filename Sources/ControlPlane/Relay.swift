@@ -62,7 +62,8 @@ final class RelayCore {
         deadline = LoopTimer(eventLoop)
         let port = EnginePort(engine: engine, eventLoop: eventLoop, logger: logger)
         self.port = port
-        let mediaPorts = MediaPorts(range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger))
+        let mediaPorts = MediaPorts(
+            range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains)
         paths = PathTable(configuration.paths.map { Path(settings: $0, port: port, mediaPorts: mediaPorts, logger: logger) })
         var settings = ServerSettings()
         settings.limits = configuration.limits
@@ -85,6 +86,7 @@ final class RelayCore {
         let paths = paths.all
         status.sources = paths.count { $0.isPlaying }
         status.workers = port.engine.workerCount
+        status.workersFailed = port.workersFailed
         status.receiveDrops = paths.reduce(0) { $0 &+ $1.datagramsDropped }
         status.paths = paths.filter { $0.live != nil }.map { path in
             Status.PathStatus(name: path.name, readers: path.readers, receiveDrops: path.datagramsDropped)

@@ -22,14 +22,18 @@ public protocol EngineControl: AnyObject, Sendable {
 
 /// Which backend carries the media, and why.
 public struct BackendChoice: Sendable, Equatable {
-    /// `io_uring`, `epoll` or a test's name.
+    /// `io_uring`, `epoll`, `plain` or a test's name.
     public let name: String
     /// One sentence for the log and every status.
     public let reason: String
 
+    /// Whether sources' sockets should hand over trains (UDP_GRO): datagrams of equal size, joined by the kernel.
+    public let takesTrains: Bool
+
     /// A choice and its reason.
-    public init(name: String, reason: String) {
+    public init(name: String, reason: String, takesTrains: Bool = true) {
         self.name = name
         self.reason = reason
+        self.takesTrains = takesTrains
     }
 }

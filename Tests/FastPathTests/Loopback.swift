@@ -121,6 +121,7 @@ struct EngineShape: CustomTestStringConvertible, Sendable {
     static let all = [
         EngineShape(backend: .ioUring), EngineShape(backend: .ioUring, workers: 3), EngineShape(backend: .ioUring, zeroCopy: .on),
         EngineShape(backend: .ioUring, workers: 2, zeroCopy: .on), EngineShape(backend: .epoll), EngineShape(backend: .epoll, workers: 3),
+        EngineShape(backend: .plain), EngineShape(backend: .plain, workers: 2),
     ]
 }
 
@@ -137,11 +138,20 @@ final class Bench {
     /// Keeps a socket open until the engine has ended: it knows descriptors by number.
     func keep(_ sockets: TestSocket...) { kept += sockets }
 
-    init(
-        backend: BackendName, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
+    convenience init(
+        backend: BackendName?, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
         policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, zeroCopy: ZeroCopy = .off
     ) throws {
-        engine = try Engine(options: EngineOptions(limits: limits, backend: backend, workers: workers, zeroCopy: zeroCopy))
+        self.init(
+            try Engine(options: EngineOptions(limits: limits, backend: backend, workers: workers, zeroCopy: zeroCopy)), codec: codec,
+            tracks: tracks, sizing: sizing, policy: policy, workers: workers)
+    }
+
+    init(
+        _ engine: Engine, codec: TrackCodec = .h264, tracks: Int = 1, sizing: StreamSizing? = nil,
+        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1
+    ) {
+        self.engine = engine
         let memory = StreamMemory(
             sizing: sizing ?? StreamSizing(bitRate: 8_000_000, windowMilliseconds: 1_000), workers: workers)
         memories.append(memory)

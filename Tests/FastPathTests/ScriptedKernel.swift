@@ -20,10 +20,30 @@ import PlaneLink
     var segments: [Int32: Int] = [:]
     var attached: Set<Int32> = []
     var cancelled = 0
+    /// Files whose connections were reset.
+    var aborted: [Int32] = []
+    /// The descriptor of each file.
+    var descriptors: [Int32: Int32] = [:]
+    /// What waits to be received, by descriptor: datagrams, or pieces of a connection of which an empty one is its end.
+    var inbox: [Int32: [Arrival]] = [:]
+    /// Connections that are watched have room at the next wait.
+    var tellsWritable = false
+    /// Time that passes in a wait.
+    var waitNanoseconds: UInt64 = 0
+
+    struct Arrival {
+        var bytes: [UInt8]
+        var host = HostAddress(ipv4: 0x7F00_0001)
+        var port: UInt16 = 0
+    }
     /// Bytes that connections say are on their way.
     var unsent = 0
     /// The longest segment that the path to a host takes.
     var segmentMax: (HostAddress) -> Int = { _ in .max }
+    /// The most packets that a message may carry.
+    var segmentsMax = Train.segmentsMax
+    /// What the kernel ended with, 0 while it works.
+    var failure: Int32 = 0
     /// The time that the kernel tells; the test moves it. Never 0.
     var time: UInt64 = 1_000_000_000
     /// Workers that were woken, by their kernels' peer descriptors.
@@ -42,6 +62,17 @@ import PlaneLink
     private var results: [SendResult] = []
     private var events: [KernelEvent] = unsafe []
     private var nextSlot: Int32 = 0
+    private var receives: [Receive] = unsafe []
+    private var lent: [Int32: UnsafeMutableRawPointer] = unsafe [:]
+    private var nextBuffer: Int32 = 0
+
+    /// A receive that was asked for; without a place it is one of datagrams, which repeats.
+    @unsafe private struct Receive {
+        var slot: Int32
+        var tag: RequestTag
+        var place: UnsafeMutableRawPointer?
+        var count: Int
+    }
 
     init(script: Script, peerDescriptor: Int32 = 0) {
         self.script = script
@@ -55,12 +86,17 @@ import PlaneLink
     mutating func attach(descriptor: Int32) -> KernelFile? {
         nextSlot += 1
         script.attached.insert(nextSlot)
+        script.descriptors[nextSlot] = descriptor
         return KernelFile(slot: nextSlot)
     }
 
     mutating func detach(_ file: KernelFile) { script.attached.remove(file.slot) }
-    mutating func receiveDatagrams(_ file: KernelFile, tag: RequestTag) {}
-    @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag) {}
+    mutating func receiveDatagrams(_ file: KernelFile, tag: RequestTag) {
+        unsafe receives.append(Receive(slot: file.slot, tag: tag, place: nil, count: 0))
+    }
+    @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag) {
+        unsafe receives.append(Receive(slot: file.slot, tag: tag, place: bytes, count: count))
+    }
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag) {}
     mutating func acknowledge(_ file: KernelFile) {}
     func unsentBytes(_ file: KernelFile) -> Int { script.unsent }
@@ -68,10 +104,58 @@ import PlaneLink
 
     mutating func cancel(_ file: KernelFile, tag: RequestTag) {
         script.cancelled += 1
+        script.watched.removeAll { $0 == tag }
+        unsafe receives.removeAll { unsafe $0.tag == tag }
         finish(tag, -ECANCELED)
     }
 
-    mutating func recycle(_ buffer: Int32) {}
+    mutating func recycle(_ buffer: Int32) {
+        if let memory = unsafe lent.removeValue(forKey: buffer) { unsafe memory.deallocate() }
+    }
+
+    /// Receives what the script has for those that asked.
+    private mutating func deliver() {
+        var place = 0
+        while unsafe place < receives.count {
+            let receive = unsafe receives[place]
+            let descriptor = unsafe script.descriptors[receive.slot] ?? -1
+            guard let first = script.inbox[descriptor]?.first else {
+                place += 1
+                continue
+            }
+            guard let base = unsafe receive.place else {
+                script.inbox[descriptor]?.removeFirst()
+                unsafe deliver(first, receive.tag)
+                continue
+            }
+            let count = unsafe min(first.bytes.count, receive.count)
+            unsafe first.bytes.withUnsafeBytes { if let start = $0.baseAddress { unsafe base.copyMemory(from: start, byteCount: count) } }
+            script.inbox[descriptor]?[0].bytes.removeFirst(count)
+            if script.inbox[descriptor]?[0].bytes.isEmpty == true { script.inbox[descriptor]?.removeFirst() }
+            unsafe _ = receives.remove(at: place)
+            unsafe finish(receive.tag, Int32(count))
+        }
+    }
+
+    @unsafe private mutating func deliver(_ arrival: Script.Arrival, _ tag: RequestTag) {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: max(arrival.bytes.count, 1), alignment: 16)
+        unsafe arrival.bytes.withUnsafeBytes {
+            if let start = $0.baseAddress { unsafe memory.copyMemory(from: start, byteCount: $0.count) }
+        }
+        nextBuffer += 1
+        unsafe lent[nextBuffer] = memory
+        var event = unsafe KernelEvent(tag: tag, result: Int32(arrival.bytes.count), continues: true)
+        unsafe event.payload = memory
+        unsafe event.payloadCount = arrival.bytes.count
+        unsafe event.host = arrival.host
+        unsafe event.port = arrival.port
+        unsafe event.buffer = nextBuffer
+        unsafe events.append(event)
+    }
+
+    var segmentsMax: Int { script.segmentsMax }
+    var failure: Int32 { script.failure }
+    mutating func abandon() {}
 
     mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
         let now = Int32(script.segments[file.slot] ?? 0)
@@ -117,7 +201,7 @@ import PlaneLink
         results.append(SendResult(tag: tag, result: min(answer, Int32(count))))
     }
 
-    mutating func abort(_ file: KernelFile) {}
+    mutating func abort(_ file: KernelFile) { script.aborted.append(file.slot) }
     var canZeroCopy: Bool { script.canZeroCopy }
     @unsafe mutating func register(_ base: UnsafeMutableRawPointer, count: Int, index: Int) -> Bool { true }
     mutating func unregister(index: Int) {}
@@ -150,7 +234,13 @@ import PlaneLink
     var sendBatchMax: Int { 4 }
     mutating func flush() {}
     mutating func nextSendResult() -> SendResult? { results.isEmpty ? nil : results.removeFirst() }
-    mutating func wait(nanoseconds: Int64) {}
+    mutating func wait(nanoseconds: Int64) {
+        script.time += script.waitNanoseconds
+        deliver()
+        guard script.tellsWritable else { return }
+        for tag in script.watched { finish(tag, 4) }
+        script.watched.removeAll()
+    }
     @unsafe mutating func nextEvent() -> KernelEvent? { unsafe events.isEmpty ? nil : events.removeFirst() }
     var outstanding: Int { 0 }
     var systemCalls: UInt64 { 0 }

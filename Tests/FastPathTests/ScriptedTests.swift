@@ -140,6 +140,34 @@ import WireFormats
         #expect(inUse == 0)
     }
 
+    @Test("A reader that is removed while the kernel holds its bytes keeps its connection until they are back, or is reset")
+    func removedWhileHeld() throws {
+        var bench = try ScriptedWorker(zeroCopy: .on)
+        let readers = [bench.addInterleavedReader(0), bench.addInterleavedReader(1)]
+        bench.feed(packets(0..<2))
+        #expect(bench.script.held.count == 2)
+        bench.run(.removeSubscriber(readers[0]), .removeSubscriber(readers[1]))
+        bench.pass(milliseconds: 1_000)
+        func removed(_ reports: [Report]) -> [SubscriberHandle] {
+            reports.compactMap { if case .subscriberRemoved(let handle) = $0 { handle } else { nil } }
+        }
+        let early = removed(bench.takeReports())
+        #expect(early.isEmpty && bench.script.aborted.isEmpty, "its peer may still take what was sent")
+        let isWhole = bench.worker.kernel.letGo(0, copied: false)
+        bench.turn()
+        let first = removed(bench.takeReports())
+        #expect(first == [readers[0]])
+        bench.pass(milliseconds: 1_500)
+        #expect(bench.script.aborted.count == 1, "who takes nothing for two seconds is reset")
+        let isStillWhole = bench.worker.kernel.letGo(0, copied: false)
+        #expect(isWhole && isStillWhole)
+        bench.turn()
+        let second = removed(bench.takeReports())
+        #expect(second == [readers[1]])
+        let inUse = bench.worker.subscribersInUse + bench.worker.readersHeld
+        #expect(inUse == 0)
+    }
+
     @Test("Commands with stale handles are counted and touch nothing")
     func staleHandles() throws {
         var bench = try ScriptedWorker()

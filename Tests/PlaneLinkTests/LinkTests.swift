@@ -114,7 +114,7 @@ import Testing
         limits.subscribersMax = 10
         limits.sourcesMax = 2
         limits.streamsMax = 1
-        #expect(limits.reportsMax == 10 * 5 + 2 * 4 + 2 + Limits.egressMax)
+        #expect(limits.reportsMax == 10 * 5 + limits.queuedSendsMax + 2 * 4 + 2 + Limits.egressMax)
     }
 }
 

@@ -48,7 +48,8 @@ struct JSONTests {
         var report = FanoutReport()
         let names: Set<String> = [
             "packets", "cpu_us_per_packet", "limit_us_per_packet", "ratio_to_limit", "drops", "spread_ms", "limit_spread_ms",
-            "lateness_ms", "rss_mib", "backend", "send_call", "zc_sent", "zc_copied", "workers", "mean_train", "missing", "transport",
+            "lateness_ms", "rss_mib", "backend", "backend_reason", "send_call", "zc_sent", "zc_copied", "workers", "mean_train", "missing",
+            "transport",
             "subscribers",
             "packets_per_frame", "packet_size", "fps", "receive_gro", "sink", "pairs",
         ]
@@ -64,6 +65,7 @@ struct JSONTests {
         let read = try object(IngestReport().json)
         for name in [
             "packets", "cpu_us_per_packet", "limit_us_per_packet", "ratio_to_limit", "drops", "lateness_ms", "rss_mib", "backend",
+            "backend_reason",
             "mean_train",
             "streams", "receive_gro", "pairs",
         ] {

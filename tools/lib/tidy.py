@@ -22,13 +22,14 @@ C_TARGETS = {
     "CUring": {"FastPath", "FastPathTests"},
     "CBareLoops": {"Workbench", "WorkbenchTests"},
     "CSinks": {"Workbench", "WorkbenchTests"},
+    "CForbidding": {"FastPathTests"},
     "CAllocationCount": {"FastPathTests", "WireFormatsTests"},
     "CDemoClip": {"ControlPlane", "ControlPlaneTests"},
 }
 IMPORT = re.compile(r"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+"
                     r"(?:struct\s+|class\s+|enum\s+|func\s+|protocol\s+|var\s+|typealias\s+)?(\w+)")
 # Built from pieces, so that this file does not find itself.
-MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir|" + "home/" + r"\w+|Users/\w+)")
+MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir(?!-)|" + "home/" + r"\w+|Users/\w+)")
 COPYRIGHT = re.compile("copyright " + r"\(c\)|\u00a9|SPDX-" + "License", re.IGNORECASE)
 
 found = []

@@ -31,6 +31,9 @@ int curing_create(unsigned submissions, unsigned completions, unsigned files, un
 /// Binds the ring to the calling thread and starts it. 0, or a negative error number.
 int curing_enable(curing_ring *ring);
 void curing_destroy(curing_ring *ring);
+/// Takes a ring out of use that does not work any more: the kernel lets go of its requests, sockets and memory. Only
+/// curing_descriptor and curing_destroy may follow; its descriptor stays taken until then.
+void curing_abandon(curing_ring *ring);
 
 /// Whether this kernel knows an operation (IORING_OP_*).
 bool curing_knows(curing_ring *ring, int operation);
@@ -47,14 +50,15 @@ int curing_set_memory(curing_ring *ring, unsigned place, void *base, size_t coun
 
 /// A free submission, cleared, or NULL when the queue is full.
 struct io_uring_sqe *curing_next(curing_ring *ring);
-/// Submits what is queued. The number submitted, or a negative error number.
+/// Submits what is queued; what the kernel has no memory for is tried again for about a second. The number submitted, or a negative
+/// error number: then the ring is of no more use.
 int curing_submit(curing_ring *ring);
 /// Submits what is queued and waits for one completion or until `nanoseconds` have passed (0: does not wait, but runs what
-/// the kernel deferred; less than 0: no limit). 0 or more, or a negative error number; -ETIME is reported as 0.
+/// the kernel deferred; less than 0: no limit). 0, when the time has passed as well, or a negative error number as curing_submit has.
 int curing_submit_and_wait(curing_ring *ring, int64_t nanoseconds);
 /// Copies out at most `room` completions and frees their places. How many there were.
 unsigned curing_take(curing_ring *ring, struct curing_completion *out, unsigned room);
-/// How many completions the kernel had to keep aside since the ring was made.
+/// How often the kernel had to keep completions aside since the ring was made, for want of room in it.
 unsigned curing_overflows(curing_ring *ring);
 
 /// Registers `count` (a power of two) buffers of `bytes` each, which lie one after the other at `memory`, as

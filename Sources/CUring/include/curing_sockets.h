@@ -18,11 +18,15 @@ void curing_batch_put(
     curing_batch *batch, unsigned place, const void *bytes, size_t count, const void *address, unsigned address_bytes);
 /// Sends places `first ..< end` with sendmmsg, without waiting. How many went, or a negative error number when none did.
 int curing_batch_send(curing_batch *batch, int descriptor, unsigned first, unsigned end);
+/// The same with one sendmsg for each datagram.
+int curing_batch_send_singly(curing_batch *batch, int descriptor, unsigned first, unsigned end);
 
 /// Lends `count` bytes at `bytes` to place `place` for receiving.
 void curing_batch_lend(curing_batch *batch, unsigned place, void *bytes, size_t count);
 /// Receives into places `0 ..< room` with recvmmsg, without waiting. How many came, or a negative error number.
 int curing_batch_receive(curing_batch *batch, int descriptor, unsigned room);
+/// The same with one recvmsg for each datagram.
+int curing_batch_receive_singly(curing_batch *batch, int descriptor, unsigned room);
 
 /// A received datagram.
 struct curing_received {

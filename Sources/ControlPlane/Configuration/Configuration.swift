@@ -28,6 +28,7 @@ package struct EngineSettings: Sendable, Equatable {
         case auto
         case ioUring = "io_uring"
         case epoll
+        case plain
     }
 
     /// When sends are made without copying the media into the kernel.

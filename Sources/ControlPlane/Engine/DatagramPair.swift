@@ -17,15 +17,15 @@ final class DatagramPair {
     private static let udpLevel: CInt = 17  // SOL_UDP
     private static let receiveOffload: CInt = 104  // UDP_GRO
 
-    /// Takes two bound sockets over and makes their receive buffers large.
-    init(rtp: CInt, rtcp: CInt, rtpPort: UInt16, buffers: SocketBuffers) {
+    /// Takes two bound sockets over and makes their receive buffers large. Trains are taken where the engine wants them.
+    init(rtp: CInt, rtcp: CInt, rtpPort: UInt16, buffers: SocketBuffers, takesTrains: Bool = true) {
         self.rtp = rtp
         self.rtcp = rtcp
         self.rtpPort = rtpPort
         receiveBufferBytes = buffers.widenReceive(rtp)
         buffers.widenReceive(rtcp)
         drops = [DropCounter(rtp), DropCounter(rtcp)]
-        takeTrains(true)
+        if takesTrains { takeTrains(true) }
     }
 
     /// Whether datagrams of equal size may arrive as one train (generic receive offload) where the path knows how.
@@ -63,13 +63,15 @@ final class MediaPorts {
     /// Sizes the sockets' buffers.
     let buffers: SocketBuffers
     private let range: ClosedRange<UInt16>?
+    private let takesTrains: Bool
     private var next: UInt16
 
     /// How many pairs are tried when the kernel chooses.
     private static let attemptsMax = 64
 
-    /// Pairs from `range`, or nil: from the kernel.
-    init(range: ClosedRange<UInt16>?, buffers: SocketBuffers = SocketBuffers(logger: nil)) {
+    /// Pairs from `range`, or nil: from the kernel. Without `takesTrains` no receive offload is asked for.
+    init(range: ClosedRange<UInt16>?, buffers: SocketBuffers = SocketBuffers(logger: nil), takesTrains: Bool = true) {
+        self.takesTrains = takesTrains
         self.range = range
         self.buffers = buffers
         next = range?.lowerBound ?? 0
@@ -100,7 +102,7 @@ final class MediaPorts {
                 let rtp = try BoundSocket.open(.datagram, at: local.withPort(first.rtpPort), isShared: true)
                 do {
                     let rtcp = try BoundSocket.open(.datagram, at: local.withPort(first.rtcpPort), isShared: true)
-                    pairs.append(DatagramPair(rtp: rtp, rtcp: rtcp, rtpPort: first.rtpPort, buffers: buffers))
+                    pairs.append(DatagramPair(rtp: rtp, rtcp: rtcp, rtpPort: first.rtpPort, buffers: buffers, takesTrains: takesTrains))
                 } catch {
                     Glibc.close(rtp)
                     throw error
@@ -129,8 +131,8 @@ final class MediaPorts {
         do {
             let other = try BoundSocket.open(.datagram, at: local.withPort(isEven ? port &+ 1 : port &- 1))
             return isEven
-                ? DatagramPair(rtp: first, rtcp: other, rtpPort: port, buffers: buffers)
-                : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1, buffers: buffers)
+                ? DatagramPair(rtp: first, rtcp: other, rtpPort: port, buffers: buffers, takesTrains: takesTrains)
+                : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1, buffers: buffers, takesTrains: takesTrains)
         } catch {
             Glibc.close(first)
             lastError = error

@@ -63,6 +63,8 @@ final class EnginePort {
 
     /// Commands that found the queue full; the caller was told.
     private(set) var commandsRefused = 0
+    /// Workers that can carry nothing any more.
+    private(set) var workersFailed = 0
 
     init(engine: any EngineControl, eventLoop: any EventLoop, logger: Logger) {
         self.engine = engine
@@ -258,6 +260,13 @@ final class EnginePort {
             streamHandles.release(index: handle.index)
             entry.onRemoved()
         case .egressRemoved(let number): egresses.removeValue(forKey: number)?()
+        case .refused(.ringFailed, let errorNumber):
+            workersFailed += 1
+            logger.error(
+                "a worker's backend ended for good; its readers and sources are let go, others carry on",
+                metadata: [
+                    "backend": "\(engine.backend.name)", "errno": "\(errorNumber)", "workers-left": "\(engine.workerCount - workersFailed)",
+                ])
         case .refused(let refusal, let errorNumber):
             logger.error("engine refused", metadata: ["what": "\(refusal)", "errno": "\(errorNumber)"])
         case .stopped(let leaks):

@@ -15,6 +15,8 @@ package struct Status: Sendable, Equatable {
     package var receiveDrops: UInt64 = 0
     /// Threads that carry media.
     package var workers = 0
+    /// Those of them that can carry nothing any more: their backend ended for good.
+    package var workersFailed = 0
     /// What the engine did, by the name it has in every status.
     package var engine: [EngineFact: UInt64] = [:]
     /// The paths that have a stream just now, by name.

@@ -1,3 +1,5 @@
+import PlaneLink
+
 extension Status {
     /// What happened between two moments.
     package struct Rates: Sendable, Equatable {
@@ -27,10 +29,10 @@ extension Status {
         }
 
         /// One line of JSON. Drops and the engine's numbers are sums since the start.
-        package func json(backend: String) -> String {
+        package func json(backend: BackendChoice) -> String {
             let drops = Drop.allCases.map { ($0.rawValue, "\(status.drops[$0] ?? 0)") }
             let engine =
-                [("workers", "\(status.workers)")]
+                [("workers", "\(status.workers)"), ("workers_failed", "\(status.workersFailed)")]
                 + EngineFact.allCases.map { ($0.rawValue, "\(status.engine[$0] ?? 0)") }
             let paths = status.paths.map { path in
                 (path.name, Self.object([("readers", "\(path.readers)"), ("receive_drops", "\(path.receiveDrops)")]))
@@ -39,7 +41,8 @@ extension Status {
                 ("sources", "\(status.sources)"), ("readers", "\(status.readers)"),
                 ("packets_per_second", Self.fixed(packetsPerSecond)), ("mbit_per_second", Self.fixed(megabitsPerSecond)),
                 ("packets_received_per_second", Self.fixed(packetsReceivedPerSecond)),
-                ("receive_drops", "\(status.receiveDrops)"), ("drops", Self.object(drops)), ("backend", Self.quoted(backend)),
+                ("receive_drops", "\(status.receiveDrops)"), ("drops", Self.object(drops)), ("backend", Self.quoted(backend.name)),
+                ("backend_reason", Self.quoted(backend.reason)),
                 ("engine", Self.object(engine)), ("paths", Self.object(paths)),
             ])
         }
@@ -48,8 +51,15 @@ extension Status {
             "{" + members.map { "\(quoted($0.name)):\($0.value)" }.joined(separator: ",") + "}"
         }
 
-        /// Names are printable ASCII without quotes and backslashes: paths' by the check of the configuration.
-        private static func quoted(_ text: String) -> String { "\"\(text)\"" }
+        /// Paths' names are printable ASCII without quotes and backslashes, by the check of the configuration; a reason may be anything.
+        private static func quoted(_ text: String) -> String {
+            var out = "\""
+            for scalar in text.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { out += "\\" }
+                out.unicodeScalars.append(scalar.value < 0x20 ? " " : scalar)
+            }
+            return out + "\""
+        }
 
         /// One digit behind the point.
         private static func fixed(_ value: Double) -> String {

@@ -85,10 +85,13 @@ package enum SegmentOption {
     }
 }
 
-/// The kernel as a worker sees it. Three stand behind it: io_uring, epoll, and the tests' script.
+/// The kernel as a worker sees it. Behind it stand io_uring; epoll, in batches or plainly; and the tests' script.
 ///
 /// Sends complete inside ``flush()``: none is ever taken aside, so the memory they point to is the worker's again afterwards.
 /// Zero-copy sends are the exception: that memory is the kernel's until the event with their tag.
+///
+/// An interface can end for good, while the process goes on: its ring is gone, or a sandbox closes behind it. It says so by
+/// ``failure``; from then on it submits nothing, completes nothing and does not wait, and the worker calls ``abandon()``.
 package protocol Kernel: ~Copyable {
     /// Binds the backend to the calling thread. 0 or a negative error number.
     mutating func start() -> Int32
@@ -122,8 +125,10 @@ package protocol Kernel: ~Copyable {
     /// Gives a datagram's buffer back.
     mutating func recycle(_ buffer: Int32)
 
+    /// Packets that one message may carry: 1 where nothing cuts a message into segments.
+    var segmentsMax: Int { get }
     /// Readies a socket for a message of `bytes` that is cut into segments of `segmentBytes` (``SegmentOption``). Flushes first if
-    /// it must.
+    /// it must. Where the socket refuses, the messages up to the next call are refused with `EIO`: none leaves uncut.
     mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int)
     /// Queues a datagram or train. Only failures get a ``SendResult``.
     @unsafe mutating func sendDatagram(
@@ -161,10 +166,16 @@ package protocol Kernel: ~Copyable {
     /// The next event, or nil.
     @unsafe mutating func nextEvent() -> KernelEvent?
 
+    /// 0 while the interface works; the error number with which it ended for good. Nothing is done any more then.
+    var failure: Int32 { get }
+    /// After ``failure``: gives up what is left of the interface, so that the kernel lets go of sockets and memory. Nothing is
+    /// outstanding afterwards, no event comes, nothing can be attached; files may still be detached.
+    mutating func abandon()
+
     /// Requests and buffers that have not come home.
     var outstanding: Int { get }
     /// System calls so far, as far as the backend counts them.
     var systemCalls: UInt64 { get }
-    /// Completions that the kernel had to keep aside.
+    /// How often the kernel had to keep completions aside.
     var overflows: UInt64 { get }
 }

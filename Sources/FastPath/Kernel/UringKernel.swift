@@ -5,48 +5,59 @@ import PlaneLink
 /// The io_uring backend: one ring for one thread, registered files, one provided-buffer ring for all datagram sources,
 /// repeated receives, and sends that finish inside the submit.
 @safe package struct UringKernel: Kernel, ~Copyable {
-    private let ring: OpaquePointer
-    private let files: Slab<FileEntry>
+    let ring: OpaquePointer
+    let files: Slab<FileEntry>
     private var freeFiles: [Int32]
     private let buffers: UnsafeMutableRawPointer
     private let bufferBytes: Int
     /// Buffers that the worker holds.
     private var buffersOut = 0
     /// Receives, reads and watches that the kernel holds.
-    private var requests = 0
+    var requests = 0
     /// The eventfd's value lands here.
     private let wakeValue: UnsafeMutablePointer<UInt64>
     /// Addresses of the sends since the last flush.
-    private let addresses: Slab<SocketAddressBytes>
-    private var sendsQueued = 0
-    private var events: AsideQueue<Completion>
-    private var results: AsideQueue<SendResult>
+    let addresses: Slab<SocketAddressBytes>
+    var sendsQueued = 0
+    var events: AsideQueue<Completion>
+    var results: AsideQueue<SendResult>
     private let batch: Slab<Completion>
-    package private(set) var systemCalls: UInt64 = 0
+    package internal(set) var systemCalls: UInt64 = 0
 
     /// `struct curing_completion`, which the importer does not call bitwise copyable.
-    private struct Completion: BitwiseCopyable {
+    struct Completion: BitwiseCopyable {
         var tag: UInt64
         var result: Int32
         var flags: UInt32
     }
 
-    private struct FileEntry: BitwiseCopyable {
+    struct FileEntry: BitwiseCopyable {
         var descriptor: Int32
         var isIPv4: Bool
         /// The segment size that the socket cuts at just now.
         var segment: Int32
+        /// It refused to cut at the size that is wanted.
+        var refusesSegments: Bool
     }
 
     private static let submissions: UInt32 = 256
     /// What the kernel allows (IORING_MAX_REG_BUFFERS).
-    private static let placesMax = 16_384
-    private static let completions: UInt32 = 32_768
+    static let placesMax = 16_384
+    /// Completions that the ring holds; beyond them the kernel keeps some aside, at a price.
+    package static let completionsMax: UInt32 = 32_768
     /// Sends of one flush: small, because each request lives until the batch completes, and footprint is speed.
     package let sendBatchMax = 128
 
-    /// A ring with what the worker needs, or why it cannot be had.
-    package init(limits: Limits, zeroCopy: Bool = false) throws(BackendRefusal) {
+    package let segmentsMax: Int
+    package let canZeroCopy: Bool
+    package internal(set) var failure: Int32 = 0
+    var isAbandoned = false
+    private var overflowsAtEnd: UInt64 = 0
+
+    /// A ring with what the worker needs, or why it cannot be had. Without `cutsTrains` every packet is a message of its own.
+    package init(
+        limits: Limits, zeroCopy: Bool = false, cutsTrains: Bool = true, completions: UInt32 = UringKernel.completionsMax
+    ) throws(BackendRefusal) {
         let bufferCount = limits.datagramBuffers
         guard bufferCount > 0, bufferCount & (bufferCount - 1) == 0, bufferCount <= 32_768 else {
             throw .setting("limits: datagram-buffers is \(bufferCount), but must be a power of two up to 32768")
@@ -62,20 +73,22 @@ import PlaneLink
         else { throw .memory }
         var made: OpaquePointer?
         let places = zeroCopy ? UInt32(min(limits.streamsMax + 1, Self.placesMax)) : 0
-        let result = unsafe curing_create(Self.submissions, Self.completions, UInt32(fileCount), places, &made)
+        let result = unsafe curing_create(min(Self.submissions, completions), completions, UInt32(fileCount), places, &made)
         guard result == 0, let ring = unsafe made else {
             unsafe munmap(memory, bufferCount * limits.datagramBufferBytes)
             throw .ring(-result)
         }
         let provided = unsafe curing_provide(
             ring, UInt32(bufferCount), UInt32(limits.datagramBufferBytes), memory)
-        // SENDMSG_ZC came with Linux 6.1, as did the address of a plain SEND.
-        guard provided == 0, unsafe curing_knows(ring, Int32(IORING_OP_SENDMSG_ZC.rawValue)) else {
+        guard provided == 0 else {
             unsafe curing_destroy(ring)
             unsafe munmap(memory, bufferCount * limits.datagramBufferBytes)
-            throw provided == 0 ? .tooOld : .buffers(-provided)
+            throw .buffers(-provided)
         }
         unsafe self.ring = ring
+        segmentsMax = cutsTrains ? Train.segmentsMax : 1
+        // SEND_ZC came with Linux 6.0; what it needs to say whether it copied came with 6.2 and is ignored before.
+        canZeroCopy = unsafe zeroCopy && curing_knows(ring, Int32(IORING_OP_SEND_ZC.rawValue))
         self.files = files
         freeFiles = (0..<Int32(fileCount)).reversed()
         unsafe buffers = memory
@@ -116,36 +129,42 @@ import PlaneLink
     // MARK: Files
 
     package mutating func attach(descriptor: Int32) -> KernelFile? {
-        guard let slot = freeFiles.popLast() else { return nil }
+        guard failure == 0, let slot = freeFiles.popLast() else { return nil }
         systemCalls += 1
         guard unsafe curing_set_file(ring, UInt32(slot), descriptor) == 0 else {
             freeFiles.append(slot)
             return nil
         }
-        files[Int(slot)] = FileEntry(descriptor: descriptor, isIPv4: SocketAddressBytes.isIPv4(descriptor: descriptor), segment: 0)
+        files[Int(slot)] = FileEntry(
+            descriptor: descriptor, isIPv4: SocketAddressBytes.isIPv4(descriptor: descriptor), segment: 0, refusesSegments: false)
         return KernelFile(slot: slot)
     }
 
     package mutating func detach(_ file: KernelFile) {
         guard file != .none else { return }
-        systemCalls += 1
-        _ = unsafe curing_set_file(ring, UInt32(file.slot), -1)
+        if !isAbandoned {
+            systemCalls += 1
+            _ = unsafe curing_set_file(ring, UInt32(file.slot), -1)
+        }
         freeFiles.append(file.slot)
     }
 
     // MARK: Requests
 
     /// A free submission; what is queued is submitted first when there is none.
-    private mutating func next() -> UnsafeMutablePointer<io_uring_sqe>? {
+    mutating func next() -> UnsafeMutablePointer<io_uring_sqe>? {
+        guard failure == 0 else { return nil }
         if let submission = unsafe curing_next(ring) { return unsafe submission }
         submit()
-        return unsafe curing_next(ring)
+        return failure == 0 ? unsafe curing_next(ring) : nil
     }
 
-    private mutating func submit() {
-        systemCalls += 1
-        _ = unsafe curing_submit(ring)
+    mutating func submit() {
         sendsQueued = 0
+        guard failure == 0 else { return }
+        systemCalls += 1
+        let result = unsafe curing_submit(ring)
+        if result < 0 { failure = -result }
         reap()
     }
 
@@ -174,6 +193,12 @@ import PlaneLink
 
     package func unsentBytes(_ file: KernelFile) -> Int { Int(curing_unsent_bytes(files[Int(file.slot)].descriptor)) }
 
+    package mutating func abort(_ file: KernelFile) {
+        guard file != .none else { return }
+        systemCalls += 1
+        curing_reset_connection(files[Int(file.slot)].descriptor)
+    }
+
     package mutating func watchWritable(_ file: KernelFile, tag: RequestTag) {
         guard let submission = unsafe next() else { return }
         unsafe curing_watch_writable(submission, file.slot, tag.raw)
@@ -187,123 +212,38 @@ import PlaneLink
     }
 
     package mutating func recycle(_ buffer: Int32) {
-        guard buffer >= 0 else { return }
+        guard buffer >= 0, !isAbandoned else { return }
         unsafe curing_return_buffer(ring, UInt16(truncatingIfNeeded: buffer))
         buffersOut -= 1
-    }
-
-    // MARK: Sends
-
-    package mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
-        guard let wanted = SegmentOption.change(from: files[Int(file.slot)].segment, segmentBytes: segmentBytes, bytes: bytes) else {
-            return
-        }
-        if sendsQueued > 0 { flush() }
-        systemCalls += 1
-        if curing_set_segment(files[Int(file.slot)].descriptor, wanted) == 0 { files[Int(file.slot)].segment = wanted }
-    }
-
-    @unsafe package mutating func sendDatagram(
-        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, tag: RequestTag
-    ) {
-        if sendsQueued == sendBatchMax { flush() }
-        guard let submission = unsafe next() else { return }
-        let place = sendsQueued
-        let isIPv4 = files[Int(file.slot)].isIPv4
-        addresses[place] = SocketAddressBytes(host: host, port: port, isIPv4Socket: isIPv4)
-        unsafe curing_send_to(
-            submission, file.slot, bytes, UInt32(count), addresses.pointer(to: place),
-            UInt32(SocketAddressBytes.count(isIPv4Socket: isIPv4)), tag.raw)
-        sendsQueued += 1
-    }
-
-    @unsafe package mutating func sendBytes(_ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, tag: RequestTag) {
-        if sendsQueued == sendBatchMax { flush() }
-        guard let submission = unsafe next() else { return }
-        unsafe curing_send(submission, file.slot, bytes, UInt32(count), tag.raw)
-        sendsQueued += 1
-    }
-
-    // MARK: Without a copy
-
-    package mutating func abort(_ file: KernelFile) {
-        guard file != .none else { return }
-        systemCalls += 1
-        curing_reset_connection(files[Int(file.slot)].descriptor)
-    }
-
-    package var canZeroCopy: Bool { true }
-
-    @unsafe package mutating func register(_ base: UnsafeMutableRawPointer, count: Int, index: Int) -> Bool {
-        guard index < Self.placesMax else { return false }
-        systemCalls += 1
-        return unsafe curing_set_memory(ring, UInt32(index), base, count) == 0
-    }
-
-    package mutating func unregister(index: Int) {
-        guard index < Self.placesMax else { return }
-        systemCalls += 1
-        _ = unsafe curing_set_memory(ring, UInt32(index), nil, 0)
-    }
-
-    @unsafe package mutating func sendDatagramZeroCopy(
-        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, host: HostAddress, port: UInt16, buffer: Int, tag: RequestTag
-    ) {
-        if sendsQueued == sendBatchMax { flush() }
-        guard let submission = unsafe next() else { return }
-        let place = sendsQueued
-        let isIPv4 = files[Int(file.slot)].isIPv4
-        addresses[place] = SocketAddressBytes(host: host, port: port, isIPv4Socket: isIPv4)
-        unsafe curing_send_zero_copy(
-            submission, file.slot, bytes, UInt32(count), addresses.pointer(to: place),
-            UInt32(SocketAddressBytes.count(isIPv4Socket: isIPv4)), Int32(buffer), tag.raw)
-        sendsQueued += 1
-        requests += 1
-    }
-
-    @unsafe package mutating func sendBytesZeroCopy(
-        _ file: KernelFile, _ bytes: UnsafeRawPointer, count: Int, buffer: Int, tag: RequestTag
-    ) {
-        if sendsQueued == sendBatchMax { flush() }
-        guard let submission = unsafe next() else { return }
-        unsafe curing_send_zero_copy(submission, file.slot, bytes, UInt32(count), nil, 0, Int32(buffer), tag.raw)
-        sendsQueued += 1
-        requests += 1
-    }
-
-    // MARK: Gathered
-
-    @unsafe package mutating func sendGathered(
-        _ file: KernelFile, _ vectors: UnsafeMutableRawPointer, vectorCount: Int, tag: RequestTag
-    ) {
-        if sendsQueued == sendBatchMax { flush() }
-        guard let submission = unsafe next() else { return }
-        let place = sendsQueued
-        unsafe curing_send_gather(ring, submission, file.slot, vectors, UInt32(vectorCount), UInt32(place), tag.raw)
-        sendsQueued += 1
-    }
-
-    package mutating func flush() {
-        if sendsQueued > 0 { submit() }
-    }
-
-    package mutating func nextSendResult() -> SendResult? {
-        if results.count == 0 { reap() }
-        return results.pop()
     }
 
     // MARK: Completions
 
     package mutating func wait(nanoseconds: Int64) {
-        systemCalls += 1
-        _ = unsafe curing_submit_and_wait(ring, events.count > 0 ? 0 : nanoseconds)
         sendsQueued = 0
+        guard failure == 0 else { return }
+        systemCalls += 1
+        let result = unsafe curing_submit_and_wait(ring, events.count > 0 ? 0 : nanoseconds)
+        if result < 0 { failure = -result }
         reap()
     }
 
+    package mutating func abandon() {
+        guard !isAbandoned else { return }
+        // First what is known already: results and events of a ring that is gone mean nothing any more.
+        while events.pop() != nil {}
+        while results.pop() != nil {}
+        if failure == 0 { failure = ECANCELED }
+        overflowsAtEnd = overflows
+        isAbandoned = true
+        unsafe curing_abandon(ring)
+        requests = 0
+        buffersOut = 0
+    }
+
     /// Copies completions out of the ring: results of sends to one queue, everything else to the other.
-    private mutating func reap() {
-        while true {
+    mutating func reap() {
+        while !isAbandoned {
             let room = min(batch.count, events.room, results.room)
             let place = unsafe UnsafeMutableRawPointer(batch.pointer(to: 0)).assumingMemoryBound(to: curing_completion.self)
             let taken = unsafe curing_take(ring, place, UInt32(room))
@@ -365,5 +305,5 @@ import PlaneLink
     }
 
     package var outstanding: Int { requests + buffersOut }
-    package var overflows: UInt64 { UInt64(unsafe curing_overflows(ring)) }
+    package var overflows: UInt64 { isAbandoned ? overflowsAtEnd : UInt64(unsafe curing_overflows(ring)) }
 }

@@ -11,6 +11,8 @@ import PlaneLink
     var isHeld: Bool
     var hasEnded: Bool
     var wasActive: Bool
+    /// Datagrams: how often the receive ended by itself since the last one came.
+    var endings: UInt8
     var channel: UInt8
     var stream: UInt32
     var file: KernelFile

@@ -5,11 +5,21 @@ import WireFormats
 extension Worker where K: ~Copyable {
     mutating func takeCommands() {
         var taken = 0
-        while taken < Self.commandsPerTurn, let command = commands.pop() {
+        while taken < Self.commandsPerTurn, hasRoomToReport, let command = commands.pop() {
             carryOut(command)
             taken += 1
         }
     }
+
+    /// Whether the queue of reports has room for what everything that exists may still say, and for what a command may bring about.
+    /// Where reports are not taken, commands wait instead: nothing that ends goes untold.
+    var hasRoomToReport: Bool {
+        let owed = subscribersInUse * 3 + sendNodesUsed + sourcesInUse * 4 + streamsInUse * 2
+        return reports.capacity - reports.count > owed + Self.reportsPerCommandMax
+    }
+
+    /// Reports that one command brings about beyond those that what exists is owed, and those that come uncalled for (refused, stopped).
+    private static var reportsPerCommandMax: Int { 16 }
 
     private mutating func carryOut(_ command: Command) {
         switch command {
@@ -164,7 +174,11 @@ extension Worker where K: ~Copyable {
         report(.egressRemoved(number))
     }
 
-    mutating func closeEgress(_ place: Int) {
+    mutating func closeAllEgress() {
+        for place in 0..<egress.count where egress[place].isSet { closeEgress(place) }
+    }
+
+    private mutating func closeEgress(_ place: Int) {
         kernel.detach(egress[place].rtp)
         kernel.detach(egress[place].rtcp)
         egress[place].isSet = false

@@ -53,7 +53,7 @@ extension Worker where K: ~Copyable {
                 loseLive(stream)
                 break
             }
-            let train = Train.cut(streams[stream].state.log, from: first, limit: limit)
+            let train = Train.cut(streams[stream].state.log, from: first, limit: limit, segmentsMax: kernel.segmentsMax)
             let bytes = unsafe streams[stream].state.log.bytes(of: train.record)
             let channel = Int(train.channel)
             var hold = beginHold(stream, train)
@@ -282,8 +282,8 @@ extension Worker where K: ~Copyable {
         if subscribers[reader].refusesTrains || destinations[subscribers[reader].destination].refuses(segmentBytes: size, now: now) {
             return 1
         }
-        guard share(reader) > 0 else { return Train.segmentsMax }
-        return min(max(Int(subscribers[reader].burstLeft) / max(size, 1), 1), Train.segmentsMax)
+        guard share(reader) > 0 else { return kernel.segmentsMax }
+        return min(max(Int(subscribers[reader].burstLeft) / max(size, 1), 1), kernel.segmentsMax)
     }
 
     /// What a reader with a cursor of its own may be sent in ``shareNanoseconds``; 0: whatever the kernel takes.

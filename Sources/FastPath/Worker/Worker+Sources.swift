@@ -6,13 +6,15 @@ extension Worker where K: ~Copyable {
 
     private mutating func openSource(_ handle: SourceHandle, _ streamHandle: StreamHandle, _ kind: Source.Kind) -> Int? {
         let source = Int(handle.index)
-        guard unsafe source < sources.count, unsafe sources[source].kind == .free, let stream = find(streamHandle) else {
+        guard !hasKernelFailed, unsafe source < sources.count, unsafe sources[source].kind == .free, let stream = find(streamHandle) else {
             report(.sourceRemoved(handle))
             return nil
         }
+        if let buffer = unsafe sources[source].buffer { unsafe free(buffer) }
         unsafe sources[source] = Source(
-            generation: handle.generation, kind: kind, isPending: false, isHeld: false, hasEnded: false, wasActive: false, channel: 0,
-            stream: UInt32(stream), file: .none, peer: .any, takesAnyPeer: false, heardAt: 0, port: 0, channels: ChannelMap(), buffer: nil,
+            generation: handle.generation, kind: kind, isPending: false, isHeld: false, hasEnded: false, wasActive: false,
+            endings: 0, channel: 0, stream: UInt32(stream), file: .none, peer: .any, takesAnyPeer: false, heardAt: 0, port: 0,
+            channels: ChannelMap(), buffer: nil,
             bufferStart: 0, bufferEnd: 0)
         sourcesInUse += 1
         return source
@@ -73,10 +75,14 @@ extension Worker where K: ~Copyable {
         }
     }
 
-    private mutating func finishSource(_ source: Int) {
+    mutating func finishSource(_ source: Int) {
         kernel.detach(unsafe sources[source].file)
-        if let buffer = unsafe sources[source].buffer { unsafe free(buffer) }
-        unsafe sources[source].buffer = nil
+        // A report of text that nobody has taken yet points into the buffer: then it goes when the slot is used again, for that comes
+        // after the report of the source's end was taken, or with the engine.
+        if unsafe !sources[source].isHeld, let buffer = unsafe sources[source].buffer {
+            unsafe free(buffer)
+            unsafe sources[source].buffer = nil
+        }
         let handle = handle(ofSource: source)
         unsafe sources[source].kind = .free
         sourcesInUse -= 1
@@ -100,12 +106,16 @@ extension Worker where K: ~Copyable {
 
     // MARK: Datagrams
 
+    /// A receive that ended by itself so often, with no datagram between, is given up.
+    static var endingsMax: UInt8 { 100 }
+
     /// A datagram, or a train of them that the kernel joined, or the end of the receive.
     @unsafe mutating func datagramArrived(_ event: KernelEvent) {
         defer { unsafe kernel.recycle(event.buffer) }
         guard let source = unsafe source(of: event.tag) else { return }
         if unsafe !event.continues { unsafe receiveEnded(source, event.result) }
         guard unsafe sources[source].kind == .datagrams, let payload = unsafe event.payload else { return }
+        unsafe sources[source].endings = 0
         guard unsafe isFromPeer(source, event.host, event.port) else { return counters.add(.datagramsForeign) }
         if unsafe event.isCut { return counters.add(.datagramsOversize) }
         let segment = unsafe event.segmentBytes > 0 ? event.segmentBytes : max(event.payloadCount, 1)
@@ -138,15 +148,17 @@ extension Worker where K: ~Copyable {
         unsafe sources[source].port = port
     }
 
+    /// A receive that ends by itself (no buffer was left, an ICMP message brought an error, the kernel cancelled it) says nothing of
+    /// the next packet: it is begun anew, unless it ends again and again.
     private mutating func receiveEnded(_ source: Int, _ result: Int32) {
         unsafe sources[source].isPending = false
         if unsafe sources[source].kind == .closing { return finishSource(source) }
-        switch -result {
-        case ENOBUFS: counters.add(.receiveBuffersExhausted)
-        case ECANCELED, EBADF, ENOTSOCK, EINVAL:
-            return report(.sourceEnded(handle(ofSource: source), errorNumber: -result))
-        // An error that an ICMP message brought (ECONNREFUSED and the like) says nothing of the next packet.
-        default: break
+        if result == -ENOBUFS { counters.add(.receiveBuffersExhausted) }
+        unsafe sources[source].endings += 1
+        let isOver = result == -EBADF || result == -ENOTSOCK || result == -EINVAL
+        guard !isOver, unsafe sources[source].endings < Self.endingsMax else {
+            unsafe sources[source].hasEnded = true
+            return report(.sourceEnded(handle(ofSource: source), errorNumber: -min(result, 0)))
         }
         unsafe sources[source].isPending = true
         kernel.receiveDatagrams(unsafe sources[source].file, tag: sourceTag(source, .datagramSource))

@@ -63,16 +63,40 @@ extension Worker where K: ~Copyable {
         subscribers[reader].state = .closing
         if subscribers[reader].isBlocked, subscribers[reader].isInterleaved {
             kernel.cancel(subscribers[reader].file, tag: writableTag(reader))
+        } else if subscribers[reader].sendsHeld > 0 {
+            // A peer that has gone, or takes nothing more, is waited for a while: closed, its connection would keep the memory.
+            subscribers[reader].blockedAt = now
+            readersHeld += 1
+            nextSweep = min(nextSweep, now + Self.sweepNanoseconds)
         } else {
             finishRemoval(reader)
         }
+    }
+
+    /// A reader that was removed while the kernel held something for it is waited for so long, then its connection is reset.
+    static var heldNanosecondsMax: UInt64 { 2_000_000_000 }
+
+    /// Resets the connections of readers that were removed and for which the kernel has held something for too long.
+    mutating func resetHeld(olderThan span: UInt64) {
+        guard readersHeld > 0 else { return }
+        for reader in 0..<subscribers.count
+        where subscribers[reader].state == .closing && subscribers[reader].sendsHeld > 0 && now &- subscribers[reader].blockedAt >= span {
+            kernel.abort(subscribers[reader].file)
+        }
+    }
+
+    /// The kernel gave back what it held for a reader last.
+    mutating func holdsEnded(_ reader: Int) {
+        guard subscribers[reader].state == .closing, !subscribers[reader].isBlocked else { return }
+        readersHeld -= 1
+        finishRemoval(reader)
     }
 
     func writableTag(_ reader: Int) -> RequestTag {
         RequestTag(.writable, index: UInt32(reader), generation: subscribers[reader].generation)
     }
 
-    private mutating func finishRemoval(_ reader: Int) {
+    mutating func finishRemoval(_ reader: Int) {
         kernel.detach(subscribers[reader].file)
         destinations.leave(subscribers[reader].destination)
         let handle = handle(ofReader: reader)
@@ -105,7 +129,13 @@ extension Worker where K: ~Copyable {
         guard subscribers[reader].isBlocked else { return }
         subscribers[reader].isBlocked = false
         readersBlocked -= 1
-        if subscribers[reader].state == .closing { return finishRemoval(reader) }
+        if subscribers[reader].state == .closing {
+            guard subscribers[reader].sendsHeld > 0 else { return finishRemoval(reader) }
+            subscribers[reader].blockedAt = now
+            readersHeld += 1
+            nextSweep = min(nextSweep, now + Self.sweepNanoseconds)
+            return
+        }
         pumpReader(reader)
     }
 

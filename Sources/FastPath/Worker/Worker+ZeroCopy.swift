@@ -129,6 +129,16 @@ extension Worker where K: ~Copyable {
         if hold < holds.count { letGo(hold) }
     }
 
+    /// The kernel has ended: it holds nothing any more.
+    mutating func letGoOfAll() {
+        for number in 0..<holds.count {
+            while holds[number].outstanding > 0 {
+                counters.add(.zcPending, 0 &- 1)
+                letGo(number)
+            }
+        }
+    }
+
     private mutating func letGo(_ number: Int) {
         holds[number].outstanding -= 1
         guard holds[number].outstanding == 0 else { return }
@@ -139,6 +149,7 @@ extension Worker where K: ~Copyable {
         guard hold.block < 0 else {
             if subscribers[Int(hold.reader)].generation == hold.generation, subscribers[Int(hold.reader)].sendsHeld > 0 {
                 subscribers[Int(hold.reader)].sendsHeld -= 1
+                if subscribers[Int(hold.reader)].sendsHeld == 0 { holdsEnded(Int(hold.reader)) }
             }
             return blocks.letGo(Int(hold.block))
         }

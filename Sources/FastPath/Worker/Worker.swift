@@ -69,6 +69,8 @@ struct WorkerParts {
     var sourcesInUse = 0
     /// TCP readers whose sockets are full.
     var readersBlocked = 0
+    /// TCP readers that were removed while the kernel held something for them.
+    var readersHeld = 0
 
     /// Monotonic nanoseconds, read once or twice a turn.
     var now: UInt64 = 0
@@ -81,6 +83,8 @@ struct WorkerParts {
     /// The lowest packet that is pinned for the batch of sends being made.
     var batchPin = UInt64.max
     var isStopping = false
+    /// The kernel interface ended for good: commands are answered, nothing moves.
+    var hasKernelFailed = false
 
     /// A stream's slot; `state` is meaningful while the generation is not 0.
     struct StreamSlot: BitwiseCopyable {
@@ -159,20 +163,21 @@ struct WorkerParts {
     /// Binds the worker to the calling thread.
     package mutating func begin() {
         let result = kernel.start()
-        if result == 0 {
-            armCommandWake()
-        } else {
-            report(.refused(.ringFailed, errorNumber: -result))
-            isStopping = true
-        }
+        if result == 0 { armCommandWake() } else { giveUp(-result) }
     }
 
     /// One turn: commands, one wait, events, hand-overs, fan-out, timers.
     package mutating func turn() {
+        if hasKernelFailed { return turnWithoutKernel() }
         now = kernel.clock()
         takeCommands()
-        let deadline = nextDeadline()
-        let mustNotWait = commands.count > 0 || deadline <= now || isStopping
+        var deadline = nextDeadline()
+        let hasCommands = commands.count > 0
+        // Commands that wait for reports to be taken: nobody says when they were.
+        if hasCommands, !hasRoomToReport { deadline = min(deadline, now + Self.retryNanoseconds) }
+        let mustNotWait = hasCommands && hasRoomToReport || deadline <= now || isStopping
+        // What commands brought about is told before the wait: where no media moves, nothing else may happen for long.
+        if hasReported { wakeReports() }
         kernel.wait(nanoseconds: mustNotWait ? 0 : deadline == .max ? -1 : Int64(min(deadline - now, 1_000_000_000)))
         now = kernel.clock()
         counters.add(.turns)
@@ -181,6 +186,7 @@ struct WorkerParts {
         releaseDue()
         fanOutDue()
         if now >= nextSweep { sweep() }
+        if kernel.failure != 0 { giveUp(kernel.failure) }
         if hasReported { wakeReports() }
         publishBackendCounters()
     }
@@ -218,7 +224,9 @@ struct WorkerParts {
 
     /// A wake-up was not delivered, and it is not known to whom: all look.
     private mutating func notifyAll() {
-        for worker in 0..<peers.workers where worker != index { kernel.notify(peer: peers.descriptor(ofWorker: worker)) }
+        for worker in 0..<peers.workers where worker != index && !peers.hasFailed(worker) {
+            kernel.notify(peer: peers.descriptor(ofWorker: worker))
+        }
     }
 
     private mutating func armCommandWake() {
@@ -248,7 +256,7 @@ struct WorkerParts {
         }
     }
 
-    private mutating func wakeReports() {
+    mutating func wakeReports() {
         hasReported = false
         var one: UInt64 = 1
         _ = unsafe write(reportWake, &one, 8)
@@ -321,7 +329,8 @@ struct WorkerParts {
 
     /// Gives up TCP readers that took nothing for too long. Runs only while there are readers with full sockets.
     private mutating func sweep() {
-        nextSweep = readersBlocked > 0 ? now + Self.sweepNanoseconds : .max
+        nextSweep = readersBlocked > 0 || readersHeld > 0 ? now + Self.sweepNanoseconds : .max
+        resetHeld(olderThan: Self.heldNanosecondsMax)
         for stream in 0..<streams.count where streams[stream].generation != 0 && streams[stream].state.interleaved.count > 0 {
             var index = streams[stream].state.interleaved.first
             while index != SubscriberList.end {
@@ -343,15 +352,22 @@ struct WorkerParts {
     package mutating func runDown() {
         for stream in 0..<streams.count where streams[stream].generation != 0 && !streams[stream].isClosing { removeStream(stream) }
         if commandWakeFile != .none { kernel.cancel(commandWakeFile, tag: RequestTag(.wake, index: 0, generation: 0)) }
-        let deadline = kernel.clock() + 5_000_000_000
+        now = kernel.clock()
+        resetHeld(olderThan: 0)
+        let deadline = now + 5_000_000_000
         while kernel.outstanding > 0 || subscribersInUse > 0 || sourcesInUse > 0 || streamsInUse > 0 {
             now = kernel.clock()
             if now > deadline { break }
             kernel.wait(nanoseconds: 10_000_000)
             handleEvents()
+            if kernel.failure != 0, !hasKernelFailed { giveUp(kernel.failure) }
+            if hasKernelFailed { break }
         }
-        for place in 0..<egress.count where egress[place].isSet { closeEgress(place) }
+        closeAllEgress()
         kernel.detach(commandWakeFile)
+        for source in unsafe 0..<sources.count where unsafe sources[source].kind == .free {
+            if let buffer = unsafe sources[source].buffer { unsafe board.keep(buffer) }
+        }
         let leaks = kernel.outstanding + subscribersInUse + sourcesInUse + streamsInUse + sendNodesUsed + holdsUsed
         peers.end()
         report(.stopped(leaks: UInt32(clamping: leaks)))

@@ -16,6 +16,8 @@ import PlaneLink
     private var egress: [UInt64]
     /// Workers to wake, as bits.
     private var sleepers: UInt64 = 0
+    /// Workers that can carry nothing any more, as bits.
+    private var failed: UInt64 = 0
 
     private struct StreamEntry {
         var home: UInt8 = 0
@@ -115,7 +117,7 @@ import PlaneLink
         guard reader < readers.count, Int(stream.index) < streams.count else { return push(command, to: 0) }
         let home = Int(streams[Int(stream.index)].home)
         var worker = home
-        if streams[Int(stream.index)].readers >= Self.spreadFrom || among & (1 << UInt64(home)) == 0 {
+        if streams[Int(stream.index)].readers >= Self.spreadFrom || among & ~failed & (1 << UInt64(home)) == 0 {
             worker = leastLoaded { among & (1 << UInt64($0)) == 0 ? .max : loads[$0].readers }
         }
         guard push(command, to: worker) else { return false }
@@ -126,9 +128,11 @@ import PlaneLink
         return true
     }
 
+    /// The worker with the least to do, those that failed last.
     private func leastLoaded(_ load: (Int) -> Int) -> Int {
+        func burden(_ worker: Int) -> Int { failed >> UInt64(worker) & 1 == 1 ? .max : load(worker) }
         var best = 0
-        for worker in lines.indices.dropFirst() where load(worker) < load(best) { best = worker }
+        for worker in lines.indices.dropFirst() where burden(worker) < burden(best) { best = worker }
         return best
     }
 
@@ -144,6 +148,9 @@ import PlaneLink
     }
 
     // MARK: What has ended
+
+    /// Gives a worker nothing new.
+    func workerFailed(_ worker: Int) { failed |= 1 << UInt64(worker) }
 
     func readerRemoved(_ handle: SubscriberHandle) {
         let reader = Int(handle.index)
@@ -193,6 +200,7 @@ import PlaneLink
                 continue
             }
             looked = 0
+            if case .refused(.ringFailed, _) = report { router.workerFailed(next) }
             if let report = sift(report) { return report }
         }
         return nil

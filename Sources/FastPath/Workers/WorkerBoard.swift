@@ -1,3 +1,4 @@
+import Glibc
 import PlaneLink
 import Synchronization
 
@@ -5,13 +6,17 @@ import Synchronization
 @safe final class WorkerBoard: @unchecked Sendable {
     // Sendable because the words are atomics, and the descriptors are written before the threads start.
     let workers: Int
+    /// Kept as long as a worker runs.
+    private let resources: EngineResources?
     private let wordsPerWorker: Int
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let descriptors: UnsafeMutablePointer<Int32>
     private let ended: UnsafeMutablePointer<Atomic<Int>>
+    private let failed: UnsafeMutablePointer<Atomic<UInt64>>
 
-    init(workers: Int, streamsMax: Int) {
+    init(workers: Int, streamsMax: Int, resources: EngineResources? = nil) {
         self.workers = workers
+        self.resources = resources
         // Whole cache lines for each worker.
         wordsPerWorker = ((streamsMax + 63) / 64 + 7) / 8 * 8
         let total = workers * wordsPerWorker
@@ -21,6 +26,8 @@ import Synchronization
         unsafe descriptors.initialize(repeating: -1, count: workers)
         unsafe ended = .allocate(capacity: 1)
         unsafe ended.initialize(to: Atomic(0))
+        unsafe failed = .allocate(capacity: 1)
+        unsafe failed.initialize(to: Atomic(0))
     }
 
     deinit {
@@ -29,12 +36,19 @@ import Synchronization
         unsafe descriptors.deallocate()
         unsafe ended.deinitialize(count: 1)
         unsafe ended.deallocate()
+        unsafe failed.deinitialize(count: 1)
+        unsafe failed.deallocate()
+    }
+
+    /// Keeps memory that reports point to until the engine is gone.
+    @unsafe func keep(_ memory: UnsafeMutableRawPointer) {
+        if let resources { unsafe resources.keep(memory) } else { unsafe free(memory) }
     }
 
     /// A worker's view of it, which counts no references. Valid as long as the board.
     var view: WorkerBoardView {
         unsafe WorkerBoardView(
-            workers: workers, wordsPerWorker: wordsPerWorker, words: words, descriptors: descriptors, ended: ended)
+            workers: workers, wordsPerWorker: wordsPerWorker, words: words, descriptors: descriptors, ended: ended, failed: failed)
     }
 
     /// Says how a worker is woken; before its thread starts.
@@ -48,16 +62,18 @@ import Synchronization
     fileprivate let words: UnsafeMutablePointer<Atomic<UInt64>>
     fileprivate let descriptors: UnsafeMutablePointer<Int32>
     fileprivate let ended: UnsafeMutablePointer<Atomic<Int>>
+    fileprivate let failed: UnsafeMutablePointer<Atomic<UInt64>>
 
     fileprivate init(
         workers: Int, wordsPerWorker: Int, words: UnsafeMutablePointer<Atomic<UInt64>>, descriptors: UnsafeMutablePointer<Int32>,
-        ended: UnsafeMutablePointer<Atomic<Int>>
+        ended: UnsafeMutablePointer<Atomic<Int>>, failed: UnsafeMutablePointer<Atomic<UInt64>>
     ) {
         self.workers = workers
         self.wordsPerWorker = wordsPerWorker
         unsafe self.words = words
         unsafe self.descriptors = descriptors
         unsafe self.ended = ended
+        unsafe self.failed = failed
     }
 
     /// How a worker is woken.
@@ -82,6 +98,14 @@ import Synchronization
 
     /// A worker has let go of everything.
     func end() { unsafe _ = ended.pointee.wrappingAdd(1, ordering: .acquiringAndReleasing) }
+
+    /// A worker's kernel interface has ended: nothing reaches it any more.
+    func fail(_ worker: Int) {
+        unsafe _ = failed.pointee.bitwiseOr(UInt64(1) << UInt64(worker), ordering: .acquiringAndReleasing)
+    }
+
+    /// Whether that happened to a worker.
+    func hasFailed(_ worker: Int) -> Bool { unsafe failed.pointee.load(ordering: .relaxed) >> UInt64(worker) & 1 == 1 }
 
     /// Whether every worker has.
     var allHaveEnded: Bool { unsafe ended.pointee.load(ordering: .acquiring) >= workers }

@@ -42,7 +42,7 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     case zcSent, zcCopied, zcPending
     /// Receive buffers exhausted: the socket held the data meanwhile.
     case receiveBuffersExhausted
-    /// Completions that the kernel had to keep aside.
+    /// How often the kernel had to keep completions aside, because the ring was full.
     case completionOverflows
     /// Commands whose handle was stale.
     case staleCommands
@@ -158,7 +158,7 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
     }
 }
 
-/// The engine's counters; live as long as the process.
+/// The engine's counters; live as long as the engine.
 public struct EngineCounters: Sendable, BitwiseCopyable {
     @usableFromInline let block: CounterBlock
 

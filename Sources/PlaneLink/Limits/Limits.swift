@@ -53,7 +53,7 @@ public struct Limits: Sendable, Equatable {
     public var reportsMax: Int {
         subscribersMax * 3  // joined, failed, removed of every reader
             + sourcesMax * 4  // active, text, ended, removed of every source
-            + subscribersMax * 2  // replies handed back
+            + subscribersMax * 2 + queuedSendsMax  // replies handed back
             + streamsMax * 2  // removed, refused
             + Self.egressMax
     }

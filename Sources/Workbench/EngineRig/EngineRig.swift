@@ -29,7 +29,11 @@ final class EngineRig {
 
     /// The call that sends packets: of the ring, an operation; zero copy once it was used.
     func sendCall(_ transport: ReaderTransport) -> String {
-        guard engine.backend.name == BackendName.ioUring.rawValue else { return transport == .udp ? "sendmmsg" : "sendmsg" }
+        switch engine.backend.name {
+        case BackendName.ioUring.rawValue: break
+        case BackendName.epoll.rawValue where transport == .udp: return "sendmmsg"
+        default: return "sendmsg"
+        }
         // A trial of a few sends does not make it the way that the engine sends.
         return engine.counters[.zcSent] * 2 > engine.counters[.sendsSubmitted] ? "io_uring send_zc" : "io_uring send"
     }

@@ -129,6 +129,7 @@ package struct FanoutBench {
         report.limitSpread = Percentiles(of: limitSpreads)
         report.residentMiB = ProcessMeter.residentMiB(of: getpid())
         report.backend = rig.engine.backend.name
+        report.backendReason = rig.engine.backend.reason
         report.sendCall = rig.sendCall(options.transport)
         report.zeroCopySent = counters[.zcSent]
         report.zeroCopyCopied = counters[.zcCopied]

@@ -23,6 +23,8 @@ package struct FanoutReport: Sendable {
     package var residentMiB: Double?
     /// What carried the media.
     package var backend = ""
+    /// Why that one.
+    package var backendReason = ""
     /// The call that sent the engine's packets, as it says.
     package var sendCall = ""
     /// Zero-copy sends of the engine in all, and those of them that the kernel copied all the same.
@@ -59,6 +61,7 @@ package struct FanoutReport: Sendable {
         add("lateness_ms", Percentiles.json(lateness, withMax: true))
         add("rss_mib", .optional(residentMiB))
         add("backend", .text(backend))
+        add("backend_reason", .text(backendReason))
         add("send_call", .text(sendCall))
         add("zc_sent", .count(zeroCopySent))
         add("zc_copied", .count(zeroCopyCopied))

@@ -84,6 +84,7 @@ package struct IngestBench {
         report.ratioToLimit = median(ratios)
         report.residentMiB = ProcessMeter.residentMiB(of: getpid())
         report.backend = rig.engine.backend.name
+        report.backendReason = rig.engine.backend.reason
         try rig.stop()
         return report
     }

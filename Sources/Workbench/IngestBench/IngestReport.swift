@@ -14,6 +14,8 @@ package struct IngestReport: Sendable {
     package var residentMiB: Double?
     /// What carried the media.
     package var backend = ""
+    /// Why that one.
+    package var backendReason = ""
     /// What was asked for.
     package var options = IngestOptions()
 
@@ -31,6 +33,7 @@ package struct IngestReport: Sendable {
             "lateness_ms": Percentiles.json(nil, withMax: true),
             "rss_mib": .optional(residentMiB),
             "backend": .text(backend),
+            "backend_reason": .text(backendReason),
             "mean_train": .number(Double(options.packetsPerFrame)),
             "transport": .text("udp"),
             "streams": .integer(Int64(options.streams)),

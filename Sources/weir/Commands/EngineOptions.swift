@@ -6,7 +6,9 @@ import PlaneLink
 /// How the engine runs; the same for demo, serve, relay and bench.
 struct EngineArguments: ParsableArguments {
     @Option(
-        help: ArgumentHelp("What carries the media: auto, io_uring or epoll; default auto, the best that works here.", valueName: "name"))
+        help: ArgumentHelp(
+            "What carries the media: io_uring, epoll, plain (no batches, no offloads), or auto: the first of them that works here; default "
+                + "auto.", valueName: "name"))
     var backend: String?
 
     @Option(
@@ -33,8 +35,9 @@ struct EngineArguments: ParsableArguments {
         try set(&configuration, "--max-delay", "max-delay", maxDelay)
         try set(&configuration, "--zero-copy", "zero-copy", zeroCopy)
         if requireIOUring { configuration.engine.requireIOUring = true }
-        if configuration.engine.requireIOUring, configuration.engine.backend == .epoll {
-            throw ValidationError("--require-io-uring and --backend epoll exclude each other; leave one out")
+        let backend = configuration.engine.backend
+        if configuration.engine.requireIOUring, backend == .epoll || backend == .plain {
+            throw ValidationError("--require-io-uring and --backend \(backend.rawValue) exclude each other; leave one out")
         }
     }
 }
@@ -47,6 +50,7 @@ extension EngineOptions {
             case .auto: nil
             case .ioUring: .ioUring
             case .epoll: .epoll
+            case .plain: .plain
             }
         let zeroCopy: ZeroCopy =
             switch configuration.engine.zeroCopy {

@@ -43,7 +43,7 @@ struct RelayRun {
             Console.shared.printError("weir: \(error)")
             throw ExitCode(1)
         }
-        try watch(relay, backend: engine.backend.name)
+        try watch(relay, backend: engine.backend)
         try end(relay)
     }
 
@@ -51,7 +51,7 @@ struct RelayRun {
         if json { Console.shared.printError(text) } else { Console.shared.print(text) }
     }
 
-    private func watch(_ relay: Relay, backend: String) throws {
+    private func watch(_ relay: Relay, backend: BackendChoice) throws {
         var before = try relay.status()
         var ticks = 0
         while Signals.received == 0 {
@@ -59,6 +59,12 @@ struct RelayRun {
             ticks += 1
             guard ticks % Self.ticksPerSecond == 0 else { continue }
             let status = try relay.status()
+            guard status.workersFailed < status.workers else {
+                // Whoever looks after this process starts it anew; nothing would flow otherwise.
+                Console.shared.printError(
+                    "weir: no worker is left: the backend \(backend.name) ended for good (the log says how); --backend takes another one")
+                throw ExitCode(1)
+            }
             let rates = Status.Rates(from: before, to: status)
             before = status
             if json { Console.shared.print(rates.json(backend: backend)) } else { Console.shared.show(live: rates.line) }

@@ -79,7 +79,7 @@ import Testing
         ),
         (
             "engine:\n  backend: iouring",
-            "weir.yml:2: engine.backend: `iouring` is not known; did you mean `io_uring`? (allowed: auto, epoll, io_uring)"
+            "weir.yml:2: engine.backend: `iouring` is not known; did you mean `io_uring`? (allowed: auto, epoll, io_uring, plain)"
         ),
         ("engine: 7", "weir.yml:1: engine: a map of keys and values is expected here"),
         ("limits:\n  sessions: -1", "weir.yml:2: limits.sessions: `-1` is no whole number from 1 to 200000"),

@@ -14,7 +14,8 @@ import Testing
 
     /// The line as a JSON reader sees it.
     private func read(_ status: Status) throws -> [String: Any] {
-        let line = Status.Rates(from: self.status(), to: status).json(backend: "io_uring")
+        let line = Status.Rates(from: self.status(), to: status).json(
+            backend: BackendChoice(name: "io_uring", reason: "a \"reason\" with \\ and a\nline"))
         #expect(!line.contains("\n"))
         return try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     }
@@ -33,12 +34,15 @@ import Testing
         status.workers = 2
         let line = try read(status)
         let engine = try #require(line["engine"] as? [String: Int])
-        #expect(engine["workers"] == 2 && engine["zc_sent"] == 7 && engine["zc_copied"] == 2 && engine["zc_pending"] == 1)
+        #expect(
+            engine["workers"] == 2 && engine["workers_failed"] == 0 && engine["zc_sent"] == 7 && engine["zc_copied"] == 2
+                && engine["zc_pending"] == 1)
         #expect(engine["join_bursts"] == 5)
-        #expect(Set(engine.keys) == Set(Status.EngineFact.allCases.map(\.rawValue) + ["workers"]))
+        #expect(Set(engine.keys) == Set(Status.EngineFact.allCases.map(\.rawValue) + ["workers", "workers_failed"]))
         let drops = try #require(line["drops"] as? [String: Int])
         #expect(drops == ["overrun": 0, "no_room": 7, "refused": 0, "policy": 11, "stalled": 0, "too_slow": 2])
         #expect(line["backend"] as? String == "io_uring")
+        #expect(line["backend_reason"] as? String == "a \"reason\" with \\ and a line")
     }
 
     @Test func namesThePathsThatHaveAStream() throws {

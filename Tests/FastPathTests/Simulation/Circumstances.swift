@@ -38,6 +38,8 @@ struct Circumstances {
     /// Networks (/24) by number: how each treats trains. 0 takes everything.
     let networks: [Network]
     let interleavedPermille: Int
+    /// Packets that a message may carry: 1 where nothing cuts trains.
+    let segmentsMax: Int
 
     enum Network {
         case open
@@ -81,6 +83,7 @@ struct Circumstances {
             random.happens(500) ? .segmentMax(1_100, random.pick([EINVAL, EMSGSIZE])) : .open,
         ]
         interleavedPermille = random.pick([0, 300, 500, 1_000])
+        segmentsMax = random.pick([Train.segmentsMax, Train.segmentsMax, Train.segmentsMax, 1])
     }
 
     /// The capacities of an engine of that size.

@@ -35,6 +35,10 @@ import PlaneLink
 
     // MARK: Sends
 
+    var segmentsMax: Int { state.simulation.circumstances.segmentsMax }
+    var failure: Int32 { 0 }
+    mutating func abandon() {}
+
     mutating func setSegment(_ file: KernelFile, segmentBytes: Int, bytes: Int) {
         guard let wanted = SegmentOption.change(from: state.segment(of: file), segmentBytes: segmentBytes, bytes: bytes) else { return }
         flush()

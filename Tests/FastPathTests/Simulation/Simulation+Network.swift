@@ -24,7 +24,9 @@ extension Simulation {
         let segment = option > 0 ? min(option, bytes.count) : bytes.count
         let packets = (bytes.count + segment - 1) / segment
         trace("  \(reader.name) channel \(channel): \(packets) packets, \(bytes.count) bytes, from \(reader.cursor) on")
-        if packets > Train.segmentsMax || bytes.count > Train.bytesMax { fail("a train of \(packets) packets, \(bytes.count) bytes") }
+        if packets > circumstances.segmentsMax || bytes.count > Train.bytesMax {
+            fail("a train of \(packets) packets, \(bytes.count) bytes")
+        }
         if let errorNumber = refusal(worker, host, option: option) {
             trace("  refused: \(errorNumber)")
             return unsafe refuse(reader, channel, bytes, segment, packets, errorNumber)

@@ -26,7 +26,8 @@ import Testing
             #expect(got[12...] == packet[12...])
         }
         #expect(bench.reaches(24) { bench.engine.counters[.packetsSent] })
-        #expect(bench.engine.counters[.sendsSubmitted] == 1, "equal packets and a shorter last one are one train")
+        let messages: UInt64 = backend == .plain ? 24 : 1
+        #expect(bench.engine.counters[.sendsSubmitted] == messages, "equal packets and a shorter last one are one train")
         #expect(bench.stop() == 0)
     }
 
