@@ -14,6 +14,8 @@ let package = Package(
     products: [
         .executable(name: "weir", targets: ["weir"]),
         .library(name: "FastPath", targets: ["FastPath", "PlaneLink"]),
+        // What tools/build-embed makes libfastpath of.
+        .library(name: "FastPathC", type: .static, targets: ["FastPathC"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -26,6 +28,10 @@ let package = Package(
         // The fast path: the engine and what it stands on.
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .target(name: "FastPath", dependencies: ["CUring", "PlaneLink", "WireFormats"], swiftSettings: settings),
+        // The engine for C: the header, and the functions behind it.
+        .target(name: "CFastPath"),
+        .target(name: "FastPathC", dependencies: ["CFastPath", "FastPath"], swiftSettings: settings),
+
         // What the two planes say to each other, and the bytes both know.
         .target(name: "PlaneLink", swiftSettings: settings),
         .target(name: "WireFormats", swiftSettings: settings),

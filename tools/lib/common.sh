@@ -14,6 +14,7 @@ test_packages=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     mplayer vlc-bin vlc-plugin-base
     iproute2 util-linux
+    gcc g++ binutils make pkg-config valgrind
 )
 
 say() { printf '%s\n' "$*" >&2; }

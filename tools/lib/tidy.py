@@ -10,18 +10,20 @@ ARROWS = {
     "WireFormats": set(),
     "PlaneLink": set(),
     "FastPath": {"CUring", "PlaneLink", "WireFormats"},
+    "FastPathC": {"FastPath"},
     "Signalling": {"WireFormats"},
     "ControlPlane": {"Signalling", "PlaneLink", "WireFormats"},
     "Workbench": {"Signalling", "WireFormats", "FastPath", "PlaneLink"},
     "weir": {"ControlPlane", "FastPath", "PlaneLink", "Workbench"},
 }
 # Pure modules, and the engine, do without Foundation.
-WITHOUT_FOUNDATION = {"WireFormats", "PlaneLink", "Signalling", "FastPath"}
+WITHOUT_FOUNDATION = {"WireFormats", "PlaneLink", "Signalling", "FastPath", "FastPathC"}
 # C targets and who may import them.
 C_TARGETS = {
     "CUring": {"FastPath", "FastPathTests"},
     "CBareLoops": {"Workbench", "WorkbenchTests"},
     "CSinks": {"Workbench", "WorkbenchTests"},
+    "CFastPath": {"FastPathC"},
     "CForbidding": {"FastPathTests"},
     "CAllocationCount": {"FastPathTests", "WireFormatsTests"},
     "CDemoClip": {"ControlPlane", "ControlPlaneTests"},
@@ -29,7 +31,7 @@ C_TARGETS = {
 IMPORT = re.compile(r"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+"
                     r"(?:struct\s+|class\s+|enum\s+|func\s+|protocol\s+|var\s+|typealias\s+)?(\w+)")
 # Built from pieces, so that this file does not find itself.
-MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir(?!-)|" + "home/" + r"\w+|Users/\w+)")
+MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir|" + "home/" + r"\w+|Users/\w+)")
 COPYRIGHT = re.compile("copyright " + r"\(c\)|\u00a9|SPDX-" + "License", re.IGNORECASE)
 
 found = []
