@@ -67,6 +67,7 @@ final class RelayCore {
         paths = PathTable(configuration.paths.map { Path(settings: $0, port: port, mediaPorts: mediaPorts, logger: logger) })
         var settings = ServerSettings()
         settings.limits = configuration.limits
+        settings.access = configuration.access
         server = RTSPServer(
             listen: configuration.listen, paths: paths, port: port, mediaPorts: mediaPorts, settings: settings, logger: logger)
     }
@@ -91,7 +92,9 @@ final class RelayCore {
         status.paths = paths.filter { $0.live != nil }.map { path in
             Status.PathStatus(name: path.name, readers: path.readers, receiveDrops: path.datagramsDropped)
         }
-        status.readers = server.statistics.readers
+        let statistics = server.statistics
+        status.readers = statistics.readers
+        status.refusals = statistics.refusals
         return status
     }
 

@@ -29,10 +29,13 @@ extension Configuration {
     {
         var overlay = ConfigurationEnvironment(reader.configuration)
         overlay.apply(environment)
-        let groups = overlay.configuration.multicastProblems.map {
-            ConfigurationError(place: .file(reader.fileName, line: nil), key: $0.key, problem: $0.problem)
+        let problems = overlay.configuration.multicastProblems + overlay.configuration.accessProblems
+        // A user whose password cannot be read is named once.
+        let known = Set((reader.errors + overlay.errors).map(\.key))
+        let whole = problems.filter { problem in !known.contains { $0.hasPrefix(problem.key) } }.map {
+            ConfigurationError(place: .file(reader.fileName, line: reader.lines[$0.key]), key: $0.key, problem: $0.problem)
         }
-        let errors = reader.errors + overlay.errors + groups
+        let errors = reader.errors + overlay.errors + whole
         guard errors.isEmpty else { throw ConfigurationErrors(errors: errors) }
         return overlay.configuration
     }
@@ -57,10 +60,14 @@ extension Configuration {
                 + "zero-copy \(engine.zeroCopy.rawValue)",
             "up to \(limits.subscribersMax) sessions, \(limits.connectionsMax) connections",
         ]
+        lines += access.summary
         if paths.isEmpty { lines.append("no path: nothing would be served") }
         for path in paths {
             lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
             if let words = path.multicast.words { lines.append("  \(words)") }
+            for right in AccessRight.allCases {
+                if let rule = path.access[right] { lines.append("  \(right.rawValue): \(rule)") }
+            }
         }
         return lines
     }

@@ -13,6 +13,8 @@ package struct Configuration: Sendable {
     package var engine = EngineSettings()
     /// The capacities of the process.
     package var limits = Limits()
+    /// Who may read and publish.
+    package var access = AccessSettings()
     /// What is served.
     package var paths: [PathSettings] = []
 

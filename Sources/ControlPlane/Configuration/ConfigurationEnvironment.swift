@@ -4,7 +4,7 @@ extension ConfigurationReader {
 }
 
 /// Applies environment variables to a configuration: `WEIR_LISTEN`, `WEIR_ENGINE_BACKEND`, `WEIR_LIMITS_SESSIONS`,
-/// `WEIR_PATHS_CAM_SOURCE`. A path is found by its name in capitals with `_` for what is neither letter nor digit; one that is
+/// `WEIR_PATHS_CAM_SOURCE`, `WEIR_USERS_ALICE_PASSWORD`. A path is found by its name in capitals with `_` for what is neither letter nor digit; one that is
 /// not in the file is made, in small letters. A variable that begins with `WEIR_` and means nothing is an error.
 struct ConfigurationEnvironment {
     private(set) var configuration: Configuration
@@ -33,8 +33,25 @@ struct ConfigurationEnvironment {
                 return try field.set(&configuration, value)
             }
         }
+        if key.hasPrefix("USERS_"), try applyUser(key.dropFirst("USERS_".count), value) { return }
         if key.hasPrefix("PATHS_"), try applyPath(key.dropFirst("PATHS_".count), value) { return }
         throw ValueProblem("it means nothing; " + Suggestion.unknown(Self.prefixed(key), among: Self.known))
+    }
+
+    /// A user is found, or made, as a path is.
+    private mutating func applyUser(_ rest: Substring, _ value: String) throws(ValueProblem) -> Bool {
+        guard let field = UserSettings.fields.first(where: { rest.hasSuffix("_" + $0.environmentName) }) else { return false }
+        let name = rest.dropLast(field.environmentName.count + 1)
+        guard !name.isEmpty else { return false }
+        if let index = configuration.access.users.firstIndex(where: { Self.environmentName(ofPath: $0.name) == name }) {
+            try field.set(&configuration.access.users[index], value)
+        } else {
+            if let problem = UserSettings.problem(ofName: name.lowercased()) { throw ValueProblem(problem) }
+            var user = UserSettings(name: name.lowercased())
+            try field.set(&user, value)
+            configuration.access.users.append(user)
+        }
+        return true
     }
 
     private mutating func applyPath(_ rest: Substring, _ value: String) throws(ValueProblem) -> Bool {
@@ -66,5 +83,6 @@ struct ConfigurationEnvironment {
     private static let known: [String] =
         (Configuration.fields.map(\.environmentName)
         + Configuration.sections.flatMap { section in section.fields.map { "\(section.name.uppercased())_\($0.environmentName)" } }
+        + UserSettings.fields.map { "USERS_NAME_\($0.environmentName)" }
         + PathSettings.fields.map { "PATHS_NAME_\($0.environmentName)" }).map(prefixed)
 }

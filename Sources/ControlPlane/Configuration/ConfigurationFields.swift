@@ -7,6 +7,8 @@ struct Field<Section>: Sendable {
     let set: @Sendable (inout Section, String) throws(ValueProblem) -> Void
     /// The value may hold a password: it is not repeated in messages.
     var isSecret = false
+    /// A YAML list may stand for it: its items, with commas between them.
+    var isList = false
 
     /// The key as part of a name of an environment variable.
     var environmentName: String { key.uppercased().replacing("-", with: "_") }
@@ -77,7 +79,9 @@ extension Configuration {
     ]
 
     /// The sections by name; `paths` is one of another kind.
-    static let sections: [(name: String, fields: [Field<Configuration>])] = [("engine", engineFields), ("limits", limitFields)]
+    static let sections: [(name: String, fields: [Field<Configuration>])] = [
+        ("engine", engineFields), ("limits", limitFields), ("access", accessFields),
+    ]
 }
 
 extension PathSettings {
@@ -105,5 +109,5 @@ extension PathSettings {
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-        ] + readerFields + multicastFields
+        ] + readerFields + multicastFields + accessFields
 }

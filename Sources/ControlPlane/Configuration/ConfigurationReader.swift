@@ -5,6 +5,8 @@ struct ConfigurationReader {
     private(set) var configuration = Configuration()
     private(set) var errors: [ConfigurationError] = []
     let fileName: String
+    /// Where each value stands, by its key with its sections: for what is wrong beyond single values.
+    private(set) var lines: [String: Int] = [:]
 
     /// Nothing has been read yet; messages will name `fileName`.
     init(fileName: String) { self.fileName = fileName }
@@ -26,11 +28,26 @@ struct ConfigurationReader {
                 }
             } else if key == "paths" {
                 reader.readPaths(value)
+            } else if key == "users" {
+                reader.readUsers(value)
             } else {
                 reader.apply(
                     Configuration.fields, key: key, at: key, value: value, keyNode: keyNode,
-                    others: Configuration.sections.map(\.name) + ["paths"])
+                    others: Configuration.sections.map(\.name) + ["paths", "users"])
             }
+        }
+    }
+
+    private mutating func readUsers(_ node: Node) {
+        eachKey(of: node, at: "users") { reader, name, keyNode, value in
+            let place = "users.\(name)"
+            reader.lines[place] = keyNode.mark?.line
+            if let problem = UserSettings.problem(ofName: name) { return reader.report(place, line: keyNode.mark?.line, problem) }
+            var user = UserSettings(name: name)
+            reader.eachKey(of: value, at: place) { reader, key, keyNode, value in
+                reader.apply(UserSettings.fields, to: &user, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode)
+            }
+            reader.configuration.access.users.append(user)
         }
     }
 
@@ -103,14 +120,24 @@ struct ConfigurationReader {
             let words = Suggestion.unknown(key, among: fields.map(\.key) + others)
             return report(place, line: keyNode.mark?.line, "unknown key; \(words)")
         }
-        guard let text = value.scalar?.string, value.null == nil else {
-            return report(place, line: (value.mark ?? keyNode.mark)?.line, "a single value is expected here")
+        lines[place] = (value.mark ?? keyNode.mark)?.line
+        guard let text = Self.text(of: value, isList: field.isList) else {
+            let expected = field.isList ? "a single value or a list of them is expected here" : "a single value is expected here"
+            return report(place, line: (value.mark ?? keyNode.mark)?.line, expected)
         }
         do throws(ValueProblem) {
             try field.set(&section, text)
         } catch {
             report(place, line: value.mark?.line, error.text)
         }
+    }
+
+    private static func text(of value: Node, isList: Bool) -> String? {
+        if isList, let items = value.sequence {
+            let texts = items.compactMap { $0.null == nil ? $0.scalar?.string : nil }
+            return texts.count == items.count ? texts.joined(separator: ",") : nil
+        }
+        return value.null == nil ? value.scalar?.string : nil
     }
 
     private mutating func report(_ key: String, line: Int?, _ problem: String) {

@@ -22,7 +22,7 @@ extension PathSettings.Source {
             return
         }
         let scheme = text[..<colon.lowerBound].lowercased()
-        guard ["rtsp", "rtspt", "rtspu"].contains(scheme) else {
+        guard ["rtsp", "rtspt", "rtspu", "rtsph"].contains(scheme) else {
             throw ValueProblem("a source of the kind `\(scheme)://` is not built yet; write an rtsp:// URL, a file (.rtpdump) or publish")
         }
         do throws(SourceURL.Trouble) { self = .pull(try SourceURL(text)) } catch { throw ValueProblem(error.description) }

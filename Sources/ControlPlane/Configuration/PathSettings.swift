@@ -31,6 +31,8 @@ package struct PathSettings: Sendable, Equatable {
         /// UDP first; TCP when nothing arrives or UDP is refused.
         case auto
         case udp, tcp
+        /// TCP in an RTSP-over-HTTP tunnel.
+        case http
         /// To a group that the server chooses.
         case multicast
     }
@@ -56,6 +58,8 @@ package struct PathSettings: Sendable, Equatable {
     package var bitRate: Int?
     /// How readers are treated.
     package var readers = ReaderSettings()
+    /// Who may read and publish; what is not here is as ``AccessSettings`` says.
+    package var access: [AccessRight: AccessRule] = [:]
     /// The group that it is sent to.
     package var multicast = MulticastSettings()
 

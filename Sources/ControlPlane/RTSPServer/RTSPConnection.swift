@@ -28,6 +28,12 @@ final class RTSPConnection {
     /// Sessions that were set up here and still live.
     private(set) var sessions: [ServerSession] = []
     private(set) var isClosed = false
+    var role = Role.open([])
+
+    /// Who sent the request that is being worked on; nil where no password was needed.
+    var user: String?
+    /// What was answered with 401 because it came without a name, if nothing was accepted since; for the log.
+    var challenged: String?
 
     private var parser = RTSPParser(limits: .server)
     private var queue: [RTSPRequest] = []
@@ -61,8 +67,35 @@ final class RTSPConnection {
 
     func received(_ bytes: ByteBuffer) {
         guard drainDeadline == nil else { return }
-        parser.append(Array(bytes.readableBytesView))
+        let bytes = Array(bytes.readableBytesView)
+        switch role {
+        case .rtsp: take(bytes)
+        case .down: break  // A GET has nothing more to say.
+        case .up: decode(bytes[...])
+        case .open(let before):
+            let rtsp = decide(before + bytes)
+            if case .open = role { unfinished = unfinished ?? (.now(), 0) } else { unfinished = nil }
+            if let rtsp { take(rtsp) }
+        }
+    }
+
+    private func take(_ bytes: [UInt8]) {
+        parser.append(bytes)
         pump()
+    }
+
+    /// What a tunnel's POST brought.
+    func tunnelled(_ bytes: [UInt8]) {
+        guard !isClosed, drainDeadline == nil else { return }
+        take(bytes)
+    }
+
+    /// A tunnel has another POST.
+    func tunnelAttached(_ tunnel: HTTPTunnel) {
+        guard !isClosed, let channel = tunnel.up?.channel else { return }
+        isReading = true
+        try? channel.syncOptions?.setOption(.autoRead, value: true)
+        updateReading()
     }
 
     /// Reads requests and answers them as far as it goes.
@@ -161,7 +194,7 @@ final class RTSPConnection {
         }
     }
 
-    private func write(_ bytes: [UInt8], _ onFlushed: (() -> Void)? = nil) {
+    func write(_ bytes: [UInt8], _ onFlushed: (() -> Void)? = nil) {
         guard !isClosed else { return }
         switch egress {
         case .channel:
@@ -258,7 +291,7 @@ final class RTSPConnection {
         let wanted = !isReadByEngine && (!isFull || drainDeadline != nil)
         guard wanted != isReading else { return }
         isReading = wanted
-        try? channel.syncOptions?.setOption(.autoRead, value: wanted)
+        try? requestChannel?.syncOptions?.setOption(.autoRead, value: wanted)
     }
 
     // MARK: Sessions and the end
@@ -297,6 +330,12 @@ final class RTSPConnection {
             if now >= drainDeadline { close() }
             return
         }
+        if let tunnel, !tunnel.isPaired, now - tunnel.since > .fractional(seconds: settings.tunnelSeconds) {
+            server.count(.tunnelTimeout)
+            return close()
+        }
+        // A POST lives as long as its GET.
+        if case .up = role { return }
         if let unfinished, !isReadByEngine, current == nil, now - unfinished.since > .fractional(seconds: settings.requestSeconds) {
             server.count(.requestTimeout)
             let words = "the request was not complete within \(settings.requestSeconds) seconds"
@@ -319,7 +358,7 @@ final class RTSPConnection {
 
     /// Closes after what was written has left. The peer may still be sending: a socket that is closed with bytes unread resets the
     /// connection, and the peer would never read why. So our side alone is closed first, and the rest thrown away for a moment.
-    private func drain() {
+    func drain() {
         guard case .channel = egress, !isReadByEngine else { return close() }
         drainDeadline = .now() + Self.drainTime
         updateReading()
@@ -339,6 +378,8 @@ final class RTSPConnection {
         current = nil
         queue = []
         flushWaiters = []
+        if let tunnel { server.tunnels.left(tunnel, self) }
+        server.loginAbandoned(self)
         server.forget(self)
         let left = sessions
         sessions = []

@@ -10,6 +10,7 @@ extension RTSPServer {
     func answer(_ message: RTSPRequest, on connection: RTSPConnection) {
         do {
             let request = try ServerRequest(message)
+            try authorize(request, connection)
             switch message.method {
             case .options: try keepAlive(request, connection, ServerAnswers.options())
             case .getParameter, .setParameter:
@@ -60,7 +61,7 @@ extension RTSPServer {
     }
 
     /// The path that a request names, with what stands behind it.
-    private func place(of request: ServerRequest) throws(RequestRefusal) -> (path: Path, control: String?) {
+    func place(of request: ServerRequest) throws(RequestRefusal) -> (path: Path, control: String?) {
         if request.target.isServer { throw .uriMalformed("\(request.message.method.name) needs the URL of a stream, not *") }
         for reading in request.target.readings {
             if let path = paths.path(named: reading.path) { return (path, reading.control) }
@@ -190,8 +191,10 @@ extension RTSPServer {
 
     /// The track that a request to a session names; nil for the whole.
     private func track(of request: ServerRequest, in session: ServerSession) throws(RequestRefusal) -> Int? {
-        let place = try place(of: request)
-        guard place.path === session.path else { throw .sessionForeign("the session belongs to /\(session.path.name)") }
+        // Whether there is another path of that name is nothing that a session's owner must know.
+        guard let place = try? place(of: request), place.path === session.path else {
+            throw .sessionForeign("the session belongs to /\(session.path.name)")
+        }
         if let used = session.machine.tracks.first(where: { $0.url == request.message.uri }), place.control != nil { return used.number }
         guard let control = place.control else { return nil }
         return try track(named: control, uri: request.message.uri, in: session.description).number
@@ -211,6 +214,9 @@ extension RTSPServer {
 
     private func announce(_ request: ServerRequest, _ connection: RTSPConnection) throws {
         try request.checkContentType()
+        guard !connection.isTunnel else {
+            throw RequestRefusal.methodNotAllowed(.announce, "an encoder cannot publish through an HTTP tunnel; use rtsp://")
+        }
         let place = try place(of: request)
         guard place.control == nil else {
             throw RequestRefusal.notFound("nothing is served as /\(request.target.readings.first?.path ?? "")")

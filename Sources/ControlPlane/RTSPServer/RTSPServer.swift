@@ -24,6 +24,8 @@ final class RTSPServer {
     private var sessions: [String: ServerSession] = [:]
     private var readersByReportAddress: [ReportAddress: ServerSession] = [:]
     private var joins: JoinLimiter
+    var access: AccessControl
+    let tunnels: HTTPTunnels
     var counts = ServerStatistics()
     var drops = ReceiveDrops()
     private var sweepTask: RepeatedTask?
@@ -52,6 +54,8 @@ final class RTSPServer {
         self.settings = settings
         self.logger = logger
         joins = JoinLimiter(limits: settings.limits)
+        tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
+        access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings))
     }
 
     var keyFrameWaitMilliseconds: Int64 { Int64(min(max(settings.keyFrameWaitSeconds, 0), 3_600) * 1_000) }
@@ -157,6 +161,7 @@ final class RTSPServer {
         if now - lastSecond >= .seconds(1) {
             lastSecond = now
             joins.nextSecond()
+            sweepLogins(now: Self.milliseconds(now))
             countDrops()
         }
         for session in Array(sessions.values) {
@@ -170,13 +175,16 @@ final class RTSPServer {
     }
 
     /// The current date as headers want it, made once a second.
-    private var dateText: String {
+    var dateText: String {
         let second = Glibc.time(nil)
         if second != date.second { date = (second, HTTPDate.format(unixSeconds: Int64(second))) }
         return date.text
     }
 
     // MARK: Sessions
+
+    /// The session of that id, whoever asks.
+    func session(named id: String) -> ServerSession? { sessions[id] }
 
     /// The session of that id, if the connection may name it. Throws ``RequestRefusal``.
     func session(_ id: String?, for connection: RTSPConnection) throws(RequestRefusal) -> ServerSession {

@@ -19,6 +19,8 @@ final class ServerSession {
 
     /// A publisher's hold on the path; nil for readers.
     let publication: Publication?
+    /// Who made it; nil where no password was needed.
+    let user: String?
     /// What a reader set up, with the stream that it belongs to.
     let description: StreamDescription
 
@@ -52,6 +54,7 @@ final class ServerSession {
         self.connection = connection
         self.description = description
         self.publication = publication
+        user = connection.user
         self.server = server
         machine = ServerSessionMachine(role: publication == nil ? .reader : .publisher)
         began = .now()

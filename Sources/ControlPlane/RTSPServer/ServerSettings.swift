@@ -10,6 +10,10 @@ package struct ServerSettings: Sendable {
     package var sessionTimeoutSeconds = 60
     /// A request that has begun must be complete within this time (a client that drips bytes is cut off).
     package var requestSeconds: Double = 10
+    /// RTSP-over-HTTP tunnels that may wait for their other half at the same time.
+    package var halfOpenTunnelsMax = 256
+    /// How long they wait.
+    package var tunnelSeconds: Double = 10
     /// A connection without a session that asks nothing is closed after this time.
     package var idleSeconds: Double = 60
     /// A connection that takes none of its answers for this time is closed.
@@ -18,6 +22,8 @@ package struct ServerSettings: Sendable {
     package var queuedRequestsMax = 8
     /// Sessions that one connection may hold.
     package var sessionsPerConnectionMax = 16
+    /// Who may read and publish.
+    package var access = AccessSettings()
     /// How often timers are looked at.
     package var sweepMilliseconds: Int64 = 1_000
     /// The `Server` header.

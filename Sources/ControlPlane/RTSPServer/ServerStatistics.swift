@@ -8,10 +8,24 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case sessionsMax
     /// One address opened more sessions in a second than it may.
     case joinRate
+    /// A request without a name and a password where they are needed; the first of every client that logs in.
+    case loginMissing
+    /// A wrong name or password, or an answer to a challenge that cannot be read.
+    case loginWrong
+    /// An answer to a challenge that had grown too old, or was used already.
+    case loginStale
+    /// Too many wrong passwords came from the address.
+    case loginRate
+    /// Who logged in, or the address, has no right to do this.
+    case rightMissing
     /// Bytes that are no RTSP.
     case malformed
     /// A message longer than the limits.
     case oversize
+    /// As many HTTP tunnels as may wait for their other half.
+    case tunnelsMax
+    /// A half of an HTTP tunnel whose other one did not come.
+    case tunnelTimeout
     /// A request that was begun and not finished in time, or a connection that asked nothing.
     case requestTimeout
     /// A connection that did not take its answers.

@@ -19,6 +19,8 @@ final class PullMedia {
     private let port: EnginePort
     private let remote: SocketAddress
     private let channel: any Channel
+    /// Writes to the server; leaves it out when the server does not read.
+    private let send: ([UInt8]) -> Void
     private var tracks: [Track]
     private var sources: [EngineSource] = []
     private(set) var isAttached = false
@@ -34,11 +36,14 @@ final class PullMedia {
     var onEnded: (() -> Void)?
 
     /// No socket yet. `remote` is the server's address on the connection.
-    init(description: StreamDescription, port: EnginePort, remote: SocketAddress, channel: any Channel) {
+    init(
+        description: StreamDescription, port: EnginePort, remote: SocketAddress, channel: any Channel, send: @escaping ([UInt8]) -> Void
+    ) {
         self.description = description
         self.port = port
         self.remote = remote
         self.channel = channel
+        self.send = send
         let ssrc = UInt32.random(in: 1...UInt32.max)
         tracks = description.tracks.map { Track(reporter: ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number))) }
     }
@@ -156,9 +161,8 @@ final class PullMedia {
                 guard let pair = tracks[number].pair, let rtcp = ports?.rtcpPort, rtcp != 0 else { continue }
                 pair.send(tracks[number].reporter.report(description.counters), from: pair.rtcp, to: remote.withPort(rtcp))
             case .interleaved(_, let rtcp):
-                guard let rtcp, channel.isWritable else { continue }
-                let frame = tracks[number].reporter.report(description.counters, channel: rtcp)
-                channel.writeAndFlush(ByteBuffer(bytes: frame), promise: nil)
+                guard let rtcp else { continue }
+                send(tracks[number].reporter.report(description.counters, channel: rtcp))
             // A report to a group would reach every member; the server hears of us by the keep-alive.
             case .multicast, nil: break
             }

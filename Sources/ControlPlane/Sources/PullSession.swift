@@ -38,6 +38,8 @@ final class PullSession {
     /// How its media is asked for.
     enum Carriage: Equatable {
         case udp, tcp
+        /// TCP in a tunnel through HTTP.
+        case http
         /// At this interface; nil: where the server is.
         case multicast(interface: String?)
 
@@ -45,6 +47,7 @@ final class PullSession {
             switch self {
             case .udp: "udp"
             case .tcp: "tcp"
+            case .http: "http"
             case .multicast: "multicast"
             }
         }
@@ -62,6 +65,7 @@ final class PullSession {
     private var state = State.dialling
     private var description: StreamDescription?
     private var media: PullMedia?
+    private var tunnel: PullTunnel?
     private let watch: MediaWatch
     private let deadline: LoopTimer
     private let closing: LoopTimer
@@ -138,7 +142,7 @@ final class PullSession {
     /// PAUSE, TEARDOWN, and the end.
     func close() {
         guard state != .closing, state != .ended else { return }
-        guard channel != nil else { return finish(.closed) }
+        guard channel != nil, tunnel?.isOpen ?? true else { return finish(.closed) }
         state = .closing
         watch.stop()
         closing.start(milliseconds: Self.closeMilliseconds) { [weak self] in self?.finish(.closed) }
@@ -163,12 +167,14 @@ final class PullSession {
     private func setUp() {
         guard let channel, let description, let local = channel.localAddress, let remote = channel.remoteAddress else { return }
         state = .settingUp
-        let media = PullMedia(description: description, port: port, remote: remote, channel: channel)
+        let media = PullMedia(description: description, port: port, remote: remote, channel: channel) { [weak self] in
+            _ = self?.write($0)
+        }
         self.media = media
         do {
             let offers = try description.tracks.map { track -> TrackOffer in
                 switch carriage {
-                case .tcp: return .interleaved
+                case .tcp, .http: return .interleaved
                 case .multicast: return .multicast
                 case .udp: break
                 }
@@ -187,14 +193,44 @@ final class PullSession {
     fileprivate func connected(_ channel: any Channel) {
         guard state == .dialling else { return channel.close(promise: nil) }
         self.channel = channel
+        guard carriage == .http else { return begin() }
+        guard let remote = channel.remoteAddress else { return finish(.failed("the server closed the connection")) }
+        let tunnel = PullTunnel(host: url.host, port: url.port, remote: remote, eventLoop: eventLoop) { [weak self] words in
+            self?.finish(.failed(words))
+        }
+        self.tunnel = tunnel
+        channel.writeAndFlush(ByteBuffer(string: tunnel.greeting), promise: nil)
+        deadline.start(milliseconds: Int(Self.connectSeconds) * 1_000) { [weak self] in
+            self?.finish(.failed("no answer to the tunnel's GET within \(Self.connectSeconds) s"))
+        }
+    }
+
+    private func begin() {
         state = .describing
         perform(client.connected(now: Self.now))
+    }
+
+    /// Whether the server takes what it is sent.
+    private func write(_ bytes: [UInt8]) -> Bool {
+        if let tunnel { return tunnel.send(bytes) }
+        guard let channel, channel.isWritable else { return false }
+        channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+        return true
     }
 
     fileprivate func received(_ bytes: ByteBuffer) {
         // What NIO still reads at the connection's end is the engine's, which reads the same connection.
         guard !(media?.isHandedOver ?? false) else { return }
-        perform(client.receive(Array(bytes.readableBytesView), now: Self.now))
+        var bytes = Array(bytes.readableBytesView)
+        if let tunnel, !tunnel.isOpen {
+            do throws(PullTunnel.Refusal) {
+                guard let rest = try tunnel.received(bytes) else { return }
+                bytes = rest
+            } catch { return finish(.failed(error.description)) }
+            begin()
+            guard !bytes.isEmpty else { return }
+        }
+        perform(client.receive(bytes, now: Self.now))
     }
 
     fileprivate func disconnected() { finish(state == .closing ? .closed : .failed("the server closed the connection")) }
@@ -216,8 +252,7 @@ final class PullSession {
         switch action {
         case .send(let bytes):
             // A server that asks and asks and never reads the answers would fill our memory.
-            guard let channel, channel.isWritable else { return finish(.failed("the server does not read what it is sent")) }
-            channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+            guard write(bytes) else { return finish(.failed("the server does not read what it is sent")) }
         case .described(let sdp):
             do {
                 description = try owner?.sessionDescribed(sdp)
@@ -294,6 +329,7 @@ final class PullSession {
         watch.stop()
         media?.detach()
         channel?.close(promise: nil)
+        tunnel?.close()
         owner?.sessionEnded(end)
     }
 

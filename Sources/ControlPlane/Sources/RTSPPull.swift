@@ -42,11 +42,12 @@ final class RTSPPull: PathSource {
             switch url.transport {
             case .tcp: .tcp
             case .udp: .udp
-            case nil: settings.transport
+            case nil: url.isTunnelled ? .http : settings.transport
             }
         carriage =
             switch transport {
             case .tcp: .tcp
+            case .http: .http
             case .multicast: .multicast(interface: settings.multicast.interface)
             case .auto, .udp: .udp
             }

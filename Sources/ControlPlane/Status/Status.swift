@@ -23,6 +23,8 @@ package struct Status: Sendable, Equatable {
     package var paths: [PathStatus] = []
     /// What readers should have had and did not get, by cause.
     package var drops: [Drop: UInt64] = [:]
+    /// What the RTSP server turned away, by cause.
+    package var refusals: [ServerRefusal: Int] = [:]
     /// When, in nanoseconds of the monotonic clock.
     package var nanoseconds: UInt64 = 0
 

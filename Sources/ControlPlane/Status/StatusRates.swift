@@ -31,6 +31,7 @@ extension Status {
         /// One line of JSON. Drops and the engine's numbers are sums since the start.
         package func json(backend: BackendChoice) -> String {
             let drops = Drop.allCases.map { ($0.rawValue, "\(status.drops[$0] ?? 0)") }
+            let refusals = ServerRefusal.allCases.map { (Self.snakeCase($0.rawValue), "\(status.refusals[$0] ?? 0)") }
             let engine =
                 [("workers", "\(status.workers)"), ("workers_failed", "\(status.workersFailed)")]
                 + EngineFact.allCases.map { ($0.rawValue, "\(status.engine[$0] ?? 0)") }
@@ -41,7 +42,8 @@ extension Status {
                 ("sources", "\(status.sources)"), ("readers", "\(status.readers)"),
                 ("packets_per_second", Self.fixed(packetsPerSecond)), ("mbit_per_second", Self.fixed(megabitsPerSecond)),
                 ("packets_received_per_second", Self.fixed(packetsReceivedPerSecond)),
-                ("receive_drops", "\(status.receiveDrops)"), ("drops", Self.object(drops)), ("backend", Self.quoted(backend.name)),
+                ("receive_drops", "\(status.receiveDrops)"), ("drops", Self.object(drops)),
+                ("refusals", Self.object(refusals)), ("backend", Self.quoted(backend.name)),
                 ("backend_reason", Self.quoted(backend.reason)),
                 ("engine", Self.object(engine)), ("paths", Self.object(paths)),
             ])
@@ -59,6 +61,11 @@ extension Status {
                 out.unicodeScalars.append(scalar.value < 0x20 ? " " : scalar)
             }
             return out + "\""
+        }
+
+        /// `loginWrong` as `login_wrong`.
+        private static func snakeCase(_ name: String) -> String {
+            name.reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
         }
 
         /// One digit behind the point.

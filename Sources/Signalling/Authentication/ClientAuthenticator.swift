@@ -1,3 +1,5 @@
+import WireFormats
+
 /// The client's side of Basic (RFC 7617) and Digest (RFC 7616) over RTSP. Pure: the client nonce comes in.
 ///
 /// Ask ``authorization(method:uri:clientNonce:)`` for the header of every request; tell ``challenged(by:)`` of every 401 and

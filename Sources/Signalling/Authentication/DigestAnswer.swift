@@ -16,9 +16,16 @@ struct DigestAnswer {
     /// The `response` value.
     func response(method: String, uri: String) -> String {
         let secret = algorithm.hash("\(credentials.user):\(realm):\(credentials.password)")
+        return Self.response(secret: secret, algorithm: algorithm, nonce: nonce, quality: quality, method: method, uri: uri)
+    }
+
+    /// The `response` value for a secret, H(A1).
+    static func response(
+        secret: String, algorithm: DigestAlgorithm, nonce: String, quality: Quality?, method: String, uri: String
+    ) -> String {
         let request = algorithm.hash("\(method):\(uri)")
         guard let quality else { return algorithm.hash("\(secret):\(nonce):\(request)") }
-        return algorithm.hash("\(secret):\(nonce):\(Self.digits(quality.count)):\(quality.clientNonce):auth:\(request)")
+        return algorithm.hash("\(secret):\(nonce):\(digits(quality.count)):\(quality.clientNonce):auth:\(request)")
     }
 
     /// The `Authorization` header's value.

@@ -16,6 +16,8 @@ package struct SourceURL: Sendable, Equatable, CustomStringConvertible {
         case .rtsp, .rtsps, .rtsph: nil
         }
     }
+    /// The scheme is `rtsph`: RTSP through HTTP.
+    package var isTunnelled: Bool { url.scheme == .rtsph }
     /// The URL as it stands in a request line.
     package var request: String { url.requestURI }
 
@@ -42,8 +44,8 @@ package struct SourceURL: Sendable, Equatable, CustomStringConvertible {
             throw Trouble(description: "the URL has an @ behind its host: write %40 for it, and %2F for a / in a password")
         }
         switch url.scheme {
-        case .rtsp, .rtspt, .rtspu: break
-        case .rtsps, .rtsph: throw Trouble(description: "\(url.scheme.rawValue):// is not built yet; only rtsp:// is")
+        case .rtsp, .rtspt, .rtspu, .rtsph: break
+        case .rtsps: throw Trouble(description: "rtsps:// is not built yet; only rtsp:// is")
         }
         guard !url.requestURI.contains(" ") else { throw Trouble(description: "the URL contains a blank; write it as %20") }
         credentials = url.user.map { [url] in Credentials(user: $0, password: url.password ?? "") } ?? inherited

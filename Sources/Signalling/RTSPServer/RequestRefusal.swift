@@ -35,6 +35,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case rangeInvalid(String)
     case parametersUnknown([String])
     case forbidden(String)
+    /// A name and a password are needed, or were wrong: the values of `WWW-Authenticate`, and the words.
+    case unauthorized([String], String)
     /// No room or not ready, with the seconds after which to try again.
     case unavailable(String, retryAfterSeconds: Int)
 
@@ -53,6 +55,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .notNow: .methodNotValidInThisState
         case .transportUnsupported: .unsupportedTransport
         case .destinationForeign, .forbidden: .forbidden
+        case .unauthorized: .unauthorized
         case .aggregateNotAllowed: .aggregateOperationNotAllowed
         case .onlyAggregateAllowed: .onlyAggregateOperationAllowed
         case .rangeInvalid: .invalidRange
@@ -86,7 +89,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .destinationForeign(let address): "media is sent to the address that asks for it, not to destination=\(address)"
         case .aggregateNotAllowed(let why), .onlyAggregateAllowed(let why), .rangeInvalid(let why), .forbidden(let why): why
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
-        case .unavailable(let why, _): why
+        case .unavailable(let why, _), .unauthorized(_, let why): why
         }
     }
 
@@ -99,6 +102,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
             response.headers.add("Allow", MethodListHeader.text(ServerMethods.all.filter { $0 != method && $0 != .record }))
         case .optionsUnsupported(let tags): response.headers.add("Unsupported", tags)
         case .unavailable(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
+        case .unauthorized(let challenges, _): for challenge in challenges { response.headers.add("WWW-Authenticate", challenge) }
         default: break
         }
         if case .parametersUnknown(let names) = self {

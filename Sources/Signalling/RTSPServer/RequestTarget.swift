@@ -35,7 +35,8 @@ package struct RequestTarget: Sendable, Equatable {
             guard let scheme = rest.firstIndex(of: UInt8(ascii: ":")), rest[scheme...].starts(with: "://".utf8) else {
                 throw .uriMalformed("it is neither absolute (rtsp://host/path) nor *")
             }
-            guard ["rtsp", "rtspu", "rtspt", "rtsps"].contains(String(decoding: rest[..<scheme], as: UTF8.self).lowercased()) else {
+            guard ["rtsp", "rtspu", "rtspt", "rtsps", "rtsph"].contains(String(decoding: rest[..<scheme], as: UTF8.self).lowercased())
+            else {
                 throw .uriMalformed("its scheme is not rtsp")
             }
             rest = rest[(scheme + 3)...].drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }

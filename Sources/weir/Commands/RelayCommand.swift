@@ -25,7 +25,7 @@ struct RelayCommand: ParsableCommand {
     @Option(name: .customLong("as"), help: ArgumentHelp("The name to serve it under.", valueName: "name"))
     var name = "stream"
 
-    @Option(help: ArgumentHelp("How media is asked of the source: auto, udp, tcp or multicast.", valueName: "transport"))
+    @Option(help: ArgumentHelp("How media is asked of the source: auto, udp, tcp, http (a tunnel) or multicast.", valueName: "transport"))
     var transport: String?
 
     @Option(help: ArgumentHelp("When the source is dialled: on-demand, always or warm.", valueName: "when"))

@@ -60,7 +60,7 @@ import Testing
     @Test(arguments: [
         (
             "lisen: a:1",
-            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: engine, limits, listen, log-level, media-ports, paths)"
+            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, engine, limits, listen, log-level, media-ports, paths, users)"
         ),
         (
             "listen: a:b",

@@ -160,4 +160,28 @@ extension FuzzEntry {
         guard let twice = try? SessionDescription(readers.serialized()) else { return check(false, "cannot be read for readers") }
         check(twice.forReaders(origin: origin) == twice.forReaders(origin: origin), "not the same twice")
     }
+
+    /// The head of a tunnel's half, and the same bytes as what a POST brings.
+    static func tunnel(_ bytes: [UInt8]) {
+        if let request = try? TunnelRequest.parse(bytes) {
+            check(TunnelRequest.beginning(bytes) == .http, "a head that does not begin as one")
+            check((1...TunnelRequest.headBytesMax).contains(request.headBytes) && request.headBytes <= bytes.count, "a head outside")
+            check(request.cookie.map { (1...TunnelRequest.cookieBytesMax).contains($0.utf8.count) } ?? true, "a cookie too long")
+            check((try? TunnelRequest.parse(Array(bytes[..<request.headBytes]))) == request, "the head alone reads differently")
+        }
+        var whole = TunnelDecoder()
+        var pieces = TunnelDecoder()
+        var plain: [UInt8] = []
+        for byte in bytes {
+            guard let more = try? pieces.decode([byte]) else {
+                check((try? whole.decode(bytes)) == nil, "a cut makes an error")
+                return
+            }
+            plain += more
+        }
+        check((try? whole.decode(bytes)) == plain, "a cut makes a difference")
+        check(plain.count <= bytes.count, "more came out than went in")
+        var again = TunnelDecoder()
+        check((try? again.decode(Array(Base64.encode(plain).utf8))) == plain, "what was read and written reads differently")
+    }
 }

@@ -10,7 +10,7 @@
 /// Compiled into the tests, and by `tools/fuzz` into each target together with the module's sources.
 enum FuzzEntry: String, CaseIterable, Sendable {
     case rtspStream = "rtsp-stream"
-    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump
+    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel
     case rtpInfo = "rtp-info"
     case keyFrames = "key-frames"
 
@@ -28,6 +28,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .rtcp: Self.rtcp(bytes)
         case .keyFrames: Self.keyFrames(bytes)
         case .rtpdump: Self.rtpdump(bytes)
+        case .tunnel: Self.tunnel(bytes)
         }
     }
 

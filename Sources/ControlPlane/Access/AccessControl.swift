@@ -1,0 +1,85 @@
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// Decides who may read and publish on the RTSP server. Belongs to the server's event loop.
+struct AccessControl {
+    /// What a request is answered with.
+    enum Decision: Equatable {
+        /// It may go on; the user, or nil where no password was needed.
+        case allowed(user: String?)
+        /// 401 with these challenges.
+        case challenge([String])
+        /// 401 with these challenges: the name or the password was wrong. The words are for the log.
+        case wrong([String], user: String, why: String)
+        /// 401 with these challenges: the nonce was too old.
+        case stale([String])
+        /// 400: the answer to a challenge cannot be read.
+        case unusable([String], String)
+        /// 403: this user has no such right here.
+        case forbidden(user: String, why: String)
+        /// 503: too many wrong passwords came from the address.
+        case tooManyFailures
+    }
+
+    let settings: AccessSettings
+    private var authenticator: ServerAuthenticator
+    private let networks: [String: [NetworkPrefix]]
+    /// All rules that hold anywhere: who is allowed by each may know which paths there are.
+    private let rules: [AccessRight: [AccessRule]]
+    var failures: LoginFailures
+
+    init(settings: AccessSettings, paths: [PathSettings]) {
+        self.settings = settings
+        authenticator = ServerAuthenticator(
+            settings: settings.login,
+            users: settings.users.compactMap { user in user.password?.secret(user: user.name, realm: settings.login.realm) })
+        networks = Dictionary(settings.users.map { ($0.name, $0.networks) }) { first, _ in first }
+        failures = LoginFailures(settings: settings)
+        let pairs = AccessRight.allCases.map { right in
+            var distinct: [AccessRule] = []
+            for path in [nil] + paths {
+                let rule = settings.rule(right, of: path)
+                if !distinct.contains(rule) { distinct.append(rule) }
+            }
+            return (right, distinct)
+        }
+        rules = Dictionary(uniqueKeysWithValues: pairs)
+    }
+
+    /// Decides one request. `path` is nil for one that there is not: a stranger hears the same as of a path that is closed to him.
+    mutating func decide(
+        _ right: AccessRight, of path: PathSettings?, request: RTSPRequest, from host: HostAddress, now: UInt64
+    ) -> Decision {
+        if let path {
+            if settings.rule(right, of: path).allowsWithoutPassword(host) { return .allowed(user: nil) }
+        } else if rules[right, default: []].allSatisfy({ $0.allowsWithoutPassword(host) }) {
+            return .allowed(user: nil)
+        }
+        guard !settings.users.isEmpty else { return .forbidden(user: "", why: "your address may not \(right.rawValue) here") }
+        let client = host.text
+        let header = request.headers["Authorization"]
+        guard header == nil || failures.mayTry(host) else { return .tooManyFailures }
+        let verdict = authenticator.check(header, method: request.method.name, uri: request.uri, client: client, now: now)
+        func challenges(isStale: Bool = false) -> [String] { authenticator.challenges(to: client, now: now, isStale: isStale) }
+        switch verdict {
+        case .missing: return .challenge(challenges())
+        case .stale: return .stale(challenges(isStale: true))
+        case .unusable(let why): return .unusable(challenges(), why)
+        case .wrong(let user, let why):
+            failures.failed(host)
+            return .wrong(challenges(), user: user, why: why)
+        case .accepted(let user):
+            if let from = networks[user], !from.isEmpty, !from.contains(where: { $0.contains(host) }) {
+                return .forbidden(user: user, why: "\(user) may not log in from \(client)")
+            }
+            guard let path else { return .allowed(user: user) }
+            guard settings.rule(right, of: path).allows(user: user) else {
+                return .forbidden(user: user, why: "\(user) has no right to \(right.rawValue) here")
+            }
+            return .allowed(user: user)
+        }
+    }
+}
