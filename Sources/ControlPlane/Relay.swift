@@ -14,14 +14,15 @@ package final class Relay: Sendable {
     private let engine: any EngineControl
 
     /// A relay that does not listen yet. Takes the engine for itself.
-    package init(configuration: Configuration, engine: any EngineControl, logger: Logger) throws {
+    package init(configuration: Configuration, engine: any EngineControl, version: String, logger: Logger) throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         self.group = group
         self.engine = engine
         let loop = group.next()
         self.loop = loop
         core = try loop.submit {
-            NIOLoopBound(RelayCore(configuration: configuration, engine: engine, eventLoop: loop, logger: logger), eventLoop: loop)
+            NIOLoopBound(
+                RelayCore(configuration: configuration, engine: engine, eventLoop: loop, version: version, logger: logger), eventLoop: loop)
         }.wait()
     }
 
@@ -31,6 +32,15 @@ package final class Relay: Sendable {
     /// What happens just now.
     package func status() throws -> Status { try loop.submit { [core] in core.value.status() }.wait() }
 
+    /// Opens a control socket at `path`, after ``start()``; whoever may connect to it may ask for an ``Overview``. Throws words for the
+    /// user. Close it before ``stop(_:)``.
+    package func openControl(at path: String) throws -> ControlSocket {
+        ControlSocket(
+            server: try ControlServer(path: path) { [loop, core] request in
+                loop.flatSubmit { core.value.answer(request) }
+            })
+    }
+
     /// Closes sources and readers in good order and ends the engine. `done` gets, on another thread, how much did not come home: 0,
     /// or it is our bug.
     package func stop(_ done: @escaping @Sendable (UInt32) -> Void) {
@@ -39,6 +49,16 @@ package final class Relay: Sendable {
 
     /// Ends the event loop's thread; after ``stop()``.
     package func end() { try? group.syncShutdownGracefully() }
+}
+
+/// A relay's open control socket.
+package struct ControlSocket: Sendable {
+    let server: ControlServer
+
+    /// Where it is.
+    package var path: String { server.path }
+    /// Removes it.
+    package func close() { server.stop() }
 }
 
 /// What the relay is made of. Belongs to the event loop.
@@ -51,12 +71,15 @@ final class RelayCore {
     private let eventLoop: any EventLoop
     private var reports: (any Channel)?
     private let deadline: LoopTimer
+    private let version: String
+    private var collector: OverviewCollector?
 
     /// Longer than every step of a good end together.
     private static let stopMilliseconds = 8_000
 
-    init(configuration: Configuration, engine: any EngineControl, eventLoop: any EventLoop, logger: Logger) {
+    init(configuration: Configuration, engine: any EngineControl, eventLoop: any EventLoop, version: String, logger: Logger) {
         self.configuration = configuration
+        self.version = version
         self.logger = logger
         self.eventLoop = eventLoop
         deadline = LoopTimer(eventLoop)
@@ -78,7 +101,9 @@ final class RelayCore {
             return server.start()
         }.map { [self] address in
             for path in paths.all { path.start(source: PathSourceFactory.source(for: path)) }
-            return ListenAddress(address)
+            let listen = ListenAddress(address)
+            collector = OverviewCollector(server: server, paths: paths, port: port, listen: "\(listen)", version: version)
+            return listen
         }.nonisolated()
     }
 
@@ -98,7 +123,32 @@ final class RelayCore {
         return status
     }
 
+    func overview(readers: Int, path: String?) -> EventLoopFuture<Overview> {
+        guard let collector else {
+            return eventLoop.makeFailedFuture(ControlAnswer.Trouble(code: "stopping", message: "the relay is not running"))
+        }
+        return collector.overview(readers: readers, path: path)
+    }
+
+    /// Answers what came over the control socket.
+    func answer(_ request: ControlRequest) -> EventLoopFuture<ControlAnswer> {
+        do throws(ControlAnswer.Trouble) {
+            switch request.command {
+            case "status":
+                try request.check(takes: ["readers", "path"])
+                let readers = try request.number("readers", in: 0...OverviewCollector.readersMax, else: OverviewCollector.readersStandard)
+                return overview(readers: readers, path: request.arguments["path"]).map { ControlAnswer(status: $0) }
+            default:
+                throw .init(
+                    code: "command",
+                    message: "this relay knows no `\(PeerWords.printable(String(request.command.prefix(64))))`; it knows status")
+            }
+        } catch { return eventLoop.makeSucceededFuture(ControlAnswer(error: error)) }
+    }
+
     func stop() -> EventLoopFuture<UInt32> {
+        collector?.stop()
+        collector = nil
         let promise = eventLoop.makePromise(of: UInt32.self)
         var isDone = false
         let finish = { [self] (leaks: UInt32) in

@@ -31,7 +31,7 @@ C_TARGETS = {
 IMPORT = re.compile(r"^\s*(?:@\w+\s+)*(?:(?:public|package|internal|private|fileprivate)\s+)?import\s+"
                     r"(?:struct\s+|class\s+|enum\s+|func\s+|protocol\s+|var\s+|typealias\s+)?(\w+)")
 # Built from pieces, so that this file does not find itself.
-MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir|" + "home/" + r"\w+|Users/\w+)")
+MACHINE_PATH = re.compile("(?<![\\w.])/(?:" + "work" + "/(?:main|shared)|" + "tmp/" + "weir(?!-)|" + "home/" + r"\w+|Users/\w+)")
 COPYRIGHT = re.compile("copyright " + r"\(c\)|\u00a9|SPDX-" + "License", re.IGNORECASE)
 
 found = []

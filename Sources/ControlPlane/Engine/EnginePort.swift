@@ -77,6 +77,11 @@ final class EnginePort {
         budget = PacketLogBudget(limits: engine.limits)
     }
 
+    /// How much of what there may be is in use.
+    var use: (streams: Int, sources: Int, packetLogBytes: Int, egresses: Int) {
+        (streams.count, sources.count, budget.bytesInUse, egresses.count)
+    }
+
     /// Why nothing could be added.
     enum Refusal: Error, CustomStringConvertible {
         case memory(PacketLogRefusal)

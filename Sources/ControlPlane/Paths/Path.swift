@@ -29,7 +29,10 @@ final class Path {
     private(set) var live: LiveStream?
     private(set) var isPlaying = false
     private(set) var readers = 0
-    private(set) var lastTrouble: String?
+    /// What became of the source so far.
+    private(set) var history = SourceHistory()
+    /// What is wrong with the source; nil when all is well.
+    var lastTrouble: String? { history.trouble }
     private var drops = ReceiveDrops()
     var publication: Publication?
 
@@ -62,6 +65,12 @@ final class Path {
 
     /// Datagrams of the source that the kernel dropped since the start, because a receive buffer was full.
     var datagramsDropped: UInt64 { drops.total }
+
+    /// What the source says of itself; nil when there is none, or none yet.
+    var sourceWords: String? { source?.words }
+
+    /// When the source is tried again; nil when it is not being waited for.
+    var nextTry: NIODeadline? { source?.nextTry }
 
     /// Whether ANNOUNCE is welcome here.
     var acceptsPublisher: Bool { settings.source == .publish }
@@ -241,7 +250,7 @@ extension Path: PathSourceHost {
     func sourcePlays() {
         guard let live else { return }
         isPlaying = true
-        lastTrouble = nil
+        history.plays(now: .now())
         let waiting = players.removeAll()
         for promise in waiting { promise.succeed(live.description) }
         if !waiting.isEmpty { touch() }
@@ -249,7 +258,7 @@ extension Path: PathSourceHost {
 
     func sourceFailed(_ words: String) {
         isPlaying = false
-        lastTrouble = words
+        history.failed(words, now: .now())
         logger.warning("source", metadata: ["trouble": "\(words)"])
     }
 

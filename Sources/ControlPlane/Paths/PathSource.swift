@@ -1,3 +1,4 @@
+import NIOCore
 import WireFormats
 
 /// How far a path wants its source to be.
@@ -16,12 +17,19 @@ enum SourceLevel: Int, Comparable {
 protocol PathSource: AnyObject {
     /// What the source is doing, in a few words, for status and errors.
     var words: String { get }
+    /// When it is tried again, while it waits after a failure.
+    var nextTry: NIODeadline? { get }
     /// Media is wanted so far, from now on.
     func want(_ level: SourceLevel)
     /// All tracks said goodbye (RTCP BYE).
     func saidGoodbye()
     /// Lets go of everything and calls `done`, in a second or two at most.
     func stop(_ done: @escaping () -> Void)
+}
+
+extension PathSource {
+    /// For those that cannot say.
+    var nextTry: NIODeadline? { nil }
 }
 
 /// The path as its source sees it.

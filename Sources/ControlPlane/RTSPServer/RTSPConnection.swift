@@ -34,6 +34,8 @@ final class RTSPConnection {
     var user: String?
     /// What was answered with 401 because it came without a name, if nothing was accepted since; for the log.
     var challenged: String?
+    /// What the client calls itself, since its first request that said so; printable.
+    private(set) var agent: String?
 
     private var parser = RTSPParser(limits: .server)
     private var queue: [RTSPRequest] = []
@@ -115,6 +117,9 @@ final class RTSPConnection {
             let request = queue.removeFirst()
             current = request
             lastRequest = .now()
+            if agent == nil, let name = request.headers["User-Agent"] {
+                agent = PeerWords.printable(String(name.prefix(ReaderOverview.agentCharactersMax)))
+            }
             server.answer(request, on: self)
         }
         updateReading()

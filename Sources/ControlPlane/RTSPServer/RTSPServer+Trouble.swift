@@ -6,6 +6,7 @@ extension RTSPServer {
     /// The engine says that a reader missed packets; at most once a minute for each.
     func readerLagged(_ session: ServerSession, _ cause: LagCause, packets: UInt32) {
         counts.packetsMissed[cause, default: 0] &+= UInt64(packets)
+        session.packetsMissed &+= UInt64(packets)
         var metadata = about(session)
         metadata["cause"] = "\(cause.words)"
         metadata["packets"] = "\(packets)"

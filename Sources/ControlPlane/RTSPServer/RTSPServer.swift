@@ -263,6 +263,9 @@ final class RTSPServer {
         }
     }
 
+    /// The sessions, in no order.
+    var openSessions: [ServerSession] { Array(sessions.values) }
+
     /// The open connections, in no order.
     var openConnections: [RTSPConnection] { Array(connections.values) }
 

@@ -126,6 +126,7 @@ extension ServerSession {
 
     private func joined(at point: JoinPoint) {
         guard machine.joined() == .go else { return }
+        progressBegins(at: point)
         keyFrameDeadline = nil
         answerDeadline = nil
         answerPlay(at: point) { [weak self, starts] in

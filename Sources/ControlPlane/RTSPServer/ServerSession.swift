@@ -21,6 +21,8 @@ final class ServerSession {
     let publication: Publication?
     /// Who made it; nil where no password was needed.
     let user: String?
+    /// What the client calls itself.
+    let agent: String?
     /// What a reader set up, with the stream that it belongs to.
     let description: StreamDescription
 
@@ -39,6 +41,10 @@ final class ServerSession {
     /// Counts the starts: late news of an earlier one is ignored.
     var starts = 0
     var reports = ReaderReports()
+    /// What the reader was due since it began to be sent media; nil before.
+    var progress: ReaderProgress?
+    /// Packets that the engine did not send since the reader was too slow, as far as it has told.
+    var packetsMissed: UInt64 = 0
     private var isFinished = false
 
     /// Answers PLAY: where each track begins (empty if nothing changed), and what to do once that has left.
@@ -55,6 +61,7 @@ final class ServerSession {
         self.description = description
         self.publication = publication
         user = connection.user
+        agent = connection.agent
         self.server = server
         machine = ServerSessionMachine(role: publication == nil ? .reader : .publisher)
         began = .now()

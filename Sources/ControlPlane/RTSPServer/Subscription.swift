@@ -91,6 +91,9 @@ final class Subscription: SubscriberDelegate {
         isRemoved = true
     }
 
+    /// What the kernel knows of an interleaved reader's connection; nil for others, and when it is gone.
+    var connectionState: ConnectionState? { descriptor.flatMap { ConnectionState(of: $0) } }
+
     private func closeDescriptor() {
         if let descriptor { Glibc.close(descriptor) }
         descriptor = nil

@@ -56,6 +56,8 @@ final class RTSPPull: PathSource {
 
     var words: String { session?.words ?? lastWords }
 
+    var nextTry: NIODeadline? { session == nil && retry.isRunning ? retryAt : nil }
+
     func want(_ level: SourceLevel) {
         self.level = level
         if !(host?.isAwaited ?? false) { awaitedSince = nil }

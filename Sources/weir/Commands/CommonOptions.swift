@@ -12,6 +12,12 @@ struct CommonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("What is logged: trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where weir status and weir top find this relay: a UNIX socket for this user alone, or off; default "
+                + "$XDG_RUNTIME_DIR/weir/PORT.sock, else /run/weir (root) or /tmp/weir-UID.", valueName: "path"))
+    var control: String?
+
     @Flag(help: "Print one line of JSON a second on standard output; all else goes to standard error.")
     var json = false
 

@@ -28,7 +28,7 @@ struct DemoCommand: ParsableCommand {
         path.dial = .always
         try readers.apply(to: &path)
         configuration.paths = configuration.paths.filter { $0.name != path.name } + [path]
-        try RelayRun(configuration: configuration, json: common.json) { base in
+        try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
             """
             Weir serves its demonstration broadcast, H.264 and AAC with a running time code:
 

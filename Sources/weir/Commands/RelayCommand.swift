@@ -52,7 +52,7 @@ struct RelayCommand: ParsableCommand {
             throw ExitCode(1)
         }
         configuration.paths = configuration.paths.filter { $0.name != path.name } + [path]
-        try RelayRun(configuration: configuration, json: common.json) { base in
+        try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
             """
             Weir relays \(path.source) to everybody who asks for
 

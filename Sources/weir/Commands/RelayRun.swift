@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlPlane
 import FastPath
+import Foundation
 import Glibc
 import Logging
 import Synchronization
@@ -9,6 +10,8 @@ import Synchronization
 struct RelayRun {
     let configuration: Configuration
     let json: Bool
+    /// Where the control socket is to be; nil: where it is looked for, `off`: nowhere.
+    let control: String?
     /// What to show when it listens, given the URL of its paths' common beginning.
     let banner: (_ base: String) -> String
 
@@ -28,23 +31,45 @@ struct RelayRun {
         let logger = Logger(label: "weir")
         let relay: Relay
         let engine: Engine
+        let address: ListenAddress
         do {
             engine = try Engine(options: EngineOptions(configuration))
-            relay = try Relay(configuration: configuration, engine: engine, logger: logger)
-            let address = try relay.start()
-            say(banner(Self.base(address)))
-            let workers = engine.workerCount == 1 ? "one worker" : "\(engine.workerCount) workers"
-            say("Listening on \(address). Backend \(engine.backend.name), \(workers): \(engine.backend.reason). Ctrl-C ends.")
-            // Two for each connection: NIO's and, while media flows over it, the engine's.
-            let needed = configuration.limits.connectionsMax * 2 + 1_024
-            let purpose = "\(configuration.limits.connectionsMax) connections"
-            if let words = Descriptors.shortage(allowed: allowed, needed: needed, for: purpose) { say(words) }
+            relay = try Relay(configuration: configuration, engine: engine, version: Weir.version, logger: logger)
+            address = try relay.start()
         } catch {
             Console.shared.printError("weir: \(error)")
             throw ExitCode(1)
         }
-        try watch(relay, backend: engine.backend)
+        // Before it is said that the relay listens: whoever waits for those words may ask at once.
+        let socket = try openControl(relay, address)
+        say(banner(Self.base(address)))
+        let workers = engine.workerCount == 1 ? "one worker" : "\(engine.workerCount) workers"
+        say("Listening on \(address). Backend \(engine.backend.name), \(workers): \(engine.backend.reason). Ctrl-C ends.")
+        // Two for each connection: NIO's and, while media flows over it, the engine's.
+        let needed = configuration.limits.connectionsMax * 2 + 1_024
+        let purpose = "\(configuration.limits.connectionsMax) connections"
+        if let words = Descriptors.shortage(allowed: allowed, needed: needed, for: purpose) { say(words) }
+        do {
+            defer { socket?.close() }
+            try watch(relay, backend: engine.backend)
+        }
         try end(relay)
+    }
+
+    /// A place that was named must do; without one, a relay that cannot be looked at is better than none.
+    private func openControl(_ relay: Relay, _ address: ListenAddress) throws -> ControlSocket? {
+        guard control != "off" else { return nil }
+        do {
+            let path = try control ?? ControlPlace.path(port: address.port, environment: ProcessInfo.processInfo.environment)
+            return try relay.openControl(at: path)
+        } catch {
+            guard control != nil else {
+                say("No control socket, so weir status and weir top cannot look at this relay: \(error)")
+                return nil
+            }
+            Console.shared.printError("weir: --control: \(error)")
+            throw ExitCode(1)
+        }
     }
 
     private func say(_ text: String) {

@@ -55,7 +55,7 @@ struct ServeCommand: ParsableCommand {
                     + "Write one with `paths:` (see weir serve --help), or try `weir demo`.")
             throw configurationExitCode
         }
-        try RelayRun(configuration: configuration, json: common.json) { base in
+        try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
             "Weir serves:\n\n" + paths.map { "  \(base)/\($0.name)    from \($0.source)\n" }.joined()
         }.run()
     }

@@ -21,7 +21,16 @@ class Context:
             file.write(text)
         return self.path(name)
 
+    @property
+    def runtime(self):
+        """Where this test's relays put their control sockets: relays of other tests are not found."""
+        folder = self.path("run")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return {"XDG_RUNTIME_DIR": folder}
+
     def spawn(self, name, argv, environment=None, **options):
+        if self.weir_path in argv:
+            environment = {**self.runtime, **(environment or {})}
         if any(process.name == name for process in self.processes):
             name = f"{name}-{len(self.processes)}"
         process = Process(name, argv, self.folder, environment, **options)
