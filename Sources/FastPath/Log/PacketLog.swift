@@ -40,8 +40,8 @@ struct PacketRecord: BitwiseCopyable {
 
 /// The recent past of a stream as every worker reads it: packets one after the other in a circular arena, and a record of each.
 ///
-/// A packet is written once and never changed, and never lies across the arena's end, so consecutive packets of equal size
-/// are one contiguous train. Packets are named by their number since the stream began. Whoever reads a packet has pinned it, or
+/// A packet is written once and never changed, and never reaches the arena's end, so packets whose positions follow each other lie
+/// next to each other in memory, too: they can be one train. Packets are named by their number since the stream began. Whoever reads a packet has pinned it, or
 /// an older one, and seen that the tail is not beyond it (``StreamBoard``).
 @safe struct PacketLog: BitwiseCopyable {
     fileprivate let arena: UnsafeMutableRawPointer
@@ -95,7 +95,8 @@ struct PacketRecord: BitwiseCopyable {
 
     private func start(for length: Int) -> UInt64 {
         let left = log.arenaBytes - write % log.arenaBytes
-        return left >= UInt64(length) ? write : write + left
+        // A packet that ended just at the arena's end would be followed by the arena's beginning, and a train would run beyond it.
+        return left > UInt64(length) ? write : write + left
     }
 
     /// Room for a packet of `length` bytes at the log's end; it belongs to the log after ``append(length:channel:flags:arrival:sequence:timestamp:)``.
