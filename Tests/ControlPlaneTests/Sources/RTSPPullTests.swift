@@ -107,7 +107,7 @@ import WireFormats
         }
         let pull = try PullHarness(url: "rtsp://127.0.0.1:\(first.port)/live") { $0.transport = .tcp }
         try pull.want(.playing)
-        #expect(try await pull.wait { target.methods.last == .play })
+        #expect(try await pull.wait { target.methods.contains(.play) })
         #expect(target.requests.first { $0.method == .describe }?.uri == "rtsp://127.0.0.1:\(port)/there")
         try await pull.stop()
         try await group.shutdownGracefully()

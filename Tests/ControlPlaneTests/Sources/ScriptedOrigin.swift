@@ -142,7 +142,7 @@ final class PullHarness: @unchecked Sendable {
     }
 
     /// Waits for a condition, at most so long.
-    func wait(seconds: Double = 5, for condition: () -> Bool) async throws -> Bool {
+    func wait(seconds: Double = 20, for condition: () -> Bool) async throws -> Bool {
         let end = ContinuousClock.now + .seconds(seconds)
         while ContinuousClock.now < end {
             if condition() { return true }
