@@ -25,7 +25,7 @@ from harness import ROOT, Failed, Library  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--library", default=os.path.join(ROOT, "build-embed"), help="the folder that tools/build-embed made")
+    parser.add_argument("--library", dest="folder", metavar="FOLDER", default=os.path.join(ROOT, "build-embed"), help="the folder that tools/build-embed made")
     parser.add_argument("--package", default=ROOT, help=argparse.SUPPRESS)
     parser.add_argument("--races", action="store_true", help="look for races between threads")
     parser.add_argument("--list", action="store_true", help="print the tests' names")
@@ -40,13 +40,13 @@ def main():
     if not chosen:
         print(f"run.py: no test's name contains {' or '.join(options.names)} (see --list)", file=sys.stderr)
         return 2
-    if not os.path.exists(os.path.join(options.library, "lib/libfastpath.so")):
-        print(f"run.py: there is no library in {options.library}; run tools/build-embed", file=sys.stderr)
+    if not os.path.exists(os.path.join(options.folder, "lib/libfastpath.so")):
+        print(f"run.py: there is no library in {options.folder}; run tools/build-embed", file=sys.stderr)
         return 2
 
     passed = failed = 0
     with tempfile.TemporaryDirectory() as work:
-        library = Library(options.library, work)
+        library = Library(options.folder, work)
         library.package = options.package
         for name, test in chosen.items():
             start = time.monotonic()
