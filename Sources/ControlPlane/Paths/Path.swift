@@ -250,7 +250,7 @@ extension Path: PathSourceHost {
     func sourcePlays() {
         guard let live else { return }
         isPlaying = true
-        history.plays(now: .now())
+        history.plays(now: eventLoop.now)
         let waiting = players.removeAll()
         for promise in waiting { promise.succeed(live.description) }
         if !waiting.isEmpty { touch() }
@@ -258,12 +258,12 @@ extension Path: PathSourceHost {
 
     func sourceFailed(_ words: String) {
         isPlaying = false
-        history.failed(words, now: .now())
+        history.failed(words, now: eventLoop.now)
         logger.warning("source", metadata: ["trouble": "\(words)"])
     }
 
     func sourceDropped(_ datagrams: UInt64) {
-        guard let unsaid = drops.add(datagrams, now: .now()) else { return }
+        guard let unsaid = drops.add(datagrams, now: eventLoop.now) else { return }
         logger.warning(
             "the system dropped datagrams of the source: its receive buffer was full",
             metadata: ["datagrams": "\(unsaid)", "total": "\(drops.total)", "remedy": "\(mediaPorts.buffers.receiveRemedy)"])

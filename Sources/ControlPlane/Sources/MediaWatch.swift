@@ -16,6 +16,7 @@ final class MediaWatch {
 
     private let first: LoopTimer
     private let pulse: Pulse
+    private let eventLoop: any EventLoop
     private var listener: Int?
     private let silenceMilliseconds: Int
     private let firstMilliseconds: Int?
@@ -29,18 +30,19 @@ final class MediaWatch {
     init(_ port: EnginePort, silenceMilliseconds: Int, firstMilliseconds: Int?) {
         first = LoopTimer(port.eventLoop)
         pulse = port.pulse
+        eventLoop = port.eventLoop
         self.silenceMilliseconds = silenceMilliseconds
         self.firstMilliseconds = firstMilliseconds
     }
 
     /// Begins to look; ``Event/reportIsDue`` comes at once and then every five seconds.
     func start(_ counters: StreamCounters, _ onEvent: @escaping (Event) -> Void) {
-        let began = NIODeadline.now()
+        let began = eventLoop.now
         var reported = began, drained = began
         if let firstMilliseconds, !hasArrived { first.start(milliseconds: firstMilliseconds) { onEvent(.noFirstPacket) } }
         if let listener { pulse.remove(listener) }
-        listener = pulse.add { [silenceMilliseconds] in
-            let now = NIODeadline.now()
+        listener = pulse.add { [silenceMilliseconds, eventLoop] in
+            let now = eventLoop.now
             if now - reported >= .milliseconds(Int64(Self.reportMilliseconds)) {
                 reported = now
                 onEvent(.reportIsDue)

@@ -59,6 +59,7 @@ final class PullSession {
     private let mediaPorts: MediaPorts
     private let logger: Logger
     private weak var owner: (any PullSessionOwner)?
+    private let dialler: SourceDialler
     private var client: RTSPClient
     private var channel: (any Channel)?
     private var level = SourceLevel.idle
@@ -73,7 +74,6 @@ final class PullSession {
 
     private enum State { case dialling, describing, described, settingUp, playing, pausing, paused, closing, ended }
 
-    private static let connectSeconds: Int64 = 5
     /// How long the answer to TEARDOWN is waited for.
     private static let closeMilliseconds = 1_500
 
@@ -81,9 +81,10 @@ final class PullSession {
     /// (``End/noDatagrams``); nil: never for that.
     init(
         url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, port: EnginePort, mediaPorts: MediaPorts,
-        owner: any PullSessionOwner, logger: Logger
+        owner: any PullSessionOwner, dialler: SourceDialler = .tcp, logger: Logger
     ) {
         self.url = url
+        self.dialler = dialler
         self.carriage = carriage
         self.port = port
         self.mediaPorts = mediaPorts
@@ -116,15 +117,9 @@ final class PullSession {
     func dial() {
         let loop = eventLoop
         let handler = NIOLoopBound(PullChannelHandler(self), eventLoop: loop)
-        let connected = ClientBootstrap(group: loop)
-            .connectTimeout(.seconds(Self.connectSeconds))
-            // One read at a time: after PLAY's answer not a byte more may be taken.
-            .channelOption(.maxMessagesPerRead, value: 1)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
-            }
-            .connect(host: url.host, port: Int(url.port))
+        let connected = dialler.connect(url.host, Int(url.port), loop) { channel in
+            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
+        }
         connected.assumeIsolated().whenComplete { [weak self] result in
             switch result {
             case .success(let channel): self?.connected(channel) ?? channel.close(promise: nil)
@@ -146,7 +141,7 @@ final class PullSession {
         state = .closing
         watch.stop()
         closing.start(milliseconds: Self.closeMilliseconds) { [weak self] in self?.finish(.closed) }
-        perform(client.close(now: Self.now))
+        perform(client.close(now: now))
     }
 
     private func pursue() {
@@ -155,11 +150,11 @@ final class PullSession {
         case .playing where level < .playing:
             state = .pausing
             watch.stop()
-            perform(client.pause(now: Self.now))
+            perform(client.pause(now: now))
         case .paused where level == .playing:
             state = .settingUp
             owner?.sessionMediaBegins()
-            perform(client.resume(now: Self.now))
+            perform(client.resume(now: now))
         case .dialling, .describing, .described, .settingUp, .playing, .pausing, .paused, .closing, .ended: break
         }
     }
@@ -182,7 +177,7 @@ final class PullSession {
                 media.offer(pair, track: track.number)
                 return .datagrams(PortPair(rtp: pair.rtpPort, rtcp: pair.rtcpPort))
             }
-            perform(client.setUp(offers, now: Self.now))
+            perform(client.setUp(offers, now: now))
         } catch {
             finish(.failed("\(error)"))
         }
@@ -200,14 +195,14 @@ final class PullSession {
         }
         self.tunnel = tunnel
         channel.writeAndFlush(ByteBuffer(string: tunnel.greeting), promise: nil)
-        deadline.start(milliseconds: Int(Self.connectSeconds) * 1_000) { [weak self] in
-            self?.finish(.failed("no answer to the tunnel's GET within \(Self.connectSeconds) s"))
+        deadline.start(milliseconds: Int(SourceDialler.connectSeconds) * 1_000) { [weak self] in
+            self?.finish(.failed("no answer to the tunnel's GET within \(SourceDialler.connectSeconds) s"))
         }
     }
 
     private func begin() {
         state = .describing
-        perform(client.connected(now: Self.now))
+        perform(client.connected(now: now))
     }
 
     /// Whether the server takes what it is sent.
@@ -230,7 +225,7 @@ final class PullSession {
             begin()
             guard !bytes.isEmpty else { return }
         }
-        perform(client.receive(bytes, now: Self.now))
+        perform(client.receive(bytes, now: now))
     }
 
     fileprivate func disconnected() { finish(state == .closing ? .closed : .failed("the server closed the connection")) }
@@ -241,7 +236,7 @@ final class PullSession {
         if let next = client.deadline {
             deadline.start(at: .uptimeNanoseconds(next)) { [weak self] in
                 guard let self else { return }
-                perform(client.timeElapsed(now: Self.now))
+                perform(client.timeElapsed(now: now))
             }
         } else {
             deadline.stop()
@@ -314,7 +309,7 @@ final class PullSession {
 
     /// Text between interleaved frames; answers with how much of it was whole.
     private func textArrived(_ bytes: [UInt8]) -> Int {
-        let (consumed, actions) = client.receiveText(bytes, now: Self.now)
+        let (consumed, actions) = client.receiveText(bytes, now: now)
         // The machine's answer first, its consequences afterwards: they may end the source that waits for the answer.
         eventLoop.assumeIsolated().execute { [weak self] in self?.perform(actions) }
         return consumed
@@ -333,14 +328,14 @@ final class PullSession {
         owner?.sessionEnded(end)
     }
 
-    private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+    private var now: UInt64 { eventLoop.now.uptimeNanoseconds }
 
     private static func words(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
             if let first = error.connectionErrors.first { return words(first.error) }
             return "the host name `\(error.host)` is not known"
-        case ChannelError.connectTimeout: return "no connection within \(connectSeconds) s"
+        case ChannelError.connectTimeout: return "no connection within \(SourceDialler.connectSeconds) s"
         case let error as IOError: return unsafe "no connection: \(String(cString: strerror(error.errnoCode)))"
         default: return "no connection: \(error)"
         }

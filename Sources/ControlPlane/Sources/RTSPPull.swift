@@ -13,14 +13,15 @@ final class RTSPPull: PathSource {
     private let mediaPorts: MediaPorts
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
+    private let dialler: SourceDialler
 
     private var level = SourceLevel.idle
     private var session: PullSession?
     private var isConcluding = false
     private var backoff = Backoff()
     private let retry: LoopTimer
-    private var retryAt = NIODeadline.now()
-    private var dialledAt = NIODeadline.now()
+    private var retryAt: NIODeadline
+    private var dialledAt: NIODeadline
     /// Since when somebody has been waiting for a source that is not there; nil: nobody is, or it is there.
     private var awaitedSince: UInt64?
     private let transport: PathSettings.Transport
@@ -31,7 +32,11 @@ final class RTSPPull: PathSource {
     private var onStopped: (() -> Void)?
 
     /// A source that is not dialled yet.
-    init(url: SourceURL, settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost, logger: Logger) {
+    init(
+        url: SourceURL, settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost,
+        dialler: SourceDialler = .tcp, logger: Logger
+    ) {
+        self.dialler = dialler
         self.url = url
         self.settings = settings
         self.port = port
@@ -52,7 +57,11 @@ final class RTSPPull: PathSource {
             case .auto, .udp: .udp
             }
         retry = LoopTimer(port.eventLoop)
+        retryAt = port.eventLoop.now
+        dialledAt = port.eventLoop.now
     }
+
+    private var now: NIODeadline { port.eventLoop.now }
 
     var words: String { session?.words ?? lastWords }
 
@@ -93,7 +102,7 @@ final class RTSPPull: PathSource {
     /// Somebody came while a long delay runs: two seconds between two attempts are enough.
     private func hurry() {
         guard noteWaiting() else { return }
-        let soon = max(.now(), dialledAt + .nanoseconds(Int64(Backoff.eagerDelayNanosecondsMax)))
+        let soon = max(now, dialledAt + .nanoseconds(Int64(Backoff.eagerDelayNanosecondsMax)))
         guard soon < retryAt else { return }
         wait(until: soon)
     }
@@ -104,7 +113,7 @@ final class RTSPPull: PathSource {
             awaitedSince = nil
             return false
         }
-        awaitedSince = awaitedSince ?? NIODeadline.now().uptimeNanoseconds
+        awaitedSince = awaitedSince ?? now.uptimeNanoseconds
         return true
     }
 
@@ -114,12 +123,12 @@ final class RTSPPull: PathSource {
     }
 
     private func dial() {
-        dialledAt = .now()
+        dialledAt = now
         let target = detour?.url ?? url
         let session = PullSession(
             url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
             datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds, port: port,
-            mediaPorts: mediaPorts, owner: self, logger: logger)
+            mediaPorts: mediaPorts, owner: self, dialler: dialler, logger: logger)
         self.session = session
         logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])
         session.want(level)
@@ -153,7 +162,7 @@ extension RTSPPull: PullSessionOwner {
             onStopped = nil
             return done()
         }
-        if let delay, level > .idle { wait(until: .now() + .nanoseconds(Int64(clamping: delay))) } else { pursue() }
+        if let delay, level > .idle { wait(until: now + .nanoseconds(Int64(clamping: delay))) } else { pursue() }
     }
 
     /// Draws the lesson from an end; answers with the nanoseconds to wait, or nil to go on at once.
@@ -189,7 +198,7 @@ extension RTSPPull: PullSessionOwner {
         lastWords = words
         host?.sourceFailed(words)
         _ = noteWaiting()
-        let delay = backoff.failed(at: NIODeadline.now().uptimeNanoseconds, awaitedSince: awaitedSince, chance: Double.random(in: 0..<1))
+        let delay = backoff.failed(at: now.uptimeNanoseconds, awaitedSince: awaitedSince, chance: dialler.chance())
         logger.info("dialling again", metadata: ["in-ms": "\(delay / 1_000_000)"])
         return delay
     }
