@@ -87,7 +87,9 @@ final class RelayCore {
         self.port = port
         let mediaPorts = MediaPorts(
             range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains)
-        paths = PathTable(configuration.paths.map { Path(settings: $0, port: port, mediaPorts: mediaPorts, logger: logger) })
+        let make = { Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, logger: logger) }
+        paths = PathTable(
+            configuration.paths.map { make($0, .configuration) }, runTimePathsMax: configuration.limits.runTimePathsMax, make: make)
         var settings = ServerSettings()
         settings.limits = configuration.limits
         settings.access = configuration.access
@@ -100,7 +102,7 @@ final class RelayCore {
             reports = channel
             return server.start()
         }.map { [self] address in
-            for path in paths.all { path.start(source: PathSourceFactory.source(for: path)) }
+            paths.start()
             let listen = ListenAddress(address)
             collector = OverviewCollector(server: server, paths: paths, port: port, listen: "\(listen)", version: version)
             return listen
@@ -113,7 +115,7 @@ final class RelayCore {
         status.sources = paths.count { $0.isPlaying }
         status.workers = port.engine.workerCount
         status.workersFailed = port.workersFailed
-        status.receiveDrops = paths.reduce(0) { $0 &+ $1.datagramsDropped }
+        status.receiveDrops = self.paths.datagramsDropped
         status.paths = paths.filter { $0.live != nil }.map { path in
             Status.PathStatus(name: path.name, readers: path.readers, receiveDrops: path.datagramsDropped)
         }

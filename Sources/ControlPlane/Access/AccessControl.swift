@@ -27,8 +27,8 @@ struct AccessControl {
     let settings: AccessSettings
     private var authenticator: ServerAuthenticator
     private let networks: [String: [NetworkPrefix]]
-    /// All rules that hold anywhere: who is allowed by each may know which paths there are.
-    private let rules: [AccessRight: [AccessRule]]
+    /// All rules that hold anywhere, each with how many paths it holds for: who is allowed by each may know which paths there are.
+    private var rules: [AccessRight: [AccessRule: Int]] = [:]
     var failures: LoginFailures
 
     init(settings: AccessSettings, paths: [PathSettings]) {
@@ -38,15 +38,21 @@ struct AccessControl {
             users: settings.users.compactMap { user in user.password?.secret(user: user.name, realm: settings.login.realm) })
         networks = Dictionary(settings.users.map { ($0.name, $0.networks) }) { first, _ in first }
         failures = LoginFailures(settings: settings)
-        let pairs = AccessRight.allCases.map { right in
-            var distinct: [AccessRule] = []
-            for path in [nil] + paths {
-                let rule = settings.rule(right, of: path)
-                if !distinct.contains(rule) { distinct.append(rule) }
-            }
-            return (right, distinct)
+        for path in [nil] + paths { count(path, 1) }
+    }
+
+    /// The rules of a path hold from now on.
+    mutating func pathAdded(_ path: PathSettings) { count(path, 1) }
+
+    /// The counterpart of ``pathAdded(_:)``.
+    mutating func pathRemoved(_ path: PathSettings) { count(path, -1) }
+
+    private mutating func count(_ path: PathSettings?, _ change: Int) {
+        for right in AccessRight.allCases {
+            let rule = settings.rule(right, of: path)
+            let paths = rules[right, default: [:]][rule, default: 0] + change
+            rules[right, default: [:]][rule] = paths > 0 ? paths : nil
         }
-        rules = Dictionary(uniqueKeysWithValues: pairs)
     }
 
     /// Decides one request. `path` is nil for one that there is not: a stranger hears the same as of a path that is closed to him.
@@ -55,7 +61,7 @@ struct AccessControl {
     ) -> Decision {
         if let path {
             if settings.rule(right, of: path).allowsWithoutPassword(host) { return .allowed(user: nil) }
-        } else if rules[right, default: []].allSatisfy({ $0.allowsWithoutPassword(host) }) {
+        } else if rules[right, default: [:]].keys.allSatisfy({ $0.allowsWithoutPassword(host) }) {
             return .allowed(user: nil)
         }
         guard !settings.users.isEmpty else { return .forbidden(user: "", why: "your address may not \(right.rawValue) here") }

@@ -9,9 +9,9 @@ package enum AccessRight: String, Sendable, CaseIterable {
 }
 
 /// Who may do one thing on one path. Empty: nobody.
-package struct AccessRule: Sendable, Equatable, CustomStringConvertible {
+package struct AccessRule: Sendable, Hashable, CustomStringConvertible {
     /// One part of it.
-    package enum Grant: Sendable, Equatable {
+    package enum Grant: Sendable, Hashable {
         /// Everybody, without a password.
         case any
         /// Every user who logs in.

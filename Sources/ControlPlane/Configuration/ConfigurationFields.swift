@@ -66,6 +66,9 @@ extension Configuration {
         Field(key: "joins-burst-per-address") { (section, text) throws(ValueProblem) in
             section.limits.joinsBurstPerAddress = try SettingValue.number(text, in: 1...1_000_000)
         },
+        Field(key: "run-time-paths") { (section, text) throws(ValueProblem) in
+            section.limits.runTimePathsMax = try SettingValue.number(text, in: 0...65_536)
+        },
         Field(key: "packet-log-bytes") { (section, text) throws(ValueProblem) in
             section.limits.packetLogBytesMax = try SettingValue.bytes(text)
         },

@@ -77,6 +77,7 @@ struct ConfigurationReader {
     static func problem(ofName name: String) -> String? {
         let trimmed = PathSettings.trimmed(name)
         guard !trimmed.isEmpty else { return "a path needs a name" }
+        guard !trimmed.hasPrefix("~") else { return "a path's name does not begin with ~" }
         guard trimmed.utf8.count <= 255, trimmed.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"?#%\"<>\\".utf8.contains($0) }) else {
             return "a path's name is made of printable ASCII without blanks and ? # % \" < > \\, at most 255 characters"
         }

@@ -18,6 +18,7 @@ protocol PathObserver: AnyObject {
 final class Path {
     let name: String
     let settings: PathSettings
+    let origin: PathOrigin
     let port: EnginePort
     let mediaPorts: MediaPorts
     let logger: Logger
@@ -42,6 +43,8 @@ final class Path {
     private var players = WaitingList()
     private var mediaIsWanted = false
     private var isStopped = false
+    /// Why the path is not served any more; nil while it is.
+    private(set) var removal: String?
     private let linger: LoopTimer
     private let publisherWait: LoopTimer
     private var observers: [ObjectIdentifier: any PathObserver] = [:]
@@ -50,8 +53,9 @@ final class Path {
     static let retryAfterSeconds = 5
 
     /// A path; its source is dialled by ``start()`` or at the first interest.
-    init(settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
+    init(settings: PathSettings, origin: PathOrigin = .configuration, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
         name = settings.name
+        self.origin = origin
         self.settings = settings
         self.port = port
         self.mediaPorts = mediaPorts
@@ -86,25 +90,38 @@ final class Path {
     }
 
     /// Ends everything and calls `done` when the source let go.
-    func stop(_ done: @escaping () -> Void) {
+    func stop(_ done: @escaping () -> Void) { end("Weir stops", done) }
+
+    /// Ends everything, since the path is served no more; readers end at once, and `done` runs when the source let go.
+    func remove(_ reason: String, _ done: @escaping () -> Void) {
+        guard !isStopped else { return done() }
+        removal = reason
+        end(reason, done)
+    }
+
+    private func end(_ reason: String, _ done: @escaping () -> Void) {
         isStopped = true
         broadcast?.stop()
         linger.stop()
+        publication?.endedByItself(reason)
         publisherWait.stop()
-        publication?.end(reason: "Weir stops")
         // The lists are emptied first: whoever is told may call again at once.
-        for promise in describers.removeAll() + players.removeAll() {
-            promise.fail(PathError.notReady("Weir stops", retryAfterSeconds: Self.retryAfterSeconds))
-        }
+        for promise in describers.removeAll() + players.removeAll() { promise.fail(stoppedError) }
         guard let source else {
-            endStream("Weir stops")
+            endStream(reason)
             return done()
         }
+        // Nobody is sent a path that is not there; the sessions' own order is kept when Weir stops.
+        if removal != nil { for observer in Array(observers.values) { observer.streamEnded(reason) } }
         // The source's last answers still come through the stream's sources.
         source.stop { [self] in
-            endStream("Weir stops")
+            endStream(reason)
             done()
         }
+    }
+
+    private var stoppedError: PathError {
+        removal.map { .removed(name, $0) } ?? .notReady("Weir stops", retryAfterSeconds: Self.retryAfterSeconds)
     }
 
     // MARK: Readers
@@ -181,7 +198,7 @@ final class Path {
     private func wait(in list: ReferenceWritableKeyPath<Path, WaitingList>) -> EventLoopFuture<StreamDescription> {
         let promise = eventLoop.makePromise(of: StreamDescription.self)
         guard !isStopped else {
-            promise.fail(PathError.notReady("Weir stops", retryAfterSeconds: Self.retryAfterSeconds))
+            promise.fail(stoppedError)
             return promise.futureResult
         }
         linger.stop()

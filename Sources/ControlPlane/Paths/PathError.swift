@@ -2,6 +2,8 @@
 enum PathError: Error, Equatable, CustomStringConvertible {
     /// Nothing is served under this name.
     case notFound(String)
+    /// It was served until just now (404); the name, and why it is not any more.
+    case removed(String, String)
     /// The source is not there yet (503).
     case notReady(String, retryAfterSeconds: Int)
     /// The path has a source of its own; nobody can publish to it.
@@ -15,6 +17,7 @@ enum PathError: Error, Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .notFound(let name): "nothing is served as /\(name)"
+        case .removed(let name, let reason): "/\(name) is not served any more: \(reason)"
         case .notReady(let words, _): words
         case .readOnly: "the path has a source of its own; publish to one with `source: publish`"
         case .alreadyPublished: "somebody publishes here already"

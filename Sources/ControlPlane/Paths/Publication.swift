@@ -161,7 +161,8 @@ final class Publication {
 
     // MARK: End
 
-    private func endedByItself(_ reason: String) {
+    /// Ends it and says so.
+    func endedByItself(_ reason: String) {
         let onEnded = onEnded
         finish(reason)
         onEnded?(reason)
@@ -184,6 +185,7 @@ extension Path {
     /// ANNOUNCE of a publisher at `from` (for the log). The stream exists from here on; media comes with RECORD.
     func announce(_ sdp: SessionDescription, from: String) throws -> Publication {
         guard acceptsPublisher else { throw PathError.readOnly }
+        if let removal { throw PathError.removed(name, removal) }
         guard publication == nil else { throw PathError.alreadyPublished }
         let stream = try sourceDescribed(sdp)
         let media = LiveStream.media(of: sdp)

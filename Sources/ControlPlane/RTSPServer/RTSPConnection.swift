@@ -307,7 +307,11 @@ final class RTSPConnection {
     /// purpose any more (and the framing may be broken).
     func sessionEnded(_ session: ServerSession, reason: SessionEnd) {
         sessions.removeAll { $0 === session }
-        guard session.machine.isInterleaved == true else { return }
+        guard session.machine.isInterleaved == true else {
+            // A player that is sent nothing any more sees it by this.
+            if reason == .pathRemoved, sessions.isEmpty { close() }
+            return
+        }
         if reason == .teardown {
             if session.publication != nil { drain() }
         } else {

@@ -56,6 +56,7 @@ final class RTSPServer {
         joins = JoinLimiter(limits: settings.limits)
         tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
         access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings))
+        paths.addObserver(self)
     }
 
     var keyFrameWaitMilliseconds: Int64 { Int64(min(max(settings.keyFrameWaitSeconds, 0), 3_600) * 1_000) }
@@ -284,6 +285,7 @@ final class RTSPServer {
     var statistics: ServerStatistics {
         var statistics = counts
         statistics.datagramsDropped = drops.total
+        if paths.refused > 0 { statistics.refusals[.pathsMax] = paths.refused }
         statistics.connections = connections.count
         statistics.sessions = sessions.count
         for session in sessions.values {
@@ -300,6 +302,11 @@ final class RTSPServer {
             session: session.map { SessionHeader(id: $0, timeoutSeconds: UInt32(clamping: settings.sessionTimeoutSeconds)) }
         ).serialized()
     }
+}
+
+extension RTSPServer: PathTableObserver {
+    func pathAdded(_ path: Path) { access.pathAdded(path.settings) }
+    func pathRemoved(_ path: Path) { access.pathRemoved(path.settings) }
 }
 
 extension ListenAddress {

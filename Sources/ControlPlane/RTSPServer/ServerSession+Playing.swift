@@ -216,7 +216,7 @@ extension RequestRefusal {
         }
         self =
             switch error {
-            case .notFound: .notFound(error.description)
+            case .notFound, .removed: .notFound(error.description)
             case .notReady(let words, let seconds): .unavailable(words, retryAfterSeconds: seconds)
             case .readOnly: .methodNotAllowed(method, error.description)
             case .alreadyPublished: .forbidden(error.description)

@@ -67,7 +67,7 @@ final class ServerSession {
         began = .now()
         lastHeard = .now()
         if let publication {
-            publication.onEnded = { [weak self] _ in self?.end(.publisherEnded) }
+            publication.onEnded = { [weak self] _ in self?.end(path.removal == nil ? .publisherEnded : .pathRemoved) }
             publication.receiverReports = { [weak self] frame in self?.connection?.writeReport(frame) }
         } else {
             path.readerArrived()
@@ -126,7 +126,7 @@ final class ServerSession {
 }
 
 extension ServerSession: PathObserver {
-    func streamEnded(_ reason: String) { end(.streamEnded) }
+    func streamEnded(_ reason: String) { end(path.removal == nil ? .streamEnded : .pathRemoved) }
 
     // Readers go on: what they set up is the same, and RTSP 1.0 has no way to tell them of better parameter sets.
     func descriptionChanged(_ description: StreamDescription) {}

@@ -6,6 +6,8 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case connectionsMax
     /// The process has as many sessions as it may, or the engine has no room for one more reader.
     case sessionsMax
+    /// There are as many paths beside those of the configuration as there may be.
+    case pathsMax
     /// One address opened more sessions in a second than it may.
     case joinRate
     /// A request without a name and a password where they are needed; the first of every client that logs in.
@@ -52,6 +54,8 @@ package enum SessionEnd: String, Sendable, CaseIterable {
     case goodbye
     /// The stream it read ended, or changed beyond what a running session can follow.
     case streamEnded
+    /// The path that it read or published to is not served any more.
+    case pathRemoved
     /// The engine gave the reader up: it took nothing.
     case stalled
     /// The engine found the connection broken.

@@ -75,6 +75,9 @@ package struct Overview: Sendable, Codable, Equatable {
         package var bytesSent: UInt64 = 0
         /// Paths whose media flows.
         package var sourcesPlaying = 0
+        /// Paths that were added and removed while it runs.
+        package var pathsAdded = 0
+        package var pathsRemoved = 0
         /// Readers that are sent media, and sessions that record.
         package var readersPlaying = 0
         package var publishers = 0
@@ -137,6 +140,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var name = ""
     /// Where its media comes from, without a password: a URL, a file, `publish`.
     package var source = ""
+    /// How it came to be, in words; left out for those of the configuration.
+    package var origin: String?
     /// `idle` (nobody wants it), `described` (known, not playing), `playing`, `waiting` (for a publisher, or for the source), `failed`.
     package var state = State.idle
     /// What the source does, in words.

@@ -102,7 +102,9 @@ final class OverviewCollector {
         totals.requests = statistics.requests
         totals.requestsRefused = statistics.requestsRefused
         totals.receiverReports = statistics.receiverReports
-        totals.sourceDatagramsDropped = paths.reduce(0) { $0 &+ $1.datagramsDropped }
+        totals.sourceDatagramsDropped = self.paths.datagramsDropped
+        totals.pathsAdded = self.paths.added
+        totals.pathsRemoved = self.paths.removed
         totals.reportDatagramsDropped = statistics.datagramsDropped
         return totals
     }
@@ -126,6 +128,7 @@ final class OverviewCollector {
         return [
             .init(name: "connections", used: statistics.connections, max: limits.connectionsMax),
             .init(name: "sessions", used: statistics.sessions, max: limits.subscribersMax),
+            .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),
             .init(name: "packet-log-bytes", used: use.packetLogBytes, max: limits.packetLogBytesMax),
@@ -135,6 +138,7 @@ final class OverviewCollector {
 
     private func pathOverview(_ path: Path, _ now: NIODeadline) -> PathOverview {
         var overview = PathOverview(name: path.name, source: PeerWords.printable("\(path.settings.source)"))
+        if path.origin != .configuration { overview.origin = PeerWords.printable("\(path.origin)") }
         let history = path.history
         let isFailing = history.failingSince != nil
         overview.words = PeerWords.printable(path.stateWords)

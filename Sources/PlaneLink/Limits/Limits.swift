@@ -19,6 +19,8 @@ public struct Limits: Sendable, Equatable {
     public var joinsBurstPerAddress = 5_000
     /// RTSP connections at a time.
     public var connectionsMax = 20_000
+    /// Paths at a time that are not in the configuration: made by expressions, or registered.
+    public var runTimePathsMax = 1_024
     /// Bytes that all packet logs together may take.
     public var packetLogBytesMax = 2 << 30
     /// The time that a stream's packet log should hold, in milliseconds.

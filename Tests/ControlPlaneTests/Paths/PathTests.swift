@@ -292,16 +292,3 @@ private final class Observer: PathObserver {
         return descriptor
     }
 }
-
-@Suite struct PathTableTests {
-    @Test(arguments: [("cam", true), ("/cam", true), ("cam/", true), ("/cam/", true), ("cam/x", false), ("", false), ("CAM", false)])
-    func findsByName(name: String, isFound: Bool) {
-        let loop = EmbeddedEventLoop()
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let port = EnginePort(engine: RecordingEngine(), eventLoop: loop, logger: logger)
-        let table = PathTable([
-            Path(settings: PathSettings(name: "cam", source: .publish), port: port, mediaPorts: MediaPorts(range: nil), logger: logger)
-        ])
-        #expect((table.path(named: name) != nil) == isFound)
-    }
-}

@@ -54,7 +54,9 @@ final class ServerHarness: @unchecked Sendable {
             let groups = Self.multicastPaths.map { settings in
                 Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
             }
-            let table = PathTable([live, one, down, publish] + groups)
+            let table = PathTable([live, one, down, publish] + groups, runTimePathsMax: chosen.limits.runTimePathsMax) { settings, origin in
+                Path(settings: settings, origin: origin, port: port, mediaPorts: mediaPorts, logger: logger)
+            }
             let multicast = groups.filter { !$0.settings.multicast.isAlways }.map { ($0, Self.twoTracks, true) }
             for (path, sdp, isThere) in [(live, Self.twoTracks, true), (one, Self.oneTrack, true), (down, Self.oneTrack, false)] + multicast
             {
