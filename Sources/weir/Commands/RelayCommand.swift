@@ -5,25 +5,38 @@ import ControlPlane
 struct RelayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay",
-        abstract: "Serve one source to many readers.",
+        abstract: "Serve one source, or several, to many readers.",
         discussion: """
-            The source is dialled at the first reader and released some seconds after the last. It is pulled over UDP, or over TCP when \
+            A source is dialled at the first reader and released some seconds after the last. It is pulled over UDP, or over TCP when \
             nothing arrives that way.
 
-            Example: a camera, for everybody at rtsp://THIS-MACHINE:8554/stream
+            Examples: a camera, for everybody at rtsp://THIS-MACHINE:8554/stream; two by names; and as LIVE555's proxy server names \
+            them, /proxyStream-1 and /proxyStream-2
 
               weir relay rtsp://user:pw@camera.example/stream
+              weir relay rtsp://door.example/1 rtspt://yard.example/1 --as door --as yard
+              weir relay rtsp://door.example/1 rtsp://yard.example/1 --names live555
             """)
 
     @Argument(
-        help: """
-            The source: an rtsp:// URL, an rtpdump file with its SDP beside it, an .sdp file that names a multicast group or a port, or \
-            rtp://GROUP:PORT?sdp=FILE.
-            """)
-    var source: String
+        help: ArgumentHelp(
+            """
+            The sources, each an rtsp:// URL (rtspt:// over TCP, rtspu:// over UDP, rtsph:// through HTTP), an rtpdump file with its SDP \
+            beside it, an .sdp file that names a multicast group or a port, or rtp://GROUP:PORT?sdp=FILE.
+            """, valueName: "source"))
+    var sources: [String]
 
-    @Option(name: .customLong("as"), help: ArgumentHelp("The name to serve it under.", valueName: "name"))
-    var name = "stream"
+    @Option(
+        name: .customLong("as"), parsing: .singleValue,
+        help: ArgumentHelp("The name to serve a source under; once for each source, in their order.", valueName: "name"))
+    var names: [String] = []
+
+    @Option(
+        name: .customLong("names"),
+        help: ArgumentHelp(
+            "How sources without names are called: stream (/stream, or /stream-1, /stream-2 …) or live555 (/proxyStream, or "
+                + "/proxyStream-1 …); default stream.", valueName: "scheme"))
+    var scheme: String?
 
     @Option(help: ArgumentHelp("How media is asked of the source: auto, udp, tcp, http (a tunnel) or multicast.", valueName: "transport"))
     var transport: String?
@@ -40,27 +53,44 @@ struct RelayCommand: ParsableCommand {
         if common.logLevel == nil { configuration.logLevel = .notice }
         try common.apply(to: &configuration)
         try engine.apply(to: &configuration)
-        var path: PathSettings
-        do {
-            path = try PathSettings(name: name, source: source, transport: transport, dial: dial)
+        let paths = try paths()
+        for path in paths {
+            do { try path.checkFile() } catch {
+                Console.shared.printError("weir: \(error)")
+                throw ExitCode(1)
+            }
+        }
+        configuration.paths = configuration.paths.filter { other in !paths.contains { $0.name == other.name } } + paths
+        try RelayRun(configuration: configuration, json: common.json, control: common.control) { Self.greeting(paths, base: $0) }.run()
+    }
+
+    private func paths() throws -> [PathSettings] {
+        var paths: [PathSettings] = []
+        do throws(ValueProblem) {
+            let scheme = try scheme.map { text throws(ValueProblem) in try SourceNames.Scheme(parsing: text) }
+            let names = try SourceNames.names(count: sources.count, given: names, scheme: scheme)
+            for (name, source) in zip(names, sources) {
+                paths.append(try PathSettings(name: name, source: source, transport: transport, dial: dial))
+            }
         } catch {
             throw ValidationError(error.description)
         }
-        try readers.apply(to: &path)
-        do { try path.checkFile() } catch {
-            Console.shared.printError("weir: \(error)")
-            throw ExitCode(1)
+        for index in paths.indices { try readers.apply(to: &paths[index]) }
+        return paths
+    }
+
+    private static func greeting(_ paths: [PathSettings], base: String) -> String {
+        guard paths.count > 1 else {
+            return """
+                Weir relays \(paths[0].source) to everybody who asks for
+
+                  \(base)/\(paths[0].name)
+
+                Play it:     ffplay \(base)/\(paths[0].name)
+
+                """
         }
-        configuration.paths = configuration.paths.filter { $0.name != path.name } + [path]
-        try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
-            """
-            Weir relays \(path.source) to everybody who asks for
-
-              \(base)/\(path.name)
-
-            Play it:     ffplay \(base)/\(path.name)
-
-            """
-        }.run()
+        return "Weir relays to everybody who asks for\n\n" + paths.map { "  \(base)/\($0.name)    from \($0.source)\n" }.joined()
+            + "\nPlay one:    ffplay \(base)/\(paths[0].name)\n"
     }
 }
