@@ -202,16 +202,25 @@ enum ReportPump {
 enum PathSourceFactory {
     /// Nil for a path that waits for a publisher.
     static func source(for path: Path) -> (any PathSource)? {
-        switch path.settings.source {
+        let settings = path.settings
+        guard !settings.redundancy.backups.isEmpty else { return source(settings.source, for: path, host: path) }
+        return FailoverSource(
+            [settings.source] + settings.redundancy.backups, settings: settings.redundancy, eventLoop: path.eventLoop, host: path,
+            logger: path.logger
+        ) { source($0, for: path, host: $1) }
+    }
+
+    private static func source(_ source: PathSettings.Source, for path: Path, host: any PathSourceHost) -> (any PathSource)? {
+        switch source {
         case .publish: return nil
         case .pull(let url):
             return RTSPPull(
-                url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+                url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
         case .rtp(let source):
             return RTPReceiver(
-                source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
-        case .file(let name): return FileSource(port: path.port, host: path, logger: path.logger) { try Clip.read(name) }
-        case .demonstration: return FileSource(port: path.port, host: path, logger: path.logger) { try DemoClip.load() }
+                source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
+        case .file(let name): return FileSource(port: path.port, host: host, logger: path.logger) { try Clip.read(name) }
+        case .demonstration: return FileSource(port: path.port, host: host, logger: path.logger) { try DemoClip.load() }
         }
     }
 }

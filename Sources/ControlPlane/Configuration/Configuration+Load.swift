@@ -29,7 +29,8 @@ extension Configuration {
     {
         var overlay = ConfigurationEnvironment(reader.configuration)
         overlay.apply(environment)
-        let problems = overlay.configuration.multicastProblems + overlay.configuration.accessProblems
+        let problems =
+            overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))
         let whole = problems.filter { problem in !known.contains { $0.hasPrefix(problem.key) } }.map {
@@ -64,6 +65,7 @@ extension Configuration {
         if paths.isEmpty { lines.append("no path: nothing would be served") }
         for path in paths {
             lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
+            for (number, backup) in path.redundancy.backups.enumerated() { lines.append("  backup \(number + 1): \(backup)") }
             if let words = path.multicast.words { lines.append("  \(words)") }
             for right in AccessRight.allCases {
                 if let rule = path.access[right] { lines.append("  \(right.rawValue): \(rule)") }

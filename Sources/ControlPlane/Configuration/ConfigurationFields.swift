@@ -7,8 +7,9 @@ struct Field<Section>: Sendable {
     let set: @Sendable (inout Section, String) throws(ValueProblem) -> Void
     /// The value may hold a password: it is not repeated in messages.
     var isSecret = false
-    /// A YAML list may stand for it: its items, with commas between them.
+    /// A YAML list may stand for it: its items, with this between them.
     var isList = false
+    var listSeparator = ","
 
     /// The key as part of a name of an environment variable.
     var environmentName: String { key.uppercased().replacing("-", with: "_") }
@@ -112,5 +113,5 @@ extension PathSettings {
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-        ] + readerFields + multicastFields + accessFields
+        ] + redundancyFields + readerFields + multicastFields + accessFields
 }

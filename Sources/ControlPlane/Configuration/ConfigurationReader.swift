@@ -122,7 +122,7 @@ struct ConfigurationReader {
             return report(place, line: keyNode.mark?.line, "unknown key; \(words)")
         }
         lines[place] = (value.mark ?? keyNode.mark)?.line
-        guard let text = Self.text(of: value, isList: field.isList) else {
+        guard let text = Self.text(of: value, separator: field.isList ? field.listSeparator : nil) else {
             let expected = field.isList ? "a single value or a list of them is expected here" : "a single value is expected here"
             return report(place, line: (value.mark ?? keyNode.mark)?.line, expected)
         }
@@ -133,10 +133,11 @@ struct ConfigurationReader {
         }
     }
 
-    private static func text(of value: Node, isList: Bool) -> String? {
-        if isList, let items = value.sequence {
+    private static func text(of value: Node, separator: String?) -> String? {
+        if let separator, let items = value.sequence {
             let texts = items.compactMap { $0.null == nil ? $0.scalar?.string : nil }
-            return texts.count == items.count ? texts.joined(separator: ",") : nil
+            // A list of lines ends like one: an item with blanks in it stays one item.
+            return texts.count == items.count ? texts.joined(separator: separator) + (separator == "\n" ? separator : "") : nil
         }
         return value.null == nil ? value.scalar?.string : nil
     }

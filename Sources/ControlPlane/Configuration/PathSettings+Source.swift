@@ -33,6 +33,10 @@ extension PathSettings {
     /// Opens a file source to see whether it can be played; says what is wrong with it. Other sources are not looked at: Weir
     /// listens even if a server is down.
     package func checkFile() throws(ValueProblem) {
+        for source in [source] + redundancy.backups { try Self.checkFile(source) }
+    }
+
+    private static func checkFile(_ source: Source) throws(ValueProblem) {
         switch source {
         case .file(let name): do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
         case .rtp(let source): _ = try ReceptionPlan.read(source)

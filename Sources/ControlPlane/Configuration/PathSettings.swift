@@ -58,6 +58,8 @@ package struct PathSettings: Sendable, Equatable {
     package var bitRate: Int?
     /// How readers are treated.
     package var readers = ReaderSettings()
+    /// What stands in for the source when it fails.
+    package var redundancy = RedundancySettings()
     /// Who may read and publish; what is not here is as ``AccessSettings`` says.
     package var access: [AccessRight: AccessRule] = [:]
     /// The group that it is sent to.

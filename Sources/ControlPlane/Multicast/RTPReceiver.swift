@@ -46,14 +46,18 @@ final class RTPReceiver: PathSource {
         retry = LoopTimer(port.eventLoop)
     }
 
+    var isDescribed: Bool { description != nil }
+
+    // The description is a file: whether somebody sends is seen when we listen.
+    var showsHealth: Bool { false }
+
     func want(_ level: SourceLevel) { pursuit.want(level, pursue) }
 
     private func pursue(_ goal: SourceLevel) {
         switch goal {
         case .idle:
-            let wasOpen = description != nil
             close()
-            if wasOpen { host?.sourceReleased() }
+            host?.sourceReleased()
         case .described:
             leave()
             open()

@@ -48,11 +48,7 @@ final class LiveStream {
     /// Takes the description of a source that came back. An incompatible one changes nothing here.
     func adopt(_ sdp: SessionDescription) -> Adoption {
         guard sdp != source else { return .same }
-        let media = Self.media(of: sdp)
-        guard media.count == description.tracks.count,
-            zip(media, description.tracks).allSatisfy({ $0.codec == $1.codec && max($0.clockRate, 1) == $1.plan.clockRate }),
-            zip(media, Self.media(of: source)).allSatisfy({ $0.payloadTypes.first == $1.payloadTypes.first })
-        else { return .incompatible }
+        guard misfit(sdp) == nil else { return .incompatible }
         source = sdp
         let version = description.version + 1
         var origin = origin
@@ -62,6 +58,27 @@ final class LiveStream {
         description = StreamDescription(
             sdp: rewritten, tracks: description.tracks, stream: handle, counters: counters, version: version)
         return isSame ? .same : .changed
+    }
+
+    /// Why a description cannot be taken into this stream, in words; nil when it can.
+    func misfit(_ sdp: SessionDescription) -> String? {
+        let media = Self.media(of: sdp)
+        guard media.count == description.tracks.count else {
+            return "it has \(media.count) tracks, and \(description.tracks.count) are served (\(description.words))"
+        }
+        for (offered, track) in zip(media, description.tracks) {
+            let place = "track \(track.number)"
+            guard offered.codec == track.codec else { return "\(place) is \(offered.codec.name) instead of \(track.codec.name)" }
+            guard max(offered.clockRate, 1) == track.plan.clockRate else {
+                return "the clock rate of \(place) is \(offered.clockRate) instead of \(track.plan.clockRate)"
+            }
+        }
+        for (number, pair) in zip(media, Self.media(of: source)).enumerated() where pair.0.payloadTypes.first != pair.1.payloadTypes.first {
+            func words(_ type: UInt8?) -> String { type.map { "\($0)" } ?? "none" }
+            return
+                "the payload type of track \(number) is \(words(pair.0.payloadTypes.first)) instead of \(words(pair.1.payloadTypes.first))"
+        }
+        return nil
     }
 
     /// Media of a (new) connection is about to be attached.

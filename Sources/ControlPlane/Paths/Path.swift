@@ -73,6 +73,9 @@ final class Path {
     /// What the source says of itself; nil when there is none, or none yet.
     var sourceWords: String? { source?.words }
 
+    /// The sources that it is made of, where there are several.
+    var legOverviews: [LegOverview] { source?.legOverviews ?? [] }
+
     /// When the source is tried again; nil when it is not being waited for.
     var nextTry: NIODeadline? { source?.nextTry }
 
@@ -259,6 +262,12 @@ extension Path: PathSourceHost {
         let waiting = describers.removeAll()
         for promise in waiting { promise.succeed(live.description) }
         if !waiting.isEmpty { touch() }
+        return live.description
+    }
+
+    func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription? {
+        guard let live else { return nil }
+        if let words = live.misfit(sdp) { throw PathError.refused("it does not fit the stream that is served: \(words)") }
         return live.description
     }
 

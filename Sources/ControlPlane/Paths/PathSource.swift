@@ -19,6 +19,12 @@ protocol PathSource: AnyObject {
     var words: String { get }
     /// When it is tried again, while it waits after a failure.
     var nextTry: NIODeadline? { get }
+    /// It knows what it is, and will not say so again before it was let go of.
+    var isDescribed: Bool { get }
+    /// Whether being described shows that there is media to be had.
+    var showsHealth: Bool { get }
+    /// The sources that it is made of, where it is made of several.
+    var legOverviews: [LegOverview] { get }
     /// Media is wanted so far, from now on.
     func want(_ level: SourceLevel)
     /// All tracks said goodbye (RTCP BYE).
@@ -30,6 +36,12 @@ protocol PathSource: AnyObject {
 extension PathSource {
     /// For those that cannot say.
     var nextTry: NIODeadline? { nil }
+    /// For those that describe themselves anew with each connection.
+    var isDescribed: Bool { false }
+    /// For those that ask a server.
+    var showsHealth: Bool { true }
+    /// For those that are one.
+    var legOverviews: [LegOverview] { [] }
 }
 
 /// The path as its source sees it.
@@ -39,6 +51,9 @@ protocol PathSourceHost: AnyObject {
     /// The source described itself. Answers with the stream to feed: the one there is, if the new description fits it, else a new
     /// one. Throws ``PathError/refused(_:)``.
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription
+    /// A source that stands by described itself: answers with the stream that it would feed, nil when there is none yet. Nothing
+    /// changes. Throws ``PathError/refused(_:)`` with words about why its description does not fit.
+    func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription?
     /// Media is about to be attached to the stream: with what was there before, a new epoch begins.
     func mediaBegins()
     /// Media flows, or will any moment: readers may be armed.

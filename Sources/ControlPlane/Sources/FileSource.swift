@@ -40,17 +40,18 @@ final class FileSource: PathSource {
         retry = LoopTimer(port.eventLoop)
     }
 
+    var isDescribed: Bool { description != nil }
+
     func want(_ level: SourceLevel) { pursuit.want(level, pursue) }
 
     private func pursue(_ goal: SourceLevel) {
         switch goal {
         case .idle:
-            let wasOpen = description != nil
             retry.stop()
             stopPlaying()
             description = nil
             words = "not opened"
-            if wasOpen { host?.sourceReleased() }
+            host?.sourceReleased()
         case .described:
             stopPlaying()
             open()

@@ -170,6 +170,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var epochs: UInt64 = 0
     /// Its tracks, while it has a stream.
     package var tracks: [TrackOverview] = []
+    /// Its sources in the order of preference, where it has backups.
+    package var legs: [LegOverview] = []
 
     /// See ``state``.
     package enum State: String, Sendable, Codable, CaseIterable { case idle, described, playing, waiting, failed }
@@ -186,6 +188,28 @@ package struct PathOverview: Sendable, Codable, Equatable {
         package var inARow = 0
         package var ever = 0
     }
+}
+
+/// One of several sources of a path.
+package struct LegOverview: Sendable, Codable, Equatable {
+    /// `primary`, `backup 1` and so on.
+    package var role = ""
+    /// As in the configuration, without a password.
+    package var source = ""
+    /// What it does, in words.
+    package var words = ""
+    /// Whether it is the one that the path's media comes from.
+    package var isFeeding = false
+    /// Whether it could play at once, or plays.
+    package var isReady = false
+    /// How often it was changed to, and how often it failed.
+    package var timesTaken = 0
+    package var failures = 0
+    /// What went wrong last, and how long ago.
+    package var lastError: String?
+    package var lastErrorSecondsAgo: Double?
+    /// Until it is tried again.
+    package var nextTrySeconds: Double?
 }
 
 /// One track of a path's source, by the source's own numbers.

@@ -157,6 +157,7 @@ final class OverviewCollector {
         }
         overview.nextTrySeconds = path.nextTry.map { max(Self.seconds($0 - now), 0) }
         overview.readers = path.readers
+        overview.legs = path.legOverviews
         overview.receiveDrops = path.datagramsDropped
         guard let live = path.live else { return overview }
         let counters = live.counters

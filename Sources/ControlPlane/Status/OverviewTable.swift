@@ -67,6 +67,11 @@ package struct OverviewTable {
         } else if path.state != .playing, !path.words.isEmpty {
             notes.append("    \(path.words)")
         }
+        for leg in path.legs {
+            let mark = leg.isFeeding ? "→" : "·"
+            notes.append(
+                "    \(mark) \(leg.role) \(leg.source): \(leg.words)" + (leg.failures == 0 ? "" : ", failed \(leg.failures) times"))
+        }
         if !path.tracks.isEmpty, path.state == .playing {
             notes.append("    " + path.tracks.map(\.codec).joined(separator: ", ") + (path.epochs > path.tracks.count ? ", spliced" : ""))
         }

@@ -97,6 +97,7 @@ final class PullHarness: @unchecked Sendable {
             note("described")
             return try path.sourceDescribed(sdp)
         }
+        func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription? { try path.standbyDescribed(sdp) }
         func mediaBegins() { path.mediaBegins() }
         func sourcePlays() { note("plays") }
         func sourceFailed(_ words: String) { note(words) }

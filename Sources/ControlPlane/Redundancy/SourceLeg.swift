@@ -1,0 +1,74 @@
+import NIOCore
+import WireFormats
+
+/// One of several sources of a path, and the path as that source sees it: what it says goes to the ``FailoverSource`` first.
+final class SourceLeg {
+    let number: Int
+    /// As the user wrote it, without a password.
+    let name: String
+    fileprivate(set) var source: (any PathSource)?
+    private weak var owner: FailoverSource?
+    /// What is wanted of it.
+    private(set) var wanted = SourceLevel.idle
+    /// It holds nothing, as far as it was told to let go.
+    private(set) var isReleased = true
+    /// What it said of itself last, and the stream that it was told to feed; nil when it is to say it again.
+    var described: (sdp: SessionDescription, stream: StreamDescription)?
+    private(set) var lastError: (words: String, at: NIODeadline)?
+    private(set) var failures = 0
+    private(set) var timesTaken = 0
+
+    init(number: Int, name: String, owner: FailoverSource) {
+        self.number = number
+        self.name = name
+        self.owner = owner
+    }
+
+    /// `primary`, `backup 1` and so on.
+    var role: String { number == 0 ? "primary" : "backup \(number)" }
+
+    /// Gives it its source, once.
+    func begin(_ source: (any PathSource)?) { self.source = source }
+
+    /// Asks it to go so far.
+    func want(_ level: SourceLevel) {
+        wanted = level
+        if level > .idle { isReleased = false }
+        if level == .idle, isReleased { return }
+        source?.want(level)
+    }
+
+    /// The path's media comes from here now.
+    func taken() { timesTaken += 1 }
+
+    /// Notes a failure.
+    func failed(_ words: String) {
+        lastError = (words, .now())
+        failures += 1
+    }
+}
+
+extension SourceLeg: PathSourceHost {
+    var isAwaited: Bool { owner?.isAwaited ?? false }
+
+    func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
+        guard let owner else { throw PathError.refused("the path is gone") }
+        return try owner.described(self, sdp)
+    }
+
+    func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription? { nil }
+
+    func mediaBegins() { owner?.mediaBegins(self) }
+
+    func sourcePlays() { owner?.plays(self) }
+
+    func sourceFailed(_ words: String) { owner?.failed(self, words) }
+
+    func sourceDropped(_ datagrams: UInt64) { owner?.dropped(datagrams) }
+
+    func sourceReleased() {
+        guard wanted == .idle else { return }
+        isReleased = true
+        owner?.released(self)
+    }
+}
