@@ -82,7 +82,7 @@ package struct RTSPClient: Sendable {
     var keepAliveAt: UInt64?
     var sessionID: String?
     var timeoutSeconds: UInt64 = 60
-    var controls = TrackControls()
+    var controls: TrackControls
     var offers: [TrackOffer] = []
     var tracksReady = 0
     var lastSetUpStatus = RTSPStatus.ok
@@ -100,6 +100,7 @@ package struct RTSPClient: Sendable {
     package init(settings: Settings) {
         self.settings = settings
         authenticator = ClientAuthenticator(credentials: settings.url.credentials)
+        controls = TrackControls(request: settings.url.request)
     }
 
     // MARK: Verbs
@@ -166,9 +167,12 @@ package struct RTSPClient: Sendable {
     /// When ``timeElapsed(now:)`` should be called next.
     package var deadline: UInt64? {
         let answer = outstanding.map(\.deadline).min()
-        guard let keepAliveAt else { return answer }
-        return answer.map { min($0, keepAliveAt) } ?? keepAliveAt
+        guard let keepAliveDue else { return answer }
+        return answer.map { min($0, keepAliveDue) } ?? keepAliveDue
     }
+
+    /// A session that is being closed is not kept alive any more.
+    private var keepAliveDue: UInt64? { phase == .closing || phase == .ended ? nil : keepAliveAt }
 
     /// Looks whether answers are overdue and whether the server must be reminded of us.
     package mutating func timeElapsed(now: UInt64) -> [Action] {
@@ -183,7 +187,7 @@ package struct RTSPClient: Sendable {
             case .options, .describe, .play, .setUp: fail(.noAnswer(late.method, seconds: settings.answerSeconds))
             }
         }
-        if let due = keepAliveAt, due <= now, phase != .ended, phase != .closing {
+        if let due = keepAliveDue, due <= now {
             send(.keepAlive)
             scheduleKeepAlive()
         }

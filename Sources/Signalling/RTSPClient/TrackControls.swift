@@ -13,12 +13,12 @@ struct TrackControls: Sendable, Equatable {
     }
 
     /// The request URL of PLAY, PAUSE and TEARDOWN.
-    private(set) var aggregate = ""
+    private(set) var aggregate: String
     /// One per media that a relay takes (``SessionDescription/receivableMedia``).
     private(set) var tracks: [Track] = []
 
-    /// No tracks.
-    init() {}
+    /// No tracks are known yet of what this request URL names.
+    init(request: String) { aggregate = request }
 
     /// The tracks of a description that came with these headers for this request URL.
     init(_ description: SessionDescription, headers: RTSPHeaders, request: String) {

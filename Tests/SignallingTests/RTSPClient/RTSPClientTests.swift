@@ -176,6 +176,31 @@ import WireFormats
         #expect(script.client.deadline == nil)
     }
 
+    /// Some servers name a session before there is one: then it is closed like any other, by the URL that is known.
+    @Test func closesASessionThatCameWithOptions() throws {
+        var script = try ClientScript()
+        script.answer("200 OK", "Session: 7\r\n")
+        #expect(script.request()?.method == .describe)
+        script.take(script.client.close(now: script.now))
+        let teardown = script.request()
+        #expect(teardown?.method == .teardown)
+        #expect(teardown?.uri == "rtsp://cam.example/live")
+    }
+
+    /// Whoever closes waits for the answers alone: a deadline that has passed and changes nothing would be waited for again and again.
+    @Test func isNotKeptAliveWhileItCloses() throws {
+        var script = try ClientScript()
+        script.play()
+        let keepAlive = try #require(script.client.deadline)
+        script.now = keepAlive - 1
+        script.take(script.client.close(now: script.now))
+        let deadline = try #require(script.client.deadline)
+        #expect(deadline > keepAlive)
+        script.take(script.client.timeElapsed(now: keepAlive))
+        #expect(try #require(script.client.deadline) > keepAlive)
+        #expect(script.answer()?.method == .pause)
+    }
+
     @Test func closesAtOnceWithoutASession() throws {
         var script = try ClientScript()
         script.describe()
