@@ -8,18 +8,6 @@ import WireFormats
 /// server goes on answering, and in the end everything has come home.
 extension RTSPServerTests {
     @Suite struct Random {
-        /// SplitMix64: a failing seed can be run again.
-        struct Generator: RandomNumberGenerator {
-            var state: UInt64
-            mutating func next() -> UInt64 {
-                state &+= 0x9E37_79B9_7F4A_7C15
-                var z = state
-                z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-                z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-                return z ^ (z >> 31)
-            }
-        }
-
         @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64])
         func nothingIsLost(seed: UInt64) throws {
             let harness = try ServerHarness {
@@ -29,7 +17,7 @@ extension RTSPServerTests {
             }
             defer { try? harness.stop() }
             try harness.joinsAt(video: (1, 2), audio: (3, 4))
-            var generator = Generator(state: seed)
+            var generator = SplitMix64(state: seed)
             var clients: [TestClient] = []
             var sessions = ["nonsense"]
             let readerMethods = ["PLAY", "PLAY", "PLAY", "PLAY", "PAUSE", "SETUP", "TEARDOWN", "GET_PARAMETER"]
