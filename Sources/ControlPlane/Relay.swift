@@ -93,6 +93,7 @@ final class RelayCore {
         var settings = ServerSettings()
         settings.limits = configuration.limits
         settings.access = configuration.access
+        settings.register = configuration.register
         server = RTSPServer(
             listen: configuration.listen, paths: paths, port: port, mediaPorts: mediaPorts, settings: settings, logger: logger)
     }

@@ -64,7 +64,21 @@ struct AccessControl {
         } else if rules[right, default: [:]].keys.allSatisfy({ $0.allowsWithoutPassword(host) }) {
             return .allowed(user: nil)
         }
-        guard !settings.users.isEmpty else { return .forbidden(user: "", why: "your address may not \(right.rawValue) here") }
+        let rule = path.map { settings.rule(right, of: $0) }
+        return login(rule, to: right.rawValue, request: request, from: host, now: now)
+    }
+
+    /// Decides one request by a rule that is not a path's; `verb` says what for.
+    mutating func decide(_ rule: AccessRule, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64) -> Decision {
+        if rule.allowsWithoutPassword(host) { return .allowed(user: nil) }
+        return login(rule, to: verb, request: request, from: host, now: now)
+    }
+
+    /// Asks for a name and a password; without a rule whoever has them may go on.
+    private mutating func login(
+        _ rule: AccessRule?, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64
+    ) -> Decision {
+        guard !settings.users.isEmpty else { return .forbidden(user: "", why: "your address may not \(verb) here") }
         let client = host.text
         let header = request.headers["Authorization"]
         guard header == nil || failures.mayTry(host) else { return .tooManyFailures }
@@ -81,9 +95,8 @@ struct AccessControl {
             if let from = networks[user], !from.isEmpty, !from.contains(where: { $0.contains(host) }) {
                 return .forbidden(user: user, why: "\(user) may not log in from \(client)")
             }
-            guard let path else { return .allowed(user: user) }
-            guard settings.rule(right, of: path).allows(user: user) else {
-                return .forbidden(user: user, why: "\(user) has no right to \(right.rawValue) here")
+            guard rule?.allows(user: user) ?? true else {
+                return .forbidden(user: user, why: "\(user) has no right to \(verb) here")
             }
             return .allowed(user: user)
         }

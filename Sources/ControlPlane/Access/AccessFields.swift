@@ -52,6 +52,7 @@ extension Configuration {
                 problems.append((key, "`\(name)` is no user, address or network; \(words)"))
             }
         }
+        check(register.allow, "register.allow")
         for right in AccessRight.allCases {
             check(access.rules[right], "access.\(right.rawValue)")
             for path in paths { check(path.access[right], "paths.\(path.name).\(right.rawValue)") }

@@ -62,7 +62,8 @@ extension Configuration {
             "up to \(limits.subscribersMax) sessions, \(limits.connectionsMax) connections",
         ]
         lines += access.summary
-        if paths.isEmpty { lines.append("no path: nothing would be served") }
+        if let words = register.words { lines.append(words) }
+        if paths.isEmpty, !register.isOn { lines.append("no path: nothing would be served") }
         for path in paths {
             lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
             for (number, backup) in path.redundancy.backups.enumerated() { lines.append("  backup \(number + 1): \(backup)") }

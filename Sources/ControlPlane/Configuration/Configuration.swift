@@ -15,6 +15,8 @@ package struct Configuration: Sendable {
     package var limits = Limits()
     /// Who may read and publish.
     package var access = AccessSettings()
+    /// Which back ends may ask to be served.
+    package var register = RegisterSettings()
     /// What is served.
     package var paths: [PathSettings] = []
 

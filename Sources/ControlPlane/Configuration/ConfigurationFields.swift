@@ -84,7 +84,7 @@ extension Configuration {
 
     /// The sections by name; `paths` is one of another kind.
     static let sections: [(name: String, fields: [Field<Configuration>])] = [
-        ("engine", engineFields), ("limits", limitFields), ("access", accessFields),
+        ("engine", engineFields), ("limits", limitFields), ("access", accessFields), ("register", registerFields),
     ]
 }
 

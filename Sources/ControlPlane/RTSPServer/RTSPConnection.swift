@@ -49,6 +49,9 @@ final class RTSPConnection {
     /// Nothing is answered any more; what still comes is thrown away until the peer closes, or this time is over.
     private var drainDeadline: NIODeadline?
 
+    /// The channel is given to somebody else; nothing is read or answered any more.
+    private var isGivenAway = false
+
     private static let drainTime = TimeAmount.seconds(1)
 
     private var writesPending = 0
@@ -106,7 +109,7 @@ final class RTSPConnection {
         guard !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
-        while !isClosed {
+        while !isClosed, !isGivenAway {
             if !isReadByEngine { read() }
             guard current == nil, canWrite, drainDeadline == nil else { break }
             if queue.isEmpty {
@@ -290,10 +293,33 @@ final class RTSPConnection {
         return consumed
     }
 
+    /// Answers the request that is being worked on, and gives the channel, which has no handler then and is not read, to `taker` after a
+    /// pause; never if the peer closes before. The connection ends without it.
+    func giveAway(answer response: RTSPResponse, pauseMilliseconds: Int64, to taker: @escaping (any Channel) -> Void) {
+        isGivenAway = true
+        answer(response) { [self] in
+            channel.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(pauseMilliseconds)) { [self] in leave(to: taker) }
+        }
+        updateReading()
+    }
+
+    private func leave(to taker: @escaping (any Channel) -> Void) {
+        guard !isClosed else { return }
+        closed()
+        let channel = channel
+        channel.pipeline.syncOperations.removeHandler(name: RTSPConnectionHandler.name).assumeIsolated().whenComplete { result in
+            guard case .success = result else { return channel.close(promise: nil) }
+            // As the connections are that Weir dials: after PLAY's answer not a byte more may be taken.
+            try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+            try? channel.syncOptions?.setOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator())
+            taker(channel)
+        }
+    }
+
     private func updateReading() {
         guard !isClosed else { return }
         let isFull = parseError != nil || queue.count >= server.settings.queuedRequestsMax
-        let wanted = !isReadByEngine && (!isFull || drainDeadline != nil)
+        let wanted = !isReadByEngine && !isGivenAway && (!isFull || drainDeadline != nil)
         guard wanted != isReading else { return }
         isReading = wanted
         try? requestChannel?.syncOptions?.setOption(.autoRead, value: wanted)
@@ -335,6 +361,7 @@ final class RTSPConnection {
     /// Whether the connection must go: requests that drip, silence without a session, answers that are not taken.
     func sweep(now: NIODeadline) {
         let settings = server.settings
+        if isGivenAway { return }
         if let drainDeadline {
             if now >= drainDeadline { close() }
             return

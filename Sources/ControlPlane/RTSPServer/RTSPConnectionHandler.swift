@@ -1,7 +1,10 @@
 import NIOCore
 
 /// NIO's end of a connection.
-final class RTSPConnectionHandler: ChannelInboundHandler {
+final class RTSPConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
+    /// In the pipeline.
+    static let name = "rtsp"
+
     typealias InboundIn = ByteBuffer
     private let connection: RTSPConnection
 

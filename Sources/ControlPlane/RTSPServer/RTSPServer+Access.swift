@@ -8,6 +8,14 @@ extension RTSPServer {
     /// Lets a request pass, or throws what it is answered with. OPTIONS is free; what only works with the name of a session, which
     /// nobody can guess, is as free as SETUP was.
     func authorize(_ request: ServerRequest, _ connection: RTSPConnection) throws(RequestRefusal) {
+        let method = request.message.method
+        // Their URL names a stream of somebody else.
+        if method == .register || method == .deregister {
+            guard settings.register.isOn else { return }
+            let decision = access.decide(
+                settings.register.allow, to: "register", request: request.message, from: connection.host, now: Self.milliseconds(.now()))
+            return try obey(decision, "\(method.name)", nil, connection)
+        }
         let session = request.session.flatMap(session(named:))
         let path = (try? place(of: request))?.path
         let right: AccessRight
@@ -17,11 +25,17 @@ extension RTSPServer {
         case .setup:
             let isPublisher = session?.publication != nil || connection.sessions.contains { $0.publication != nil && $0.path === path }
             right = isPublisher ? .publish : .read
-        case .options, .pause, .teardown, .getParameter, .setParameter, .redirect, .other: return
+        case .options, .pause, .teardown, .getParameter, .setParameter, .redirect, .register, .deregister, .other: return
         }
         let now = Self.milliseconds(.now())
         let decision = access.decide(right, of: path?.settings, request: request.message, from: connection.host, now: now)
         let what = "\(request.message.method.name) /\(request.target.readings.first?.path.prefix(64) ?? "")"
+        try obey(decision, what, session, connection)
+    }
+
+    private func obey(
+        _ decision: AccessControl.Decision, _ what: String, _ session: ServerSession?, _ connection: RTSPConnection
+    ) throws(RequestRefusal) {
         switch decision {
         case .allowed(let user):
             if let session, session.user != user { throw .sessionForeign("the session belongs to another user") }

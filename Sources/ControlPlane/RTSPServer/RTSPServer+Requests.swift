@@ -12,7 +12,7 @@ extension RTSPServer {
             let request = try ServerRequest(message)
             try authorize(request, connection)
             switch message.method {
-            case .options: try keepAlive(request, connection, ServerAnswers.options())
+            case .options: try keepAlive(request, connection, ServerAnswers.options(registering: settings.register.isOn))
             case .getParameter, .setParameter:
                 try request.checkParameters()
                 try keepAlive(request, connection, ServerAnswers.ok())
@@ -26,6 +26,8 @@ extension RTSPServer {
                 connection.answer(ServerAnswers.ok(), session: session)
             case .record: try record(request, connection)
             case .teardown: try tearDown(request, connection)
+            case .register: try register(request, connection)
+            case .deregister: try deregister(request, connection)
             case .redirect, .other: throw RequestRefusal.methodUnknown(message.method.name)
             }
         } catch let refusal as RequestRefusal {

@@ -26,6 +26,7 @@ final class RTSPServer {
     private var joins: JoinLimiter
     var access: AccessControl
     let tunnels: HTTPTunnels
+    let registrar: Registrar
     var counts = ServerStatistics()
     var drops = ReceiveDrops()
     private var sweepTask: RepeatedTask?
@@ -55,6 +56,7 @@ final class RTSPServer {
         self.logger = logger
         joins = JoinLimiter(limits: settings.limits)
         tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
+        registrar = Registrar(settings: settings.register, paths: paths, eventLoop: port.eventLoop, logger: logger)
         access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings))
         paths.addObserver(self)
     }
@@ -127,7 +129,7 @@ final class RTSPServer {
         let connection = RTSPConnection(channel: channel, host: host, words: words, server: self)
         connections[ObjectIdentifier(connection)] = connection
         counts.connectionsTotal += 1
-        try channel.pipeline.syncOperations.addHandler(RTSPConnectionHandler(connection: connection))
+        try channel.pipeline.syncOperations.addHandler(RTSPConnectionHandler(connection: connection), name: RTSPConnectionHandler.name)
     }
 
     /// Ends every session and connection and stops listening. The media sockets stay open: close them with ``closeMedia()`` when the
@@ -164,6 +166,7 @@ final class RTSPServer {
             joins.nextSecond()
             sweepLogins(now: Self.milliseconds(now))
             countDrops()
+            registrar.sweep(now: now)
         }
         for session in Array(sessions.values) {
             session.sweep(now: now)
@@ -306,7 +309,11 @@ final class RTSPServer {
 
 extension RTSPServer: PathTableObserver {
     func pathAdded(_ path: Path) { access.pathAdded(path.settings) }
-    func pathRemoved(_ path: Path) { access.pathRemoved(path.settings) }
+
+    func pathRemoved(_ path: Path) {
+        access.pathRemoved(path.settings)
+        registrar.forget(path.name)
+    }
 }
 
 extension ListenAddress {

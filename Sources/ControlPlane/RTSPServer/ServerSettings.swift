@@ -24,6 +24,8 @@ package struct ServerSettings: Sendable {
     package var sessionsPerConnectionMax = 16
     /// Who may read and publish.
     package var access = AccessSettings()
+    /// Which back ends may register.
+    package var register = RegisterSettings()
     /// How often timers are looked at.
     package var sweepMilliseconds: Int64 = 1_000
     /// The `Server` header.

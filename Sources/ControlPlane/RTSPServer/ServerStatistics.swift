@@ -8,6 +8,10 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case sessionsMax
     /// There are as many paths beside those of the configuration as there may be.
     case pathsMax
+    /// There are as many registered paths as there may be.
+    case registeredMax
+    /// A back end asked for a name, or named a host, that it may not.
+    case registrationRefused
     /// One address opened more sessions in a second than it may.
     case joinRate
     /// A request without a name and a password where they are needed; the first of every client that logs in.

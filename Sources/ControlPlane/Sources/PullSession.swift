@@ -101,13 +101,21 @@ final class PullSession {
     /// What the session is doing, in a few words.
     var words: String {
         switch state {
-        case .dialling: "connecting"
+        case .dialling: dialler.words
         case .describing: "waiting for its description"
         case .described: "described"
         case .settingUp: "being set up"
         case .playing: "playing"
         case .pausing, .paused: "paused"
         case .closing, .ended: "being closed"
+        }
+    }
+
+    /// Whether the server has answered, and the session goes on.
+    var isEstablished: Bool {
+        switch state {
+        case .described, .settingUp, .playing, .pausing, .paused: true
+        case .dialling, .describing, .closing, .ended: false
         }
     }
 

@@ -7,7 +7,7 @@ import WireFormats
 /// A source that is pulled from an RTSP server: dials, chooses the transport, dials again. One connection at a time, however
 /// many readers there are; the connection itself is a ``PullSession``.
 final class RTSPPull: PathSource {
-    private let url: SourceURL
+    private var url: SourceURL
     private let settings: PathSettings
     private let port: EnginePort
     private let mediaPorts: MediaPorts
@@ -66,6 +66,18 @@ final class RTSPPull: PathSource {
     var words: String { session?.words ?? lastWords }
 
     var nextTry: NIODeadline? { session == nil && retry.isRunning ? retryAt : nil }
+
+    /// Whether the server has answered, and the session goes on.
+    var isEstablished: Bool { session?.isEstablished ?? false }
+
+    /// The source is to be had there from now on: lets go of the connection there may be, and dials at once.
+    func dialAnew(at url: SourceURL) {
+        self.url = url
+        detour = nil
+        retry.stop()
+        backoff = Backoff()
+        if let session { session.finish(.closed) } else { pursue() }
+    }
 
     func want(_ level: SourceLevel) {
         self.level = level
@@ -174,6 +186,7 @@ extension RTSPPull: PullSessionOwner {
             lastWords = "not dialled"
             return nil
         case .redirected(let target):
+            if let why = dialler.refusal(target) { return failed(why) }
             detour = (target, (wasDetour?.redirections ?? 0) + 1)
             return nil
         case .noDatagrams where transport == .auto && carriage != .tcp:

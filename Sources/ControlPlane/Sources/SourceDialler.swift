@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Signalling
 
 /// How a source's server is reached, and the chance in it. What stands in its place needs neither a network nor real time.
 struct SourceDialler {
@@ -9,6 +10,11 @@ struct SourceDialler {
             -> EventLoopFuture<any Channel>
     /// Even in `0..<1`: spreads the attempts of many relays at one server.
     var chance: () -> Double = { Double.random(in: 0..<1) }
+
+    /// Why a redirection to there is not followed; nil: it is.
+    var refusal: (SourceURL) -> String? = { _ in nil }
+    /// What is being done until the connection stands.
+    var words = "connecting"
 
     static let connectSeconds: Int64 = 5
 

@@ -128,6 +128,7 @@ final class OverviewCollector {
         return [
             .init(name: "connections", used: statistics.connections, max: limits.connectionsMax),
             .init(name: "sessions", used: statistics.sessions, max: limits.subscribersMax),
+            .init(name: "registered-paths", used: server.registrar.count, max: server.settings.register.pathsMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),

@@ -217,13 +217,14 @@ extension RTSPClient {
         switch request.method {
         case .options: headers.add("Public", MethodListHeader.text([.options, .announce, .getParameter, .setParameter, .redirect]))
         case .announce, .getParameter, .setParameter, .redirect: break
-        case .describe, .setup, .play, .pause, .record, .teardown, .other: status = .notImplemented
+        case .describe, .setup, .play, .pause, .record, .teardown, .register, .deregister, .other: status = .notImplemented
         }
         actions.append(.send(RTSPResponse(status: status, headers: headers).serialized()))
         switch request.method {
         case .announce: actions.append(.descriptionChanged)
         case .redirect: follow(request.headers["Location"])
-        case .options, .getParameter, .setParameter, .describe, .setup, .play, .pause, .record, .teardown, .other: break
+        case .options, .getParameter, .setParameter, .describe, .setup, .play, .pause, .record, .teardown, .register, .deregister, .other:
+            break
         }
     }
 }

@@ -34,6 +34,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case onlyAggregateAllowed(String)
     case rangeInvalid(String)
     case parametersUnknown([String])
+    /// REGISTER or DEREGISTER of a name that cannot be had; answered as LIVE555's proxy does (451).
+    case nameRefused(String)
     case forbidden(String)
     /// A name and a password are needed, or were wrong: the values of `WWW-Authenticate`, and the words.
     case unauthorized([String], String)
@@ -59,7 +61,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .aggregateNotAllowed: .aggregateOperationNotAllowed
         case .onlyAggregateAllowed: .onlyAggregateOperationAllowed
         case .rangeInvalid: .invalidRange
-        case .parametersUnknown: .parameterNotUnderstood
+        case .parametersUnknown, .nameRefused: .parameterNotUnderstood
         case .unavailable: .serviceUnavailable
         }
     }
@@ -87,7 +89,9 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .notNow(let method, let why): "\(method.name) is not possible now: \(why)"
         case .transportUnsupported(let why): "no transport in the request can be used: \(why)"
         case .destinationForeign(let address): "media is sent to the address that asks for it, not to destination=\(address)"
-        case .aggregateNotAllowed(let why), .onlyAggregateAllowed(let why), .rangeInvalid(let why), .forbidden(let why): why
+        case .aggregateNotAllowed(let why), .onlyAggregateAllowed(let why), .rangeInvalid(let why), .forbidden(let why),
+            .nameRefused(let why):
+            why
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
         case .unavailable(let why, _), .unauthorized(_, let why): why
         }
@@ -143,4 +147,8 @@ package enum ServerMethods {
     ]
     /// As `Public` and `Allow` list them.
     package static let list = MethodListHeader.text(all)
+    /// Those of LIVE555's proxy, where back ends may register.
+    package static let registering: [RTSPMethod] = [.register, .deregister]
+    /// Every method that is not answered with 501 from the start.
+    package static let known = all + registering
 }

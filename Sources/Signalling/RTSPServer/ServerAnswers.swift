@@ -3,8 +3,9 @@ import WireFormats
 /// The successful answers of the server, built in one place.
 package enum ServerAnswers {
     /// OPTIONS. Lists every method whatever the resource: players choose their keep-alive by it.
-    package static func options() -> RTSPResponse {
-        RTSPResponse(status: .ok, headers: ["Public": ServerMethods.list])
+    package static func options(registering: Bool = false) -> RTSPResponse {
+        RTSPResponse(
+            status: .ok, headers: ["Public": registering ? MethodListHeader.text(ServerMethods.known) : ServerMethods.list])
     }
 
     /// DESCRIBE with the description's bytes. `Content-Base` ends with a slash, so that relative controls are appended.

@@ -17,7 +17,7 @@ package struct ServerRequest: Sendable, Equatable {
         self.message = message
         guard message.version == .rtsp1 else { throw .versionUnsupported(message.version.description) }
         guard Self.sequence(of: message) != nil else { throw .sequenceMissing(message.headers["CSeq"].map { String($0.prefix(32)) }) }
-        guard ServerMethods.all.contains(message.method) else { throw .methodUnknown(message.method.name) }
+        guard ServerMethods.known.contains(message.method) else { throw .methodUnknown(message.method.name) }
         let required = message.headers.requiredOptions
         guard required.isEmpty else { throw .optionsUnsupported(required.joined(separator: ", ")) }
         target = try RequestTarget(uri: message.uri)

@@ -1,7 +1,9 @@
-/// The methods of RTSP 1.0 (RFC 2326 section 10). Method names are case-sensitive.
+/// The methods of RTSP 1.0 (RFC 2326 section 10), and two of LIVE555's. Method names are case-sensitive.
 package enum RTSPMethod: Sendable, Hashable, CustomStringConvertible {
     case options, describe, announce, setup, play, pause, record, teardown, getParameter, setParameter, redirect
-    /// A method that RFC 2326 does not know, such as `GET` of the HTTP tunnel.
+    /// LIVE555's: a back end asks a proxy to serve its stream, or no longer to.
+    case register, deregister
+    /// A method that is none of these, such as `GET` of the HTTP tunnel.
     case other(String)
 
     /// The methods of RFC 2326.
@@ -23,6 +25,8 @@ package enum RTSPMethod: Sendable, Hashable, CustomStringConvertible {
         case "GET_PARAMETER": self = .getParameter
         case "SET_PARAMETER": self = .setParameter
         case "REDIRECT": self = .redirect
+        case "REGISTER": self = .register
+        case "DEREGISTER": self = .deregister
         default: self = .other(name)
         }
     }
@@ -41,6 +45,8 @@ package enum RTSPMethod: Sendable, Hashable, CustomStringConvertible {
         case .getParameter: "GET_PARAMETER"
         case .setParameter: "SET_PARAMETER"
         case .redirect: "REDIRECT"
+        case .register: "REGISTER"
+        case .deregister: "DEREGISTER"
         case .other(let name): name
         }
     }

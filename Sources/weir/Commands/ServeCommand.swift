@@ -49,7 +49,7 @@ struct ServeCommand: ParsableCommand {
             for line in configuration.summary { Console.shared.print(line) }
             return
         }
-        guard !paths.isEmpty else {
+        guard !paths.isEmpty || configuration.register.isOn else {
             Console.shared.printError(
                 "weir: nothing to serve: \(file.map { "\($0) names no path" } ?? "there is no weir.yml here"). "
                     + "Write one with `paths:` (see weir serve --help), or try `weir demo`.")

@@ -81,6 +81,13 @@ extension FuzzEntry {
         }
     }
 
+    static func register(_ text: String) {
+        guard let header = try? RegisterHeader(parsing: text) else { return }
+        check((header.suffix?.utf8.count ?? 1) > 0, "an empty suffix")
+        guard let again = try? RegisterHeader(parsing: header.text) else { return check(false, "cannot be read: \(header.text)") }
+        check(again == header, "reads differently: \(header.text)")
+    }
+
     static func transport(_ text: String) {
         guard let specs = try? TransportHeader.parse(text) else { return }
         check(!specs.isEmpty, "no spec and no error")

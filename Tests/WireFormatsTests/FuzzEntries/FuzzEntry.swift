@@ -10,7 +10,7 @@
 /// Compiled into the tests, and by `tools/fuzz` into each target together with the module's sources.
 enum FuzzEntry: String, CaseIterable, Sendable {
     case rtspStream = "rtsp-stream"
-    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel
+    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel, register
     case rtpInfo = "rtp-info"
     case keyFrames = "key-frames"
 
@@ -19,6 +19,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         switch self {
         case .rtspStream: Self.rtspStream(bytes)
         case .transport: Self.transport(String(decoding: bytes, as: UTF8.self))
+        case .register: Self.register(String(decoding: bytes, as: UTF8.self))
         case .range: Self.range(String(decoding: bytes, as: UTF8.self))
         case .rtpInfo: Self.rtpInfo(String(decoding: bytes, as: UTF8.self))
         case .authentication: Self.authentication(String(decoding: bytes, as: UTF8.self))
