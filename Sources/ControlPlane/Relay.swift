@@ -205,6 +205,11 @@ enum PathSourceFactory {
     static func source(for path: Path) -> (any PathSource)? {
         let settings = path.settings
         guard !settings.redundancy.backups.isEmpty else { return source(settings.source, for: path, host: path) }
+        if settings.redundancy.merges {
+            return MergeSource(
+                [settings.source] + settings.redundancy.backups, port: path.port, host: path, logger: path.logger
+            ) { source($0, for: path, host: $1) }
+        }
         return FailoverSource(
             [settings.source] + settings.redundancy.backups, settings: settings.redundancy, eventLoop: path.eventLoop, host: path,
             logger: path.logger

@@ -109,6 +109,9 @@ extension PathSettings {
             Field(key: "silence") { (path, text) throws(ValueProblem) in
                 path.silenceMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
             },
+            Field(key: "track-silence") { (path, text) throws(ValueProblem) in
+                path.trackSilenceMilliseconds = text == "off" ? nil : max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
+            },
             Field(key: "window") { (path, text) throws(ValueProblem) in
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },

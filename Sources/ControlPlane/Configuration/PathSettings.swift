@@ -52,6 +52,8 @@ package struct PathSettings: Sendable, Equatable {
     package var udpWaitMilliseconds = 3_000
     /// A source that is silent on all tracks for so long is dialled again, in milliseconds.
     package var silenceMilliseconds = 10_000
+    /// A server whose video track is silent for so long while another track goes on is dialled again, in milliseconds; nil: it is not.
+    package var trackSilenceMilliseconds: Int? = 15_000
     /// The time that the packet log should hold; nil: ``Limits/windowMilliseconds``.
     package var windowMilliseconds: Int?
     /// Bits per second that the packet log is sized for; nil: from the SDP, else ``Limits/bitRateDefault``.

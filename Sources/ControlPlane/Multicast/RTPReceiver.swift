@@ -103,13 +103,14 @@ final class RTPReceiver: PathSource {
         do {
             let interface = try source.interface.map { name throws(MulticastTrouble) in try NetworkInterface.named(name) }
             host?.mediaBegins()
-            reception = try receive(plan, description, interface)
+            reception = try port.adding(to: description) { try receive(plan, description, interface) }
         } catch { return failed("\(error)", again: true) }
         words = "waiting for packets at \(plan.tracks.map(\.words).joined(separator: ", "))"
         if !isInTrouble { logger.info("listening", metadata: ["at": "\(plan.tracks.map(\.words).joined(separator: ", "))"]) }
-        watch.start(description.counters) { [weak self] event in
+        watch.start(description) { [weak self] event in
             switch event {
-            case .noFirstPacket, .reportIsDue: break  // A report to a group would reach every member, and tell the sender nothing.
+            // A report to a group would reach every member, and tell the sender nothing.
+            case .noFirstPacket, .reportIsDue, .trackSilent: break
             case .silent(let seconds): self?.silent(seconds)
             case .dropsAreDue: self?.countDrops()
             }

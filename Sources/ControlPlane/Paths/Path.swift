@@ -258,6 +258,7 @@ extension Path: PathSourceHost {
         }
         let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
         self.live = live
+        if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
         logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])
         let waiting = describers.removeAll()
         for promise in waiting { promise.succeed(live.description) }

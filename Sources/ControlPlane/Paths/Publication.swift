@@ -71,9 +71,9 @@ final class Publication {
             finish("\(error)")
             throw error
         }
-        watch.start(description.counters) { [weak self] event in
+        watch.start(description) { [weak self] event in
             switch event {
-            case .noFirstPacket: break
+            case .noFirstPacket, .trackSilent: break
             case .silent(let seconds): self?.endedByItself("no media for \(seconds) s")
             case .reportIsDue: self?.report()
             case .dropsAreDue: self?.countDrops()

@@ -26,6 +26,8 @@ struct StreamDescription: Sendable {
     /// Valid until the stream's end is observed; not to be read afterwards.
     let counters: StreamCounters
     let version: Int
+    /// Which of the stream's legs whoever feeds it is; nil: it has none.
+    var leg: Int?
 
     /// `H.264, AAC`.
     var words: String { tracks.map(\.codec.name).joined(separator: ", ") }

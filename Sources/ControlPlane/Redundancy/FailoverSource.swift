@@ -13,6 +13,7 @@ final class FailoverSource: PathSource {
     private var choice: LegChoice
     private let isWarm: Bool
     private let timer: LoopTimer
+    private let eventLoop: any EventLoop
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
 
@@ -36,6 +37,7 @@ final class FailoverSource: PathSource {
             count: sources.count, failbackNanoseconds: settings.failbackMilliseconds.map { UInt64(clamping: $0) &* 1_000_000 })
         isWarm = settings.standby == .warm
         timer = LoopTimer(eventLoop)
+        self.eventLoop = eventLoop
         self.host = host
         self.logger = logger
         legs = sources.enumerated().map { SourceLeg(number: $0, name: "\($1)", owner: self) }
@@ -49,16 +51,7 @@ final class FailoverSource: PathSource {
     }
 
     var legOverviews: [LegOverview] {
-        let now = NIODeadline.now()
-        func seconds(_ amount: TimeAmount) -> Double { (Double(amount.nanoseconds) / 1e9).tenths }
-        return legs.map { leg in
-            LegOverview(
-                role: leg.role, source: PeerWords.printable(leg.name), words: PeerWords.printable(leg.source?.words ?? "none"),
-                isFeeding: feeding == leg.number, isReady: choice.isReady(leg.number), timesTaken: leg.timesTaken, failures: leg.failures,
-                lastError: leg.lastError.map { PeerWords.printable($0.words) },
-                lastErrorSecondsAgo: leg.lastError.map { seconds(now - $0.at) },
-                nextTrySeconds: leg.source?.nextTry.map { max(seconds($0 - now), 0) })
-        }
+        legs.map { $0.overview(isFeeding: feeding == $0.number, isReady: choice.isReady($0.number), now: eventLoop.now) }
     }
 
     var nextTry: NIODeadline? { feeding == nil ? legs.compactMap { $0.source?.nextTry }.min() : nil }
@@ -106,7 +99,7 @@ final class FailoverSource: PathSource {
     }
 
     private func step() {
-        let now = Self.now
+        let now = self.now
         guard level > .idle else { return rest(now) }
         choice.choose(now: now)
         if let look = choice.nextLook(now: now) {
@@ -189,10 +182,11 @@ final class FailoverSource: PathSource {
         if legs.allSatisfy(\.isReleased) { host?.sourceReleased() }
     }
 
-    private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+    private var now: UInt64 { eventLoop.now.uptimeNanoseconds }
 
-    // MARK: What the legs say
+}
 
+extension FailoverSource: LegOwner {
     func described(_ leg: SourceLeg, _ sdp: SessionDescription) throws -> StreamDescription {
         let isChosen = choice.chosen == nil || choice.chosen == leg.number
         let stream: StreamDescription
@@ -204,7 +198,7 @@ final class FailoverSource: PathSource {
             stream = try describe(leg, sdp)
         }
         leg.described = (sdp, stream)
-        choice.ready(leg.number, showsHealth: leg.source?.showsHealth ?? true, now: Self.now)
+        choice.ready(leg.number, showsHealth: leg.source?.showsHealth ?? true, now: now)
         consider()
         return stream
     }
@@ -222,13 +216,13 @@ final class FailoverSource: PathSource {
     }
 
     private func note(_ leg: SourceLeg, _ words: String) {
-        leg.failed(words)
+        leg.failed(words, at: eventLoop.now)
         let wasChosen = choice.chosen == leg.number
-        choice.failed(leg.number, now: Self.now)
+        choice.failed(leg.number, now: now)
         if feeding == leg.number { feeding = nil }
         if retiring == leg.number { retiring = nil }
         if leg.source?.isDescribed ?? false, leg.described != nil {
-            choice.ready(leg.number, showsHealth: leg.source?.showsHealth ?? true, now: Self.now)
+            choice.ready(leg.number, showsHealth: leg.source?.showsHealth ?? true, now: now)
         } else {
             leg.described = nil
         }

@@ -1,13 +1,13 @@
 import NIOCore
 import WireFormats
 
-/// One of several sources of a path, and the path as that source sees it: what it says goes to the ``FailoverSource`` first.
+/// One of several sources of a path, and the path as that source sees it: what it says goes to its owner first.
 final class SourceLeg {
     let number: Int
     /// As the user wrote it, without a password.
     let name: String
     fileprivate(set) var source: (any PathSource)?
-    private weak var owner: FailoverSource?
+    private weak var owner: (any LegOwner)?
     /// What is wanted of it.
     private(set) var wanted = SourceLevel.idle
     /// It holds nothing, as far as it was told to let go.
@@ -18,7 +18,7 @@ final class SourceLeg {
     private(set) var failures = 0
     private(set) var timesTaken = 0
 
-    init(number: Int, name: String, owner: FailoverSource) {
+    init(number: Int, name: String, owner: any LegOwner) {
         self.number = number
         self.name = name
         self.owner = owner
@@ -29,6 +29,15 @@ final class SourceLeg {
 
     /// Gives it its source, once.
     func begin(_ source: (any PathSource)?) { self.source = source }
+
+    /// As it is shown.
+    func overview(isFeeding: Bool, isReady: Bool, now: NIODeadline) -> LegOverview {
+        func seconds(_ amount: TimeAmount) -> Double { (Double(amount.nanoseconds) / 1e9).tenths }
+        return LegOverview(
+            role: role, source: PeerWords.printable(name), words: PeerWords.printable(source?.words ?? "none"), isFeeding: isFeeding,
+            isReady: isReady, timesTaken: timesTaken, failures: failures, lastError: lastError.map { PeerWords.printable($0.words) },
+            lastErrorSecondsAgo: lastError.map { seconds(now - $0.at) }, nextTrySeconds: source?.nextTry.map { max(seconds($0 - now), 0) })
+    }
 
     /// Asks it to go so far.
     func want(_ level: SourceLevel) {
@@ -42,8 +51,8 @@ final class SourceLeg {
     func taken() { timesTaken += 1 }
 
     /// Notes a failure.
-    func failed(_ words: String) {
-        lastError = (words, .now())
+    func failed(_ words: String, at now: NIODeadline) {
+        lastError = (words, now)
         failures += 1
     }
 }

@@ -92,8 +92,10 @@ final class FileSource: PathSource {
         host?.mediaBegins()
         do {
             let stream = description.stream
-            source = try EngineSource(port: port, release: {}) { handle in
-                .addFedSource(handle, stream, channels: ChannelMap(identity: 2 * clip.tracks.count))
+            source = try port.adding(to: description) {
+                try EngineSource(port: port, release: {}) { handle in
+                    .addFedSource(handle, stream, channels: ChannelMap(identity: 2 * clip.tracks.count))
+                }
             }
         } catch {
             words = "\(error)"

@@ -45,7 +45,9 @@ final class PullMedia {
         self.channel = channel
         self.send = send
         let ssrc = UInt32.random(in: 1...UInt32.max)
-        tracks = description.tracks.map { Track(reporter: ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number))) }
+        tracks = description.tracks.map {
+            Track(reporter: ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number), leg: description.leg))
+        }
     }
 
     /// A socket pair is offered to the server for a track.
@@ -73,7 +75,9 @@ final class PullMedia {
     private static let punch: [UInt8] = [0x80] + [UInt8](repeating: 0, count: 11)
 
     /// Gives everything that was set up to the engine. `prefix` is what was read of the connection beyond PLAY's answer.
-    func attach(prefix: [UInt8]) throws {
+    func attach(prefix: [UInt8]) throws { try port.adding(to: description) { try attachAll(prefix) } }
+
+    private func attachAll(_ prefix: [UInt8]) throws {
         isAttached = true
         var map = ChannelMap()
         var isInterleaved = false

@@ -80,7 +80,8 @@ final class PullSession {
     /// A session that is not dialled yet. `datagramWait`: after so many milliseconds without a datagram it ends
     /// (``End/noDatagrams``); nil: never for that.
     init(
-        url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, port: EnginePort, mediaPorts: MediaPorts,
+        url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, trackSilence: Int?, port: EnginePort,
+        mediaPorts: MediaPorts,
         owner: any PullSessionOwner, dialler: SourceDialler = .tcp, logger: Logger
     ) {
         self.url = url
@@ -93,7 +94,9 @@ final class PullSession {
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
         client = RTSPClient(settings: settings)
-        watch = MediaWatch(port, silenceMilliseconds: silence, firstMilliseconds: carriage == .tcp ? nil : datagramWait)
+        watch = MediaWatch(
+            port, silenceMilliseconds: silence, firstMilliseconds: carriage == .tcp ? nil : datagramWait,
+            trackSilenceMilliseconds: trackSilence)
         deadline = LoopTimer(port.eventLoop)
         closing = LoopTimer(port.eventLoop)
     }
@@ -303,10 +306,12 @@ final class PullSession {
             media.onEnded = { [weak self] in self?.disconnected() }
             do { try media.attach(prefix: client.takeMedia()) } catch { return finish(.failed("\(error)")) }
         }
-        watch.start(description.counters) { [weak self] event in
+        watch.start(description) { [weak self] event in
             switch event {
             case .noFirstPacket: self?.finish(.noDatagrams)
             case .silent(let seconds): self?.finish(.failed("no media for \(seconds) s"))
+            case .trackSilent(let track, let codec, let seconds):
+                self?.finish(.failed("no packet of track \(track) (\(codec)) for \(seconds) s, while others go on"))
             case .reportIsDue: self?.media?.sendReports()
             case .dropsAreDue: if let drops = self?.media?.takeDrops(), drops > 0 { self?.owner?.sessionDropped(drops) }
             }

@@ -139,7 +139,8 @@ final class RTSPPull: PathSource {
         let target = detour?.url ?? url
         let session = PullSession(
             url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
-            datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds, port: port,
+            datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds,
+            trackSilence: settings.trackSilenceMilliseconds, port: port,
             mediaPorts: mediaPorts, owner: self, dialler: dialler, logger: logger)
         self.session = session
         logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])

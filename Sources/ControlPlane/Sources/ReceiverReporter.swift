@@ -6,6 +6,8 @@ import WireFormats
 struct ReceiverReporter {
     private let track: Int
     private let ssrc: UInt32
+    /// Of several sources of the stream, the one that is reported to: it is told of its own packets.
+    private let leg: Int?
     private var expectedBefore: UInt64 = 0
     private var receivedBefore: UInt64 = 0
 
@@ -13,9 +15,10 @@ struct ReceiverReporter {
     private static let canonicalName = "weir-" + String(UInt64.random(in: .min ... .max), radix: 36)
 
     /// Reports of a track, sent by `ssrc`.
-    init(track: Int, ssrc: UInt32) {
+    init(track: Int, ssrc: UInt32, leg: Int? = nil) {
         self.track = track
         self.ssrc = ssrc
+        self.leg = leg
     }
 
     /// A report without a block: what opens a way through a NAT.
@@ -33,8 +36,11 @@ struct ReceiverReporter {
 
     /// The next report's block; nil before the first packet.
     mutating func block(_ counters: StreamCounters, now: UInt64) -> RTCPReportBlock? {
-        let expected = counters[track, .expected]
-        let received = counters[track, .receivedInEpoch]
+        func value(_ ofTrack: TrackCounter, _ ofLeg: LegCounter) -> UInt64 {
+            leg.map { counters[leg: $0, track, ofLeg] } ?? counters[track, ofTrack]
+        }
+        let expected = value(.expected, .expected)
+        let received = value(.receivedInEpoch, .received)
         guard received > 0 else { return nil }
         // A new epoch counts from zero again.
         if expected < expectedBefore || received < receivedBefore {
@@ -48,13 +54,13 @@ struct ReceiverReporter {
         let lostInterval = expectedInterval > receivedInterval ? expectedInterval - receivedInterval : 0
         let fraction = expectedInterval == 0 ? 0 : min(lostInterval * 256 / expectedInterval, 255)
         let lost = Int64(clamping: expected) - Int64(clamping: received)
-        let lastReport = counters[track, .lastSenderReport]
-        let arrival = counters[track, .lastSenderReportArrival]
+        let lastReport = value(.lastSenderReport, .lastSenderReport)
+        let arrival = value(.lastSenderReportArrival, .lastSenderReportArrival)
         let delay = lastReport != 0 && now > arrival ? NTPTime.shortFormat(nanoseconds: now - arrival) : 0
         return RTCPReportBlock(
-            ssrc: UInt32(truncatingIfNeeded: counters[track, .ssrc]), fractionLost: UInt8(truncatingIfNeeded: fraction),
-            lostTotal: Int32(clamping: lost), highestSequence: UInt32(truncatingIfNeeded: counters[track, .sequenceHighest]),
-            jitter: UInt32(clamping: counters[track, .jitter]), lastSenderReport: UInt32(truncatingIfNeeded: lastReport),
+            ssrc: UInt32(truncatingIfNeeded: value(.ssrc, .ssrc)), fractionLost: UInt8(truncatingIfNeeded: fraction),
+            lostTotal: Int32(clamping: lost), highestSequence: UInt32(truncatingIfNeeded: value(.sequenceHighest, .sequenceHighest)),
+            jitter: UInt32(clamping: value(.jitter, .jitter)), lastSenderReport: UInt32(truncatingIfNeeded: lastReport),
             delaySinceLastSenderReport: delay)
     }
 }

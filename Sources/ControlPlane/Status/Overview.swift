@@ -210,6 +210,26 @@ package struct LegOverview: Sendable, Codable, Equatable {
     package var lastErrorSecondsAgo: Double?
     /// Until it is tried again.
     package var nextTrySeconds: Double?
+    /// Where all sources play at once: what this one brought.
+    package var merge: MergeOverview?
+}
+
+/// What one of several sources that play at once brought, all tracks together.
+package struct MergeOverview: Sendable, Codable, Equatable {
+    /// Packets that arrived; the first of their number; those of them that filled a gap of the others.
+    package var packets: UInt64 = 0
+    package var taken: UInt64 = 0
+    package var filled: UInt64 = 0
+    /// Those that were there already, came too late, or are not of the stream that plays.
+    package var duplicates: UInt64 = 0
+    package var late: UInt64 = 0
+    package var foreign: UInt64 = 0
+    /// Packets that it lost itself, by its own numbers.
+    package var lost: Int64 = 0
+    /// How far it is behind the first.
+    package var lagMilliseconds: Double = 0
+
+    package init() {}
 }
 
 /// One track of a path's source, by the source's own numbers.
@@ -224,6 +244,14 @@ package struct TrackOverview: Sendable, Codable, Equatable {
     package var lost: Int64 = 0
     package var jitterMilliseconds: Double = 0
     package var keyFrames: UInt64 = 0
+    /// `plays`, `no packet yet`, `no packet for 12 s`; and for how long it has been silent.
+    package var words = ""
+    package var silentSeconds: Double = 0
+    /// Where packets are put in order (a jitter buffer, or several sources at once): those that wait just now, numbers that were given
+    /// up, and how often there was no room to wait.
+    package var waiting: UInt64 = 0
+    package var missing: UInt64 = 0
+    package var overflows: UInt64 = 0
 }
 
 /// One reader.

@@ -20,6 +20,7 @@ final class OverviewCollector {
     private let began = NIODeadline.now()
     private let rateTimer: LoopTimer
     private var rates = RateSampler()
+    private var silences = TrackSilence()
 
     /// A collector for a relay that listens at `listen`. Begins to take rates.
     init(server: RTSPServer, paths: PathTable, port: EnginePort, listen: String, version: String) {
@@ -29,9 +30,11 @@ final class OverviewCollector {
         program = Overview.Program(version: version, process: getpid(), listen: listen)
         rateTimer = LoopTimer(port.eventLoop)
         rates.take(port.engine.counters, paths.all, now: .now())
+        silences.take(paths.all, now: .now())
         rateTimer.every(milliseconds: Self.rateMilliseconds) { [weak self] in
             guard let self else { return }
             rates.take(port.engine.counters, paths.all, now: .now())
+            silences.take(paths.all, now: .now())
         }
     }
 
@@ -173,7 +176,11 @@ final class OverviewCollector {
             overview.bitsReceivedPerSecond = rate.received
             overview.bitsSentPerSecond = rate.sent
         }
-        overview.tracks = live.description.tracks.map { Self.trackOverview($0, counters) }
+        overview.tracks = live.description.tracks.map { track in
+            var overview = Self.trackOverview(track, counters)
+            (overview.words, overview.silentSeconds) = silences.words(path: path.name, track: track.number, now: now)
+            return overview
+        }
         return overview
     }
 
@@ -183,7 +190,8 @@ final class OverviewCollector {
             codec: track.codec.name, clockRate: clockRate, packets: counters[number, .packets], bytes: counters[number, .bytes],
             lost: Int64(bitPattern: counters[number, .expected] &- counters[number, .receivedInEpoch]),
             jitterMilliseconds: (Double(counters[number, .jitter]) * 1_000 / Double(clockRate)).tenths,
-            keyFrames: counters[number, .keyFrames])
+            keyFrames: counters[number, .keyFrames], waiting: counters[number, .waiting], missing: counters[number, .missing],
+            overflows: counters[number, .overflows])
     }
 
     private static func named<Cause: RawRepresentable<String>>(_ counts: [Cause: UInt64]) -> [String: UInt64] {

@@ -69,11 +69,14 @@ package struct OverviewTable {
         }
         for leg in path.legs {
             let mark = leg.isFeeding ? "→" : "·"
+            let merge = leg.merge.map { ", \($0.filled) filled, \($0.lost) lost, \($0.lagMilliseconds) ms behind" } ?? ""
             notes.append(
-                "    \(mark) \(leg.role) \(leg.source): \(leg.words)" + (leg.failures == 0 ? "" : ", failed \(leg.failures) times"))
+                "    \(mark) \(leg.role) \(leg.source): \(leg.words)\(merge)" + (leg.failures == 0 ? "" : ", failed \(leg.failures) times"))
         }
         if !path.tracks.isEmpty, path.state == .playing {
-            notes.append("    " + path.tracks.map(\.codec).joined(separator: ", ") + (path.epochs > path.tracks.count ? ", spliced" : ""))
+            notes.append(
+                "    " + path.tracks.map { $0.codec + ($0.silentSeconds > 0 ? " (\($0.words))" : "") }.joined(separator: ", ")
+                    + (path.epochs > path.tracks.count ? ", spliced" : ""))
         }
         return notes
     }

@@ -14,6 +14,8 @@ import PlaneLink
     /// Datagrams: how often the receive ended by itself since the last one came.
     var endings: UInt8
     var channel: UInt8
+    /// Which of the stream's legs it is.
+    var leg: UInt8
     var stream: UInt32
     var file: KernelFile
     var peer: HostAddress

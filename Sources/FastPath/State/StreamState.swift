@@ -70,6 +70,10 @@ struct StreamState: BitwiseCopyable {
     var interleavedDueAt: UInt64 = .max
     /// Home: when packets that were logged are released, `.max` when none waits.
     var releaseAt: UInt64 = .max
+    /// Home: packets that wait for others before them, and when the first of them has waited long enough; `.max`: none waits.
+    var reorder = ReorderStage.none
+    var reorderAt: UInt64 = .max
+    var legOfNewSources: UInt8 = 0
     var isDirty = false
     var nextDirty = SubscriberList.end
     /// Home: the end of the log, and how far it was released.

@@ -28,6 +28,9 @@ extension Worker where K: ~Copyable {
         case .setPolicy(let handle, let policy): if let stream = find(handle) { streams[stream].state.policy = policy }
         case .removeStream(let handle): if let stream = find(handle) { removeStream(stream) }
         case .beginEpoch(let handle): if let stream = find(handle) { beginEpoch(stream) }
+        case .setReorder(let handle, let plan): if let stream = find(handle) { setReorder(stream, plan) }
+        case .useLeg(let handle, let leg):
+            if let stream = find(handle), Int(leg) < legsPerStreamMax { streams[stream].state.legOfNewSources = leg }
         case .addDatagramSource(let handle, let stream, let descriptor, let channel, let peer, let port):
             addDatagramSource(handle, stream, descriptor, channel, peer, port)
         case .addInterleavedSource(let handle, let stream, let descriptor, let channels, let prefix):
@@ -149,11 +152,13 @@ extension Worker where K: ~Copyable {
     mutating func finishStream(_ stream: Int) {
         if streams[stream].state.registered >= 0 { kernel.unregister(index: stream) }
         unpin(stream)
+        streams[stream].state.reorder.free()
         let handle = streams[stream].state.handle
         streams[stream].generation = 0
         streams[stream].isClosing = false
         streams[stream].state.dueAt = .max
         streams[stream].state.releaseAt = .max
+        streams[stream].state.reorderAt = .max
         streams[stream].state.interleavedDueAt = .max
         streamsInUse -= 1
         report(.streamRemoved(handle))

@@ -13,7 +13,8 @@ extension Worker where K: ~Copyable {
         if let buffer = unsafe sources[source].buffer { unsafe free(buffer) }
         unsafe sources[source] = Source(
             generation: handle.generation, kind: kind, isPending: false, isHeld: false, hasEnded: false, wasActive: false,
-            endings: 0, channel: 0, stream: UInt32(stream), file: .none, peer: .any, takesAnyPeer: false, heardAt: 0, port: 0,
+            endings: 0, channel: 0, leg: streams[stream].state.legOfNewSources, stream: UInt32(stream), file: .none, peer: .any,
+            takesAnyPeer: false, heardAt: 0, port: 0,
             channels: ChannelMap(), buffer: nil,
             bufferStart: 0, bufferEnd: 0)
         sourcesInUse += 1
@@ -124,7 +125,7 @@ extension Worker where K: ~Copyable {
         var offset = 0
         while unsafe offset < event.payloadCount {
             let count = unsafe min(segment, event.payloadCount - offset)
-            if unsafe ingest(stream, channel: channel, payload + offset, count) {
+            if unsafe arrange(source, stream, channel: channel, payload + offset, count) {
                 // The first packet shows where the peer really sends from (NAT); from then on only that port is heard.
                 unsafe latch(source, event.host, event.port)
                 noteActive(source)
@@ -183,7 +184,7 @@ extension Worker where K: ~Copyable {
 
     @unsafe private mutating func takeFrame(_ source: Int, _ wire: UInt8, _ payload: UnsafeRawPointer, _ length: Int) {
         guard let channel = unsafe sources[source].channels.channel(ofWire: wire) else { return counters.add(.framesUnknownChannel) }
-        if unsafe ingest(Int(sources[source].stream), channel: UInt8(channel), payload, length) { noteActive(source) }
+        if unsafe arrange(source, Int(sources[source].stream), channel: UInt8(channel), payload, length) { noteActive(source) }
     }
 
     /// Bytes of an interleaved connection came, or its end.

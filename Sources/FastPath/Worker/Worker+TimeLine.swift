@@ -80,6 +80,7 @@ extension Worker where K: ~Copyable {
     // MARK: Time lines
 
     mutating func beginEpoch(_ stream: Int) {
+        resetOrder(stream)
         // Newcomers are not sent what was before the break.
         streams[stream].state.board.store(.keyFrame, 0)
         for track in 0..<streams[stream].state.trackCount {

@@ -183,6 +183,7 @@ struct WorkerParts {
         counters.add(.turns)
         handleEvents()
         takeHandovers()
+        reorderDue()
         releaseDue()
         fanOutDue()
         if now >= nextSweep { sweep() }
@@ -271,7 +272,9 @@ struct WorkerParts {
 
     /// When a stream of the list must be looked at.
     private func dueTime(_ stream: Int) -> UInt64 {
-        min(streams[stream].state.dueAt, streams[stream].state.interleavedDueAt, streams[stream].state.releaseAt)
+        min(
+            min(streams[stream].state.dueAt, streams[stream].state.interleavedDueAt),
+            min(streams[stream].state.releaseAt, streams[stream].state.reorderAt))
     }
 
     /// Has the stream looked at when something of it is due.
@@ -298,6 +301,18 @@ struct WorkerParts {
                 bits &= bits - 1
                 guard stream < streams.count, streams[stream].generation != 0, !streams[stream].isClosing else { continue }
                 markDue(stream, at: now)
+            }
+        }
+    }
+
+    /// Gives up gaps that were waited for long enough.
+    private mutating func reorderDue() {
+        var index = firstDirty
+        while index != SubscriberList.end {
+            let stream = Int(index)
+            index = streams[stream].state.nextDirty
+            if streams[stream].generation != 0, !streams[stream].isClosing, streams[stream].state.reorderAt <= now {
+                releaseOrdered(stream)
             }
         }
     }

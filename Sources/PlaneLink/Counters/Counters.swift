@@ -91,6 +91,37 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
     case timestampStep
 }
 
+/// Counters of one track of one leg: of several sources that carry the same stream, or of one whose packets are put in order
+/// (``ReorderPlan``).
+public enum LegCounter: Int, CaseIterable, Sendable {
+    /// Packets that arrived.
+    case packets
+    /// Those that were the first of their number, and those of them that filled a gap which others had left.
+    case taken, filled
+    /// Those that were there already, came after their gap was given up, or belong to another stream than the one that plays.
+    case duplicates, late, foreign
+    /// As RFC 3550 wants them for a receiver report of this leg: by its own packets, whatever other legs brought.
+    case expected, received, sequenceHighest, jitter, ssrc
+    /// How far it is behind the first of the legs, smoothed.
+    case lagMicroseconds
+    /// When its last packet arrived, nanoseconds of the monotonic clock; 0 before the first.
+    case lastArrivalNanoseconds
+    /// As in ``TrackCounter``.
+    case lastSenderReport, lastSenderReportArrival
+}
+
+/// Counters of one track whose packets are put in order (``ReorderPlan``).
+public enum ReorderCounter: Int, CaseIterable, Sendable {
+    /// Packets that wait just now.
+    case waiting
+    /// Numbers that were given up: no leg brought them in time.
+    case missing
+    /// Times that packets went on before their time was over, for want of room (``ReorderPlan/packetsMax``).
+    case overflows
+    /// Times that the stream's numbers began anew.
+    case restarts
+}
+
 /// A block of 64-bit counters for each worker. A worker writes its own, anyone reads the sums. Reads and writes are relaxed:
 /// each counter is right by itself, and no other memory is published by it.
 @safe public struct CounterBlock: @unchecked Sendable, BitwiseCopyable {
@@ -185,7 +216,14 @@ public struct StreamCounters: Sendable, BitwiseCopyable {
     @usableFromInline static let tracksStart = StreamCounter.allCases.count
     @usableFromInline static let perTrack = TrackCounter.allCases.count
 
-    init(workers: Int) { block = CounterBlock(count: Self.tracksStart + Self.perTrack * tracksPerStreamMax, workers: workers) }
+    @usableFromInline static let reorderStart = tracksStart + perTrack * tracksPerStreamMax
+    @usableFromInline static let perReorder = ReorderCounter.allCases.count
+    @usableFromInline static let legsStart = reorderStart + perReorder * tracksPerStreamMax
+    @usableFromInline static let perLeg = LegCounter.allCases.count
+
+    init(workers: Int) {
+        block = CounterBlock(count: Self.legsStart + Self.perLeg * tracksPerStreamMax * legsPerStreamMax, workers: workers)
+    }
     private init(block: CounterBlock) { self.block = block }
 
     /// The same counters for one worker to write.
@@ -196,6 +234,31 @@ public struct StreamCounters: Sendable, BitwiseCopyable {
     /// The value of a counter of a track, `0..<8`.
     public subscript(track: Int, counter: TrackCounter) -> UInt64 {
         block[Self.tracksStart + track * Self.perTrack + counter.rawValue]
+    }
+    /// The value of a counter of a track whose packets are put in order.
+    public subscript(track: Int, counter: ReorderCounter) -> UInt64 {
+        block[Self.reorderStart + track * Self.perReorder + counter.rawValue]
+    }
+    /// The value of a counter of a leg's track.
+    public subscript(leg leg: Int, track: Int, counter: LegCounter) -> UInt64 { block[Self.place(leg, track, counter)] }
+    @inlinable static func place(_ leg: Int, _ track: Int, _ counter: LegCounter) -> Int {
+        legsStart + (leg * tracksPerStreamMax + track) * perLeg + counter.rawValue
+    }
+    /// Adds to a counter; for the engine.
+    @inlinable public func add(_ track: Int, _ counter: ReorderCounter, _ amount: UInt64 = 1) {
+        block.add(Self.reorderStart + track * Self.perReorder + counter.rawValue, amount)
+    }
+    /// Sets a counter; for the engine.
+    @inlinable public func set(_ track: Int, _ counter: ReorderCounter, _ value: UInt64) {
+        block.set(Self.reorderStart + track * Self.perReorder + counter.rawValue, value)
+    }
+    /// Adds to a leg's counter; for the engine.
+    @inlinable public func add(leg: Int, _ track: Int, _ counter: LegCounter, _ amount: UInt64 = 1) {
+        block.add(Self.place(leg, track, counter), amount)
+    }
+    /// Sets a leg's counter; for the engine.
+    @inlinable public func set(leg: Int, _ track: Int, _ counter: LegCounter, _ value: UInt64) {
+        block.set(Self.place(leg, track, counter), value)
     }
     /// Adds to a counter; for the engine.
     @inlinable public func add(_ counter: StreamCounter, _ amount: UInt64 = 1) { block.add(counter.rawValue, amount) }

@@ -15,6 +15,11 @@ public enum Command: Sendable, BitwiseCopyable {
     /// readers' sequence and time, and video resumes at a key frame.
     case beginEpoch(StreamHandle)
 
+    /// Puts the packets of the stream's tracks in order before readers have them, and takes each number once. Before the first source.
+    case setReorder(StreamHandle, ReorderPlan)
+    /// Sources that are added to the stream from here on are its leg of this number, below ``legsPerStreamMax``; 0 at first.
+    case useLeg(StreamHandle, UInt8)
+
     /// Receives datagrams of one channel from a bound UDP socket. Only packets from `peer` are taken; with `port` 0 any port
     /// of that host, and the first one seen is latched. With ``HostAddress/any`` the first sender is latched, and let go again
     /// after ``Limits/senderSilenceNanoseconds`` without a packet of it (a multicast group, where senders may take turns).

@@ -74,12 +74,16 @@ import Testing
     }
 
     @Test func aThousandSourcesThatNobodyReadsShareOneTimer() throws {
+        let sdp = try Descriptions.description()
         let sleeps = try sleeps { port, kept in
             let memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0))
             kept.memory = memory
+            let description = StreamDescription(
+                sdp: sdp, tracks: [], stream: StreamHandle(index: 0, generation: 1), counters: memory.counters,
+                version: 1)
             for _ in 0..<Self.streams {
                 let watch = MediaWatch(port, silenceMilliseconds: 10_000, firstMilliseconds: nil)
-                watch.start(memory.counters) { _ in }
+                watch.start(description) { _ in }
                 kept.things.append(watch)
             }
         }

@@ -61,6 +61,8 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         case .removeStream(let handle):
             report(.streamRemoved(handle))
             return "removeStream \(handle.index)"
+        case .setReorder: return "setReorder"
+        case .useLeg(_, let leg): return "useLeg \(leg)"
         case .beginEpoch: return "beginEpoch"
         case .addDatagramSource(let handle, _, let descriptor, let channel, _, _):
             sources.append((handle, ChannelMap(), [], descriptor))

@@ -113,7 +113,6 @@ private final class ScriptedLeg: PathSource {
         try describe(0)
         #expect(levels == [.described, .playing, .idle])
         wait(milliseconds: 40)
-        source.want(.playing)
         // Not both at once: the packets of one must not come between the other's.
         #expect(levels == [.described, .idle, .idle])
         #expect(feeding == [false, false, false])
@@ -125,11 +124,7 @@ private final class ScriptedLeg: PathSource {
         #expect(source.legOverviews.map(\.timesTaken) == [2, 1, 0])
     }
 
-    /// The choice reads the real clock.
-    private func wait(milliseconds: Int) {
-        let end = NIODeadline.now() + .milliseconds(Int64(milliseconds))
-        while NIODeadline.now() < end {}
-    }
+    private func wait(milliseconds: Int64) { loop.advanceTime(by: .milliseconds(milliseconds)) }
 
     @Test func aBackupThatDoesNotFitIsRefusedInWords() throws {
         try begin()
@@ -166,7 +161,6 @@ private final class ScriptedLeg: PathSource {
         plays(2)
         try describe(1)
         wait(milliseconds: 40)
-        source.want(.playing)
         #expect(feeding == [false, true, false])
     }
 
