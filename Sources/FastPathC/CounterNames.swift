@@ -74,6 +74,8 @@ extension StreamCounter: NamedCounter {
         case .lastArrivalNanoseconds: CounterName(FP_STREAM_COUNTER_LAST_ARRIVAL_NANOSECONDS, "last_arrival_nanoseconds")
         case .epochs: CounterName(FP_STREAM_COUNTER_EPOCHS, "epochs")
         case .packetsLogged: CounterName(FP_STREAM_COUNTER_PACKETS_LOGGED, "packets_logged")
+        case .slateFrames: CounterName(FP_STREAM_COUNTER_SLATE_FRAMES, "slate_frames")
+        case .slatePackets: CounterName(FP_STREAM_COUNTER_SLATE_PACKETS, "slate_packets")
         }
     }
 }

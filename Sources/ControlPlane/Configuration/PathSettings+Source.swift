@@ -33,6 +33,7 @@ extension PathSettings {
     /// Opens a file source to see whether it can be played; says what is wrong with it. Other sources are not looked at: Weir
     /// listens even if a server is down.
     package func checkFile() throws(ValueProblem) {
+        if case .clip(let name) = slate { _ = try SlateClip(file: name) }
         for source in [source] + redundancy.backups { try Self.checkFile(source) }
     }
 

@@ -54,6 +54,9 @@ package struct PathSettings: Sendable, Equatable {
     package var silenceMilliseconds = 10_000
     /// A server whose video track is silent for so long while another track goes on is dialled again, in milliseconds; nil: it is not.
     package var trackSilenceMilliseconds: Int? = 15_000
+    /// What readers are sent while the source is away, and how long nothing may come before that.
+    package var slate = SlateSettings.off
+    package var slateAfterMilliseconds = 500
     /// The time that the packet log should hold; nil: ``Limits/windowMilliseconds``.
     package var windowMilliseconds: Int?
     /// Bits per second that the packet log is sized for; nil: from the SDP, else ``Limits/bitRateDefault``.

@@ -24,7 +24,7 @@ final class LiveStream {
         let limits = port.engine.limits
         sizing = StreamSizing(
             bitRate: settings.bitRate ?? Self.bitRate(of: media) ?? limits.bitRateDefault,
-            windowMilliseconds: settings.windowMilliseconds ?? limits.windowMilliseconds)
+            windowMilliseconds: settings.windowMilliseconds ?? limits.windowMilliseconds, keepsKeyFrame: settings.slate != .off)
         source = sdp
         self.onGoodbye = onGoodbye
         origin = SDPOrigin(sessionID: UInt64.random(in: 1...(1 << 62)), sessionVersion: 1, address: "127.0.0.1")

@@ -24,6 +24,8 @@ final class Path {
     let logger: Logger
     /// The path's group; nil when it has none.
     let multicast: MulticastSender?
+    /// What fills the gap while the source is away; nil for a path without one.
+    let slate: Slate?
     var eventLoop: any EventLoop { port.eventLoop }
 
     /// The stream, from the first description until nobody is interested or the publisher stays away.
@@ -63,8 +65,10 @@ final class Path {
         logger[metadataKey: "path"] = "\(settings.name)"
         self.logger = logger
         multicast = MulticastSender(settings, port: port, mediaPorts: mediaPorts, logger: logger)
+        slate = Slate(settings, port: port, logger: logger)
         linger = LoopTimer(port.eventLoop)
         publisherWait = LoopTimer(port.eventLoop)
+        slate?.host = self
     }
 
     /// Datagrams of the source that the kernel dropped since the start, because a receive buffer was full.
@@ -155,7 +159,7 @@ final class Path {
     /// A reader wants media now. Completes when it may be armed.
     func play() -> EventLoopFuture<StreamDescription> {
         mediaIsWanted = true
-        if let live, isPlaying {
+        if let live, isPlaying || slate?.isOn == true {
             touch()
             return eventLoop.makeSucceededFuture(live.description)
         }
@@ -227,6 +231,7 @@ final class Path {
     func endStream(_ reason: String) {
         guard let ended = live else { return }
         live = nil
+        slate?.streamEnded()
         isPlaying = false
         logger.info("stream ends", metadata: ["reason": "\(reason)"])
         for observer in Array(observers.values) { observer.streamEnded(reason) }
@@ -251,6 +256,7 @@ extension Path: PathSourceHost {
             switch live.adopt(sdp) {
             case .same: return live.description
             case .changed:
+                slate?.descriptionChanged(live.description)
                 for observer in Array(observers.values) { observer.descriptionChanged(live.description) }
                 return live.description
             case .incompatible: endStream("the source came back with other tracks")
@@ -259,6 +265,7 @@ extension Path: PathSourceHost {
         let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
         self.live = live
         if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
+        slate?.streamBegan(live.description)
         logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])
         let waiting = describers.removeAll()
         for promise in waiting { promise.succeed(live.description) }
@@ -300,6 +307,19 @@ extension Path: PathSourceHost {
         // Nobody reads it and nobody feeds it: its memory is better used elsewhere, and a description that is asked for again is
         // asked of the source again.
         if level == .idle { endStream("nobody is interested") }
+    }
+}
+
+extension Path: SlateHost {
+    var isWatched: Bool { readers > 0 || (live?.counters[.readersLive] ?? 0) > 0 }
+
+    var isConnected: Bool { isPlaying }
+
+    func slateBegan() {
+        guard let live else { return }
+        let waiting = players.removeAll()
+        for promise in waiting { promise.succeed(live.description) }
+        if !waiting.isEmpty { touch() }
     }
 }
 

@@ -4,14 +4,17 @@ import WireFormats
 /// the nanoseconds since playing began.
 struct ClipPlayer {
     private let clip: Clip
+    /// By the clip's tracks: which payload type their packets get; nil leaves a track out. Empty: all as they are.
+    private let payloadTypes: [UInt8?]
     private var loops: UInt64 = 0
     private var index = 0
     private var packetCounts: [UInt32]
     private var octetCounts: [UInt32]
 
     /// A player at the clip's beginning.
-    init(_ clip: Clip) {
+    init(_ clip: Clip, payloadTypes: [UInt8?] = []) {
         self.clip = clip
+        self.payloadTypes = payloadTypes
         packetCounts = Array(repeating: 0, count: clip.tracks.count)
         octetCounts = packetCounts
     }
@@ -39,6 +42,10 @@ struct ClipPlayer {
         let track = clip.tracks[packet.track]
         var bytes = Array(clip.bytes[packet.offset..<(packet.offset + packet.length)])
         guard let header = try? RTPHeader(bytes.span) else { return }
+        if !payloadTypes.isEmpty {
+            guard let type = payloadTypes[packet.track] else { return }
+            bytes[1] = bytes[1] & 0x80 | type
+        }
         var span = bytes.mutableSpan
         RTPHeader.rewrite(
             &span, sequence: header.sequence &+ UInt16(truncatingIfNeeded: loops &* (UInt64(track.sequenceSpan) + 1)),

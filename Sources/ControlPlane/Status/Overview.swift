@@ -168,6 +168,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var receiveDrops: UInt64 = 0
     /// Time lines of its source's tracks so far: as many as it has tracks, and as many more each time that it came back.
     package var epochs: UInt64 = 0
+    /// What fills gaps of its source; left out where that is off.
+    package var slate: SlateOverview?
     /// Its tracks, while it has a stream.
     package var tracks: [TrackOverview] = []
     /// Its sources in the order of preference, where it has backups.
@@ -230,6 +232,20 @@ package struct MergeOverview: Sendable, Codable, Equatable {
     package var lagMilliseconds: Double = 0
 
     package init() {}
+}
+
+/// What fills the gap while a path's source is away.
+package struct SlateOverview: Sendable, Codable, Equatable {
+    /// `last-key-frame`, or the clip's file.
+    package var kind = ""
+    /// Whether readers are sent it just now, and since when.
+    package var isOn = false
+    package var sinceSeconds: Double?
+    /// How often it began, and the frames that it sent, since the start.
+    package var times = 0
+    package var frames: UInt64 = 0
+    /// Why it cannot be used for this source, in words.
+    package var trouble: String?
 }
 
 /// One track of a path's source, by the source's own numbers.

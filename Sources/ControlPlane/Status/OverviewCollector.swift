@@ -163,6 +163,7 @@ final class OverviewCollector {
         overview.readers = path.readers
         overview.legs = path.legOverviews
         overview.receiveDrops = path.datagramsDropped
+        overview.slate = path.slate?.overview(now: now)
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]

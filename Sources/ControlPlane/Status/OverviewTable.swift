@@ -73,6 +73,10 @@ package struct OverviewTable {
             notes.append(
                 "    \(mark) \(leg.role) \(leg.source): \(leg.words)\(merge)" + (leg.failures == 0 ? "" : ", failed \(leg.failures) times"))
         }
+        if let slate = path.slate {
+            if slate.isOn { notes.append("    on its slate (\(slate.kind)) for \(Self.duration(slate.sinceSeconds ?? 0))") }
+            if let trouble = slate.trouble { notes.append("    no slate: \(trouble)") }
+        }
         if !path.tracks.isEmpty, path.state == .playing {
             notes.append(
                 "    " + path.tracks.map { $0.codec + ($0.silentSeconds > 0 ? " (\($0.words))" : "") }.joined(separator: ", ")

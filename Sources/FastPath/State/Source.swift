@@ -11,6 +11,8 @@ import PlaneLink
     var isHeld: Bool
     var hasEnded: Bool
     var wasActive: Bool
+    /// Fed: its packets fill gaps, and are used while the stream's own source is away.
+    var isSlate: Bool
     /// Datagrams: how often the receive ended by itself since the last one came.
     var endings: UInt8
     var channel: UInt8

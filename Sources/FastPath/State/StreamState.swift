@@ -24,6 +24,14 @@ struct TrackState: BitwiseCopyable {
     var timestampOut: UInt32 = 0
     var timestampStep: UInt32 = 0
     var arrival: UInt64 = 0
+    /// The source's payload type, for packets of the relay's own.
+    var payloadType: UInt8 = 0
+    /// The source is away and something fills the gap; it has begun; something was sent since the source was there.
+    var isSlate = false
+    var isSlateOpen = false
+    var hasSlatePicture = false
+    /// Added to a clip's timestamps.
+    var slateOffset: UInt32 = 0
     /// The timestamp of the last key frame, to take its packets for one.
     var keyFrameTimestamp: UInt32 = 0
     var hasKeyFrame = false
@@ -54,6 +62,8 @@ struct StreamState: BitwiseCopyable {
     var tracks: InlineArray<8, TrackState>
     /// The track whose key frames readers begin at, or -1.
     var anchor = -1
+    /// Home: the anchor's last key frame, where it may have to be sent again.
+    var keeper: KeyFrameKeeper?
     /// The newest key frame that readers of this worker were told of, plus one.
     var keyFrameSeen: UInt64 = 0
     /// Live UDP readers have been sent everything before this number.
@@ -102,6 +112,7 @@ struct StreamState: BitwiseCopyable {
         counters = memory.counters.forWorker(worker)
         log = PacketLog(memory: memory)
         isHome = memory.board.load(.home) == UInt64(worker)
+        keeper = isHome ? KeyFrameKeeper(memory: memory) : nil
         writer = LogWriter(log: log, board: memory.board, workers: workers)
         self.trackCount = min(trackCount, tracksPerStreamMax)
         tracks = InlineArray(repeating: TrackState())

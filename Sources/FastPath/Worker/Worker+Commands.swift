@@ -31,11 +31,17 @@ extension Worker where K: ~Copyable {
         case .setReorder(let handle, let plan): if let stream = find(handle) { setReorder(stream, plan) }
         case .useLeg(let handle, let leg):
             if let stream = find(handle), Int(leg) < legsPerStreamMax { streams[stream].state.legOfNewSources = leg }
+        case .beginSlate(let handle, let silent): if let stream = find(handle) { beginSlate(stream, silentNanoseconds: silent) }
+        case .repeatKeyFrame(let handle): if let stream = find(handle) { repeatKeyFrame(stream) }
+        case .setPreface(let handle, let buffer):
+            if let stream = find(handle) { setPreface(stream, buffer) }
+            report(.bufferReturned(buffer))
         case .addDatagramSource(let handle, let stream, let descriptor, let channel, let peer, let port):
             addDatagramSource(handle, stream, descriptor, channel, peer, port)
         case .addInterleavedSource(let handle, let stream, let descriptor, let channels, let prefix):
             addInterleavedSource(handle, stream, descriptor, channels, prefix)
-        case .addFedSource(let handle, let stream, let channels): addFedSource(handle, stream, channels)
+        case .addFedSource(let handle, let stream, let channels): addFedSource(handle, stream, channels, isSlate: false)
+        case .addSlateSource(let handle, let stream, let channels): addFedSource(handle, stream, channels, isSlate: true)
         case .feed(let handle, let buffer): feed(handle, buffer)
         case .resumeSource(let handle, let consumed): resumeSource(handle, Int(consumed))
         case .removeSource(let handle): if let source = find(handle) { removeSource(source) }

@@ -18,15 +18,18 @@ extension Worker where K: ~Copyable {
 
     /// Makes what was written to the log's room a packet of it, and decides when it is due.
     mutating func append(
-        _ stream: Int, _ count: Int, _ channel: UInt8, _ flags: PacketFlags, _ sequence: UInt16, _ timestamp: UInt32, isFrameEnd: Bool
+        _ stream: Int, _ count: Int, _ channel: UInt8, _ flags: PacketFlags, _ sequence: UInt16, _ timestamp: UInt32, isFrameEnd: Bool,
+        isSource: Bool = true
     ) {
         streams[stream].state.writer.append(
             length: count, channel: channel, flags: flags, arrival: now, sequence: sequence, timestamp: timestamp)
         let streamCounters = streams[stream].state.counters
-        streamCounters.add(.packetsReceived)
-        streamCounters.add(.bytesReceived, UInt64(count))
         streamCounters.add(.packetsLogged)
-        streamCounters.set(.lastArrivalNanoseconds, now)
+        if isSource {
+            streamCounters.add(.packetsReceived)
+            streamCounters.add(.bytesReceived, UInt64(count))
+            streamCounters.set(.lastArrivalNanoseconds, now)
+        }
         noteRate(stream, count)
         guard streams[stream].state.releaseAt != now else { return }
         // A few readers cost less than a train saves: an idle relay sends at once.

@@ -13,7 +13,8 @@ extension Worker where K: ~Copyable {
         if let buffer = unsafe sources[source].buffer { unsafe free(buffer) }
         unsafe sources[source] = Source(
             generation: handle.generation, kind: kind, isPending: false, isHeld: false, hasEnded: false, wasActive: false,
-            endings: 0, channel: 0, leg: streams[stream].state.legOfNewSources, stream: UInt32(stream), file: .none, peer: .any,
+            isSlate: false, endings: 0, channel: 0, leg: streams[stream].state.legOfNewSources, stream: UInt32(stream), file: .none,
+            peer: .any,
             takesAnyPeer: false, heardAt: 0, port: 0,
             channels: ChannelMap(), buffer: nil,
             bufferStart: 0, bufferEnd: 0)
@@ -57,9 +58,10 @@ extension Worker where K: ~Copyable {
         receiveMore(source)
     }
 
-    mutating func addFedSource(_ handle: SourceHandle, _ stream: StreamHandle, _ channels: ChannelMap) {
+    mutating func addFedSource(_ handle: SourceHandle, _ stream: StreamHandle, _ channels: ChannelMap, isSlate: Bool) {
         guard let source = openSource(handle, stream, .fed) else { return }
         unsafe sources[source].channels = channels
+        unsafe sources[source].isSlate = isSlate
     }
 
     func sourceTag(_ source: Int, _ kind: RequestTag.Kind) -> RequestTag {
@@ -184,6 +186,9 @@ extension Worker where K: ~Copyable {
 
     @unsafe private mutating func takeFrame(_ source: Int, _ wire: UInt8, _ payload: UnsafeRawPointer, _ length: Int) {
         guard let channel = unsafe sources[source].channels.channel(ofWire: wire) else { return counters.add(.framesUnknownChannel) }
+        if unsafe sources[source].isSlate {
+            return unsafe ingestSlate(Int(sources[source].stream), channel: UInt8(channel), payload, length)
+        }
         if unsafe arrange(source, Int(sources[source].stream), channel: UInt8(channel), payload, length) { noteActive(source) }
     }
 

@@ -35,10 +35,13 @@ extension Worker where K: ~Copyable {
         let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
         guard let header = try? RTPHeader(span) else { return false }
         let codec = streams[stream].state.tracks[track].keyFrames
-        let startsKeyFrame =
-            codec != .opaque
-            && frameMarks(codec: codec, payload: span.extracting(header.payloadOffset..<header.payloadEnd)).contains(.startsKeyFrame)
+        let marks =
+            codec == .opaque
+            ? FrameMarks(rawValue: 0) : frameMarks(codec: codec, payload: span.extracting(header.payloadOffset..<header.payloadEnd))
+        let startsKeyFrame = marks.contains(.startsKeyFrame)
         guard follow(stream, track, header, startsKeyFrame) else { return true }
+        if streams[stream].state.tracks[track].isSlate { endSlate(stream, track, header) }
+        streams[stream].state.tracks[track].payloadType = header.payloadType
 
         // Only the fields of the fixed header change (RFC 3550 section 5.1): the payload is the source's, byte for byte.
         let sequence = header.sequence &+ streams[stream].state.tracks[track].sequenceOffset
@@ -52,6 +55,10 @@ extension Worker where K: ~Copyable {
         unsafe room.storeBytes(of: timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
         unsafe room.storeBytes(of: streams[stream].state.tracks[track].plan.ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
 
+        if track == streams[stream].state.anchor {
+            unsafe streams[stream].state.keeper?.take(
+                room, count, sequence: sequence, timestamp: timestamp, marks: marks, endsFrame: header.marker)
+        }
         advance(stream, track, sequence, timestamp, payloadBytes: header.payloadEnd - header.payloadOffset)
         var flags: PacketFlags = header.marker ? .endsFrame : []
         let beginsKeyFrame = startsKeyFrame && isNewKeyFrame(stream, track, timestamp)
@@ -87,7 +94,9 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].hasInput = false
             streams[stream].state.tracks[track].hasReport = false
             streams[stream].state.tracks[track].hasEarlyReport = false
-            streams[stream].state.tracks[track].keyFrameDeadline = now + Self.keyFrameWaitNanoseconds
+            // Behind a slate the time runs from the first packet that is held back.
+            let isSlate = streams[stream].state.tracks[track].isSlate
+            streams[stream].state.tracks[track].keyFrameDeadline = isSlate ? .max : now + Self.keyFrameWaitNanoseconds
         }
     }
 
@@ -97,6 +106,9 @@ extension Worker where K: ~Copyable {
         if !state.hasInput {
             let waits = state.hasOutput && state.plan.codec != .opaque && now < state.keyFrameDeadline
             if waits, !startsKeyFrame {
+                if state.keyFrameDeadline == .max {
+                    streams[stream].state.tracks[track].keyFrameDeadline = now + Self.keyFrameWaitNanoseconds
+                }
                 counters.add(.packetsBeforeKeyFrame)
                 return false
             }

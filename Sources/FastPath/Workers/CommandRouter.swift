@@ -60,10 +60,12 @@ import PlaneLink
             return true
         case .setTrack, .setPolicy, .removeStream, .removeDatagramEgress, .shutdown: return pushToAll(command)
         case .setReorder(let handle, _), .useLeg(let handle, _): return push(command, to: home(of: handle))
-        case .beginEpoch(let handle): return push(command, to: home(of: handle))
+        case .beginEpoch(let handle), .beginSlate(let handle, _), .repeatKeyFrame(let handle), .setPreface(let handle, _):
+            return push(command, to: home(of: handle))
         case .addDatagramSource(let handle, let stream, _, _, _, _): return pushSource(command, handle, stream)
         case .addInterleavedSource(let handle, let stream, _, _, _): return pushSource(command, handle, stream)
-        case .addFedSource(let handle, let stream, _): return pushSource(command, handle, stream)
+        case .addFedSource(let handle, let stream, _), .addSlateSource(let handle, let stream, _):
+            return pushSource(command, handle, stream)
         case .feed(let handle, _): return push(command, to: worker(of: handle))
         case .resumeSource(let handle, _): return push(command, to: worker(of: handle))
         case .removeSource(let handle): return push(command, to: worker(of: handle))

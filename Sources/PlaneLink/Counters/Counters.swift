@@ -66,6 +66,8 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     case epochs
     /// Packets in the log so far.
     case packetsLogged
+    /// Frames and packets that filled gaps while the source was away.
+    case slateFrames, slatePackets
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.

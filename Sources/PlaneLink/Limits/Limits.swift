@@ -71,6 +71,8 @@ public struct StreamSizing: Sendable, Equatable {
     public let bitRate: Int
     /// The window it was made for.
     public let windowMilliseconds: Int
+    /// Bytes beside the log for the last key frame, twice, and what goes before the source's next one; 0: none is kept.
+    public let keyFrameBytes: Int
 
     /// Packets of this mean size fill records and arena at the same time.
     public static let packetBytesMean = 512
@@ -78,9 +80,14 @@ public struct StreamSizing: Sendable, Equatable {
     public static let arenaBytesMin = 1 << 20
     /// No arena is larger.
     public static let arenaBytesMax = 256 << 20
+    /// A key frame larger than this, or than half of the arena, is not kept.
+    public static let keyFrameBytesMax = 4 << 20
+    /// Parameter sets that go before the source's first key frame after a clip, with their lengths.
+    public static let prefaceBytesMax = 4 << 10
 
-    /// The memory for `bitRate` bits per second over a window, in whole pages.
-    public init(bitRate: Int, windowMilliseconds: Int) {
+    /// The memory for `bitRate` bits per second over a window, in whole pages; with `keepsKeyFrame` also for what is sent again while
+    /// the source is away.
+    public init(bitRate: Int, windowMilliseconds: Int, keepsKeyFrame: Bool = false) {
         let rate = min(max(bitRate, 0), 10_000_000_000)
         let window = min(max(windowMilliseconds, 0), 60_000)
         let wanted = rate / 8 * window / 1_000
@@ -89,12 +96,13 @@ public struct StreamSizing: Sendable, Equatable {
         var records = 1_024
         while records < arenaBytes / Self.packetBytesMean { records *= 2 }
         recordCount = records
+        keyFrameBytes = keepsKeyFrame ? 2 * min(arenaBytes / 2, Self.keyFrameBytesMax) + Self.prefaceBytesMax : 0
         self.bitRate = rate
         self.windowMilliseconds = window
     }
 
     /// Bytes in all.
-    public var bytes: Int { arenaBytes + recordCount * StreamMemory.recordBytes }
+    public var bytes: Int { arenaBytes + recordCount * StreamMemory.recordBytes + keyFrameBytes }
 }
 
 /// The account of packet-log memory: what is given out, what is left.
@@ -133,7 +141,8 @@ public struct PacketLogRefusal: Error, CustomStringConvertible, Equatable {
     /// The sum, and what to change.
     public var description: String {
         "a packet log of \(sizing.bytes) bytes (\(sizing.bitRate) bit/s × \(sizing.windowMilliseconds) ms ÷ 8 = \(sizing.arenaBytes) "
-            + "bytes of packets + \(sizing.recordCount) records × \(StreamMemory.recordBytes)) does not fit: \(bytesInUse) of "
+            + "bytes of packets + \(sizing.recordCount) records × \(StreamMemory.recordBytes)"
+            + (sizing.keyFrameBytes > 0 ? " + \(sizing.keyFrameBytes) for its slate" : "") + ") does not fit: \(bytesInUse) of "
             + "\(bytesMax) bytes are in use; raise limits: packet-log-bytes, or lower the path's window or bit-rate"
     }
 }

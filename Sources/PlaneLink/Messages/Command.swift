@@ -14,6 +14,15 @@ public enum Command: Sendable, BitwiseCopyable {
     /// The next packet of each track begins a new time line of the source (it was dialled again): the engine goes on with the
     /// readers' sequence and time, and video resumes at a key frame.
     case beginEpoch(StreamHandle)
+    /// The source is away: what fills the gap may follow on the tracks of which nothing came for so long (``repeatKeyFrame(_:)``,
+    /// ``addSlateSource(_:_:channels:)``), until the source is back; its video resumes at a key frame.
+    case beginSlate(StreamHandle, silentNanoseconds: UInt64)
+    /// Sends the last whole key frame again, as the next of the same time line, if the source is away and the stream keeps key frames
+    /// (``StreamSizing/keyFrameBytes``).
+    case repeatKeyFrame(StreamHandle)
+    /// RTP payloads, each behind its length (16 bits, the lower ones first), that go before the first key frame with which the source
+    /// ends a slate: its parameter sets, where a clip brought others. The buffer is reported back at once.
+    case setPreface(StreamHandle, LinkBuffer)
 
     /// Puts the packets of the stream's tracks in order before readers have them, and takes each number once. Before the first source.
     case setReorder(StreamHandle, ReorderPlan)
@@ -29,6 +38,8 @@ public enum Command: Sendable, BitwiseCopyable {
     case addInterleavedSource(SourceHandle, StreamHandle, descriptor: Int32, channels: ChannelMap, prefix: LinkBuffer)
     /// A source without a socket: packets come with ``feed(_:_:)``.
     case addFedSource(SourceHandle, StreamHandle, channels: ChannelMap)
+    /// A source without a socket whose packets fill a gap: they are used while the stream's own source is away, and dropped else.
+    case addSlateSource(SourceHandle, StreamHandle, channels: ChannelMap)
     /// Interleaved frames for a fed source. The buffer is reported back at once.
     case feed(SourceHandle, LinkBuffer)
     /// The answer to ``Report/sourceText(_:base:count:)``: `consumed` of these bytes were text; what follows is taken as the

@@ -13,6 +13,10 @@ import Synchronization
     @unsafe public let records: UnsafeMutableRawPointer
     /// A power of two.
     public let recordCount: Int
+    /// Start of `keyFrameBytes` bytes for the last key frame; nil where none is kept.
+    @unsafe public let keyFrames: UnsafeMutableRawPointer?
+    /// See ``StreamSizing/keyFrameBytes``.
+    public let keyFrameBytes: Int
     /// What the workers tell each other of the log.
     public let board: StreamBoard
     /// The stream's counters.
@@ -30,6 +34,14 @@ import Synchronization
         unsafe self.arena = arena
         unsafe self.records = records
         arenaBytes = sizing.arenaBytes
+        keyFrameBytes = sizing.keyFrameBytes
+        if sizing.keyFrameBytes > 0 {
+            let keyFrames = UnsafeMutableRawPointer.allocate(byteCount: sizing.keyFrameBytes, alignment: 4096)
+            unsafe keyFrames.initializeMemory(as: UInt8.self, repeating: 0, count: sizing.keyFrameBytes)
+            unsafe self.keyFrames = keyFrames
+        } else {
+            unsafe keyFrames = nil
+        }
         recordCount = sizing.recordCount
         board = StreamBoard(workers: workers)
         counters = StreamCounters(workers: workers)
@@ -39,6 +51,7 @@ import Synchronization
     public func free() {
         unsafe arena.deallocate()
         unsafe records.deallocate()
+        unsafe keyFrames?.deallocate()
         board.free()
         counters.free()
     }

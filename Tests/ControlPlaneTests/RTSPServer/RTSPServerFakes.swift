@@ -64,6 +64,11 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         case .setReorder: return "setReorder"
         case .useLeg(_, let leg): return "useLeg \(leg)"
         case .beginEpoch: return "beginEpoch"
+        case .beginSlate: return "beginSlate"
+        case .repeatKeyFrame: return "repeatKeyFrame"
+        case .setPreface(_, let buffer):
+            report(.bufferReturned(buffer))
+            return "setPreface"
         case .addDatagramSource(let handle, _, let descriptor, let channel, _, _):
             sources.append((handle, ChannelMap(), [], descriptor))
             return "addDatagramSource channel \(channel)"
@@ -72,6 +77,7 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
             report(.bufferReturned(prefix))
             return "addInterleavedSource"
         case .addFedSource: return "addFedSource"
+        case .addSlateSource: return "addSlateSource"
         case .feed(_, let buffer):
             report(.bufferReturned(buffer))
             return "feed"
