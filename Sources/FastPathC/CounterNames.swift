@@ -30,6 +30,7 @@ extension EngineCounter: NamedCounter {
         case .datagramsOversize: CounterName(FP_COUNTER_DATAGRAMS_OVERSIZE, "datagrams_oversize")
         case .framesUnknownChannel: CounterName(FP_COUNTER_FRAMES_UNKNOWN_CHANNEL, "frames_unknown_channel")
         case .packetsBeforeKeyFrame: CounterName(FP_COUNTER_PACKETS_BEFORE_KEY_FRAME, "packets_before_key_frame")
+        case .packetsBeforeSplice: CounterName(FP_COUNTER_PACKETS_BEFORE_SPLICE, "packets_before_splice")
         case .ringOverruns: CounterName(FP_COUNTER_RING_OVERRUNS, "ring_overruns")
         case .packetsOverrun: CounterName(FP_COUNTER_PACKETS_OVERRUN, "packets_overrun")
         case .sendsDeferred: CounterName(FP_COUNTER_SENDS_DEFERRED, "sends_deferred")
@@ -76,6 +77,8 @@ extension StreamCounter: NamedCounter {
         case .packetsLogged: CounterName(FP_STREAM_COUNTER_PACKETS_LOGGED, "packets_logged")
         case .slateFrames: CounterName(FP_STREAM_COUNTER_SLATE_FRAMES, "slate_frames")
         case .slatePackets: CounterName(FP_STREAM_COUNTER_SLATE_PACKETS, "slate_packets")
+        case .clockSteps: CounterName(FP_STREAM_COUNTER_CLOCK_STEPS, "clock_steps")
+        case .reportsUnusable: CounterName(FP_STREAM_COUNTER_REPORTS_UNUSABLE, "reports_unusable")
         }
     }
 }
@@ -96,6 +99,8 @@ extension TrackCounter: NamedCounter {
         case .lastSenderReportArrival: CounterName(FP_TRACK_COUNTER_LAST_SENDER_REPORT_ARRIVAL, "last_sender_report_arrival")
         case .keyFrames: CounterName(FP_TRACK_COUNTER_KEY_FRAMES, "key_frames")
         case .timestampStep: CounterName(FP_TRACK_COUNTER_TIMESTAMP_STEP, "timestamp_step")
+        case .senderReportOut: CounterName(FP_TRACK_COUNTER_SENDER_REPORT_OUT, "sender_report_out")
+        case .senderReportOutAt: CounterName(FP_TRACK_COUNTER_SENDER_REPORT_OUT_AT, "sender_report_out_at")
         }
     }
 }

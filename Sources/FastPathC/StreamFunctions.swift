@@ -70,6 +70,7 @@ private func policy(_ config: fp_stream_config) throws(Failure) -> StreamPolicy 
     case FP_PACING_FIXED: policy.pacing = .fixed(bitsPerSecond: config.pacing_bit_rate)
     default: throw Failure(argument: "config.pacing is \(config.pacing), and none of FP_PACING_...")
     }
+    if config.flags & FP_ORIGIN_CLOCK != 0 { policy.clock = .origin }
     if config.flags & FP_NO_JOIN_BURST != 0 {
         policy.joinBurst = nil
     } else {

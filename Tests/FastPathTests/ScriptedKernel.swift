@@ -46,6 +46,8 @@ import PlaneLink
     var failure: Int32 = 0
     /// The time that the kernel tells; the test moves it. Never 0.
     var time: UInt64 = 1_000_000_000
+    /// Of the wall clock when `time` was 0.
+    static let unixNanoseconds: UInt64 = 1_750_000_000_000_000_000
     /// Workers that were woken, by their kernels' peer descriptors.
     var notified: [Int32] = []
     /// Zero-copy sends whose memory the kernel holds.
@@ -81,6 +83,7 @@ import PlaneLink
 
     mutating func start() -> Int32 { 0 }
     func clock() -> UInt64 { script.time }
+    func wallClock() -> UInt64 { Script.unixNanoseconds + script.time }
     mutating func notify(peer: Int32) { script.notified.append(peer) }
 
     mutating func attach(descriptor: Int32) -> KernelFile? {
@@ -266,8 +269,10 @@ struct ScriptedWorker: ~Copyable {
 
     init(
         sizing: StreamSizing = StreamSizing(bitRate: 0, windowMilliseconds: 0), delayMicroseconds: Int = 0,
-        policy: StreamPolicy = ScriptedWorker.unpaced, zeroCopy: ZeroCopy = .off, codec: TrackCodec = .opaque
+        policy: StreamPolicy = ScriptedWorker.unpaced, zeroCopy: ZeroCopy = .off, codec: TrackCodec = .opaque,
+        plans: [TrackPlan] = []
     ) throws {
+        let plans = plans.isEmpty ? [TrackPlan(clockRate: 90_000, codec: codec, ssrc: 1)] : plans
         var limits = Limits()
         limits.subscribersMax = 64
         limits.sourcesMax = 8
@@ -282,9 +287,9 @@ struct ScriptedWorker: ~Copyable {
                 commandWake: wake, reportWake: wake, board: WorkerBoard(workers: 1, streamsMax: limits.streamsMax)))
         memory = StreamMemory(sizing: sizing)
         run(
-            .addDatagramEgress(0, worker: 0, rtp: 10, rtcp: 11), .addStream(stream, memory, trackCount: 1), .setPolicy(stream, policy),
-            .setTrack(stream, track: 0, TrackPlan(clockRate: 90_000, codec: codec, ssrc: 1)),
-            .addFedSource(source, stream, channels: ChannelMap(identity: 2)))
+            .addDatagramEgress(0, worker: 0, rtp: 10, rtcp: 11), .addStream(stream, memory, trackCount: UInt8(plans.count)),
+            .setPolicy(stream, policy), .addFedSource(source, stream, channels: ChannelMap(identity: 2 * plans.count)))
+        for (track, plan) in plans.enumerated() { run(.setTrack(stream, track: UInt8(track), plan)) }
     }
 
     deinit {

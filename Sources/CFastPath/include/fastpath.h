@@ -213,6 +213,7 @@ enum {
 
 /* fp_stream_config.flags */
 #define FP_NO_JOIN_BURST 0x1u /* newcomers wait for the next key frame instead of being sent the last one and what followed */
+#define FP_ORIGIN_CLOCK 0x2u  /* sender reports tell the source's wall clock; without it they tell this host's */
 
 typedef struct fp_stream_config {
     uint32_t size;
@@ -220,7 +221,7 @@ typedef struct fp_stream_config {
     fp_track tracks[FP_TRACKS_MAX];
     uint64_t bit_rate;                    /* that memory is laid out for, bit/s; 0: fp_limits.bit_rate_default */
     uint32_t window_milliseconds;         /* of media kept; 0: fp_limits.window_milliseconds */
-    uint32_t flags;                       /* FP_NO_JOIN_BURST */
+    uint32_t flags;                       /* FP_NO_JOIN_BURST, FP_ORIGIN_CLOCK */
     uint32_t pacing;                      /* FP_PACING_... */
     uint32_t overload;                    /* FP_OVERLOAD_... */
     uint64_t pacing_bit_rate;             /* for FP_PACING_FIXED, bit/s */
@@ -422,7 +423,8 @@ enum {
     FP_COUNTER_ZC_SENT = 26, FP_COUNTER_ZC_COPIED = 27, FP_COUNTER_ZC_PENDING = 28, /* zero-copy sends; copied all the same; out */
     FP_COUNTER_RECEIVE_BUFFERS_EXHAUSTED = 29, FP_COUNTER_COMPLETION_OVERFLOWS = 30,
     FP_COUNTER_STALE_COMMANDS = 31, FP_COUNTER_REPORTS_DROPPED = 32, FP_COUNTER_TURNS = 33, FP_COUNTER_SYSTEM_CALLS = 34,
-    FP_COUNTER_FAN_OUT_NANOSECONDS = 35, FP_COUNTER_FAN_OUTS = 36 /* from arrival to the last send, summed; how many */
+    FP_COUNTER_FAN_OUT_NANOSECONDS = 35, FP_COUNTER_FAN_OUTS = 36, /* from arrival to the last send, summed; how many */
+    FP_COUNTER_PACKETS_BEFORE_SPLICE = 37   /* audio of a new epoch from before what readers have heard */
 };
 
 enum {
@@ -430,7 +432,9 @@ enum {
     FP_STREAM_COUNTER_BYTES_SENT = 3, FP_STREAM_COUNTER_READERS_LIVE = 4, FP_STREAM_COUNTER_RING_OVERRUNS = 5,
     FP_STREAM_COUNTER_PACKETS_DROPPED = 6, FP_STREAM_COUNTER_LAST_ARRIVAL_NANOSECONDS = 7, /* CLOCK_MONOTONIC; 0: none yet */
     FP_STREAM_COUNTER_EPOCHS = 8, FP_STREAM_COUNTER_PACKETS_LOGGED = 9, FP_STREAM_COUNTER_SLATE_FRAMES = 10,
-    FP_STREAM_COUNTER_SLATE_PACKETS = 11
+    FP_STREAM_COUNTER_SLATE_PACKETS = 11,
+    FP_STREAM_COUNTER_CLOCK_STEPS = 12,     /* the source's wall clock was set */
+    FP_STREAM_COUNTER_REPORTS_UNUSABLE = 13 /* its sender reports that cannot be true */
 };
 
 /* What a receiver report needs (RFC 3550 section 6.4). */
@@ -438,7 +442,8 @@ enum {
     FP_TRACK_COUNTER_PACKETS = 0, FP_TRACK_COUNTER_BYTES = 1, FP_TRACK_COUNTER_SEQUENCE_HIGHEST = 2, FP_TRACK_COUNTER_EXPECTED = 3,
     FP_TRACK_COUNTER_RECEIVED_IN_EPOCH = 4, FP_TRACK_COUNTER_JITTER = 5, FP_TRACK_COUNTER_SSRC = 6, FP_TRACK_COUNTER_SEQUENCE_OUT = 7,
     FP_TRACK_COUNTER_TIMESTAMP_OUT = 8, FP_TRACK_COUNTER_LAST_SENDER_REPORT = 9, FP_TRACK_COUNTER_LAST_SENDER_REPORT_ARRIVAL = 10,
-    FP_TRACK_COUNTER_KEY_FRAMES = 11, FP_TRACK_COUNTER_TIMESTAMP_STEP = 12
+    FP_TRACK_COUNTER_KEY_FRAMES = 11, FP_TRACK_COUNTER_TIMESTAMP_STEP = 12,
+    FP_TRACK_COUNTER_SENDER_REPORT_OUT = 13, FP_TRACK_COUNTER_SENDER_REPORT_OUT_AT = 14 /* the last one to readers */
 };
 
 /* Reads a counter of the whole engine, from any thread. FP_ERROR_ARGUMENT for a number that this library does not know. */

@@ -26,6 +26,16 @@ package struct ReaderSettings: Sendable, Equatable {
     package var lagMilliseconds = 0
     /// The same in bytes of the stream; 0: as far as the window reaches.
     package var lagBytes = 0
+    /// Whose wall clock the readers' sender reports tell.
+    package var clock = Clock.relay
+
+    /// Whose wall clock sender reports tell.
+    package enum Clock: String, Sendable, CaseIterable {
+        /// The relay's.
+        case relay
+        /// The source's, where it makes sense.
+        case origin
+    }
 
     /// The defaults.
     package init() {}
@@ -38,6 +48,7 @@ package struct ReaderSettings: Sendable, Equatable {
         policy.overload = self.policy(for: overload)
         policy.lagNanosecondsMax = Self.nanoseconds(lagMilliseconds)
         policy.lagBytesMax = UInt64(clamping: lagBytes)
+        policy.clock = clock == .origin ? .origin : .relay
         return policy
     }
 
@@ -75,6 +86,9 @@ extension PathSettings {
         },
         Field(key: "lag-time") { (path, text) throws(ValueProblem) in
             path.readers.lagMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
+        },
+        Field(key: "clock") { (path, text) throws(ValueProblem) in
+            path.readers.clock = try SettingValue.word(text, of: ReaderSettings.Clock.self)
         },
         Field(key: "lag-bytes") { (path, text) throws(ValueProblem) in
             path.readers.lagBytes = text == "0" ? 0 : try SettingValue.bytes(text)

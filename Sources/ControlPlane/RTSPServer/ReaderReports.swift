@@ -98,20 +98,19 @@ struct ReaderReports {
         let distance = Int16(bitPattern: newest &- UInt16(truncatingIfNeeded: block.highestSequence))
         behind[track.number] = UInt16(clamping: distance)
         if let milliseconds = Self.roundTrip(
-            block, sourceTime: UInt32(truncatingIfNeeded: counters[track.number, .lastSenderReport]),
-            arrival: counters[track.number, .lastSenderReportArrival], now: now.uptimeNanoseconds)
+            block, reportTime: UInt32(truncatingIfNeeded: counters[track.number, .senderReportOut]),
+            reportedAt: counters[track.number, .senderReportOutAt], now: now.uptimeNanoseconds)
         {
             roundTripMilliseconds = Float(milliseconds)
         }
     }
 
-    /// A - LSR - DLSR (RFC 3550 section 6.4.1), in milliseconds. Sender reports carry the source's wall clock, so A is told on that clock:
-    /// what the source's last report said, and the time that has passed since it arrived. Nil when the block names no report, or one of
-    /// another clock.
-    static func roundTrip(_ block: RTCPReportBlock, sourceTime: UInt32, arrival: UInt64, now: UInt64) -> Double? {
-        guard block.lastSenderReport != 0, arrival != 0, now >= arrival else { return nil }
-        let passed = UInt32(truncatingIfNeeded: ((now - arrival) / 1_000) &* 65_536 / 1_000_000)
-        let units = Int32(bitPattern: sourceTime &+ passed &- block.lastSenderReport &- block.delaySinceLastSenderReport)
+    /// A - LSR - DLSR (RFC 3550 section 6.4.1), in milliseconds. A is told on the clock of the reports that readers get, whosever it is:
+    /// what the last one said, and the time that has passed since. Nil when the block names no report, or one of another clock.
+    static func roundTrip(_ block: RTCPReportBlock, reportTime: UInt32, reportedAt: UInt64, now: UInt64) -> Double? {
+        guard block.lastSenderReport != 0, reportedAt != 0, now >= reportedAt else { return nil }
+        let passed = UInt32(truncatingIfNeeded: ((now - reportedAt) / 1_000) &* 65_536 / 1_000_000)
+        let units = Int32(bitPattern: reportTime &+ passed &- block.lastSenderReport &- block.delaySinceLastSenderReport)
         let milliseconds = Double(units) * 1_000 / 65_536
         // Two clocks do not run alike, and a report may overtake the next by a moment.
         guard milliseconds > -50, milliseconds < roundTripMillisecondsMax else { return nil }

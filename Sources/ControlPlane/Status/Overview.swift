@@ -170,6 +170,9 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var epochs: UInt64 = 0
     /// What fills gaps of its source; left out where that is off.
     package var slate: SlateOverview?
+    /// How often its source's wall clock was set, and its sender reports that cannot be true.
+    package var clockSteps: UInt64 = 0
+    package var reportsUnusable: UInt64 = 0
     /// Its tracks, while it has a stream.
     package var tracks: [TrackOverview] = []
     /// Its sources in the order of preference, where it has backups.

@@ -173,6 +173,8 @@ final class OverviewCollector {
         overview.bytesSent = counters[.bytesSent]
         overview.packetsDropped = counters[.packetsDropped]
         overview.epochs = counters[.epochs]
+        overview.clockSteps = counters[.clockSteps]
+        overview.reportsUnusable = counters[.reportsUnusable]
         if let rate = rates.path(path.name) {
             overview.bitsReceivedPerSecond = rate.received
             overview.bitsSentPerSecond = rate.sent

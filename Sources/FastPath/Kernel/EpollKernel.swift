@@ -135,6 +135,7 @@ import PlaneLink
     }
 
     package func clock() -> UInt64 { monotonicNanoseconds() }
+    package func wallClock() -> UInt64 { unixNanoseconds() }
 
     package var peerDescriptor: Int32 { entries[Int(peerFile.slot)].descriptor }
 

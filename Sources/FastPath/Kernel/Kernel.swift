@@ -97,6 +97,8 @@ package protocol Kernel: ~Copyable {
     mutating func start() -> Int32
     /// Monotonic nanoseconds.
     func clock() -> UInt64
+    /// Nanoseconds of Unix time.
+    func wallClock() -> UInt64
     /// By what name other workers' kernels reach this one: a descriptor.
     var peerDescriptor: Int32 { get }
     /// Wakes another worker, which gets an event of kind ``RequestTag/Kind/peer``; with the next submission.

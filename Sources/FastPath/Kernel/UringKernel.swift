@@ -118,6 +118,7 @@ import PlaneLink
 
     package mutating func start() -> Int32 { unsafe curing_enable(ring) }
     package func clock() -> UInt64 { monotonicNanoseconds() }
+    package func wallClock() -> UInt64 { unixNanoseconds() }
 
     package var peerDescriptor: Int32 { unsafe curing_descriptor(ring) }
 

@@ -22,6 +22,8 @@ struct TrackState: BitwiseCopyable {
     /// Of the newest packet, as readers see it.
     var sequenceOut: UInt16 = 0
     var timestampOut: UInt32 = 0
+    /// The highest timestamp that readers have seen: with pictures out of order not that of the newest packet.
+    var timestampMax: UInt32 = 0
     var timestampStep: UInt32 = 0
     var arrival: UInt64 = 0
     /// The source's payload type, for packets of the relay's own.
@@ -35,12 +37,8 @@ struct TrackState: BitwiseCopyable {
     /// The timestamp of the last key frame, to take its packets for one.
     var keyFrameTimestamp: UInt32 = 0
     var hasKeyFrame = false
-    /// The source's last sender report, in readers' time; or in the source's, while the time line has no packet yet.
-    var hasReport = false
-    var hasEarlyReport = false
-    var reportNTP: UInt64 = 0
-    var reportTimestamp: UInt32 = 0
-    var reportArrival: UInt64 = 0
+    /// Where its timestamps are in the stream's time.
+    var clock = TrackClock()
     var packetsOut: UInt32 = 0
     var octetsOut: UInt32 = 0
     /// Of the source's own numbers in this epoch.
@@ -96,8 +94,11 @@ struct StreamState: BitwiseCopyable {
     /// Home: bytes logged since then, for the stream's rate.
     var rateBytes: UInt64 = 0
     var rateSince: UInt64 = 0
-    /// Home: when the last sender report for newcomers was logged.
-    var joinReportAt: UInt64 = 0
+    /// Home: the time of all tracks.
+    var clock = StreamClock()
+    /// Home: when sender reports were last logged, and when the next are due, `.max` when none are.
+    var reportedAt: UInt64 = 0
+    var reportsAt: UInt64 = .max
     /// Readers of this worker that want media, or wait for their first packet: what the board says of the audience.
     var interested: UInt64 = 0
     /// What the kernel still holds of the log without a copy: how many holds, and the oldest packet, `.max` when none.

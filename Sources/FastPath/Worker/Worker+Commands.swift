@@ -122,6 +122,8 @@ extension Worker where K: ~Copyable {
         let nextDirty = streams[stream].state.nextDirty
         streams[stream].state = StreamState(
             handle: handle, memory: memory, trackCount: trackCount, worker: index, workers: peers.workers)
+        let moment = kernel.clock()
+        streams[stream].state.clock = StreamClock(wallClock: kernel.wallClock(), now: moment)
         // The slot's last stream may still stand in the list of those with something to do.
         streams[stream].state.isDirty = isDirty
         streams[stream].state.nextDirty = nextDirty

@@ -60,7 +60,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Readers of the stream, of all workers.
-    private func audience(_ stream: Int) -> Int {
+    func audience(_ stream: Int) -> Int {
         var audience: UInt64 = 0
         for worker in 0..<peers.workers { audience &+= streams[stream].state.board.load(worker, .audience) }
         return Int(clamping: audience)

@@ -55,8 +55,8 @@ extension Worker where K: ~Copyable {
     private func beginTrackEpoch(_ stream: Int, _ track: Int) {
         if track == streams[stream].state.anchor { streams[stream].state.board.store(.keyFrame, 0) }
         streams[stream].state.tracks[track].hasInput = false
-        streams[stream].state.tracks[track].hasReport = false
-        streams[stream].state.tracks[track].hasEarlyReport = false
+        streams[stream].state.tracks[track].clock.beginLine()
+        streams[stream].state.tracks[track].clock.hasEarly = false
         streams[stream].state.tracks[track].keyFrameDeadline = now + Self.keyFrameWaitNanoseconds
     }
 

@@ -1,11 +1,20 @@
 import PlaneLink
 import WireFormats
 
-/// RTCP on its way from the source to the readers: sender reports go on in the readers' time, with the source's wall clock;
-/// nothing else does.
+/// RTCP on its way from the source to the readers. Its sender reports show its clock; readers get reports of the relay's own, of all
+/// tracks at one moment, in their own time (``StreamClock``). Nothing else goes on.
 extension Worker where K: ~Copyable {
-    /// Sender reports for newcomers are logged at most this often, for all readers.
+    /// Readers get reports so often, and more often while what they were told is being corrected: then each correction is small.
+    static var reportNanoseconds: UInt64 { 5_000_000_000 }
+    static var correctionNanoseconds: UInt64 { 1_000_000_000 }
+    /// What is still to be corrected when reports come more often.
+    static var correctionMin: UInt64 { 1_000_000 }
+    /// Reports for newcomers are logged at most this often, for all readers.
     static var joinReportNanoseconds: UInt64 { 1_000_000_000 }
+    /// A track whose source has sent no report for so long is told of by arrival.
+    static var reportWaitNanoseconds: UInt64 { 15_000_000_000 }
+    /// Streams whose reports are due are looked for at most this often.
+    static var reportSweepNanoseconds: UInt64 { 20_000_000 }
 
     @unsafe mutating func ingestRTCP(_ stream: Int, _ track: Int, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
@@ -30,54 +39,111 @@ extension Worker where K: ~Copyable {
         let streamCounters = streams[stream].state.counters
         streamCounters.set(track, .lastSenderReport, UInt64(sender.ntp.middle))
         streamCounters.set(track, .lastSenderReportArrival, now)
-        streams[stream].state.tracks[track].reportNTP = sender.ntp.value
-        streams[stream].state.tracks[track].reportTimestamp = sender.rtpTimestamp
-        streams[stream].state.tracks[track].reportArrival = now
-        // Before the first packet of this time line the report's time cannot be told in the readers'.
-        streams[stream].state.tracks[track].hasEarlyReport = !streams[stream].state.tracks[track].hasInput
-        guard streams[stream].state.tracks[track].hasInput else { return }
-        useReport(stream, track)
-        logReport(stream, track)
+        let report = SourceReport(
+            ssrc: sender.ssrc, origin: SourceReport.ntpNanoseconds(sender.ntp.value), timestamp: sender.rtpTimestamp, arrival: now)
+        var state = streams[stream].state.tracks[track]
+        let mode = streams[stream].state.policy.clock
+        if !state.hasInput || sender.ssrc != state.ssrcIn {
+            // Before the first packet of a time line its report cannot be told in the readers' time.
+            streams[stream].state.tracks[track].clock.early = report
+            streams[stream].state.tracks[track].clock.hasEarly = true
+        }
+        guard state.hasInput else {
+            if streams[stream].state.clock.takeEarly(report, mode: mode) { streamCounters.add(.clockSteps) }
+            return
+        }
+        slew(stream)
+        state = streams[stream].state.tracks[track]
+        var clock = streams[stream].state.clock
+        let verdict = clock.take(
+            report, timestamp: report.timestamp &+ state.timestampOffset, clockRate: state.plan.clockRate, mode: mode, track: &state.clock)
+        streams[stream].state.clock = clock
+        streams[stream].state.tracks[track].clock = state.clock
+        switch verdict {
+        case .first: tellTime(stream)
+        case .again: break
+        case .stepped: streamCounters.add(.clockSteps)
+        // One with another SSRC may be of a time line that is to come.
+        case .unusable: if sender.ssrc == state.ssrcIn { streamCounters.add(.reportsUnusable) }
+        }
     }
 
-    /// Takes the source's last report into the readers' time.
-    func useReport(_ stream: Int, _ track: Int) {
-        streams[stream].state.tracks[track].hasReport = true
-        streams[stream].state.tracks[track].hasEarlyReport = false
-        streams[stream].state.tracks[track].reportTimestamp &+= streams[stream].state.tracks[track].timestampOffset
-    }
-
-    /// Logs a report for each track that has one when there are newcomers, so that they can bring their tracks together at once.
+    /// Logs reports when there are newcomers, so that they can bring their tracks together at once, and sees to it that reports go on.
     mutating func logWantedReports(_ stream: Int) {
-        guard now &- streams[stream].state.joinReportAt > Self.joinReportNanoseconds else { return }
+        if streams[stream].state.reportsAt == .max { expectReports(stream, at: now + Self.correctionNanoseconds) }
+        guard now &- streams[stream].state.reportedAt > Self.joinReportNanoseconds else { return }
         var isWanted = false
         for worker in 0..<peers.workers where streams[stream].state.board.load(worker, .wantsReports) != 0 {
             streams[stream].state.board.store(worker, .wantsReports, 0)
             isWanted = true
         }
-        guard isWanted else { return }
-        streams[stream].state.joinReportAt = now
-        for track in 0..<streams[stream].state.trackCount where streams[stream].state.tracks[track].hasReport {
-            logReport(stream, track)
-        }
+        if isWanted { tellTime(stream) }
     }
 
-    /// Logs the track's last report, both clocks moved on to now.
+    private mutating func expectReports(_ stream: Int, at time: UInt64) {
+        streams[stream].state.reportsAt = time
+        nextReports = min(nextReports, time)
+    }
+
+    /// Logs the reports that are due, whether media flows or not: a reader that hears nothing may think that nobody is there. A stream
+    /// that nobody reads has none, until its next packet.
+    mutating func tellTimesDue() {
+        nextReports = .max
+        for stream in 0..<streams.count where streams[stream].generation != 0 && streams[stream].state.reportsAt != .max {
+            if streams[stream].isClosing {
+                streams[stream].state.reportsAt = .max
+            } else if streams[stream].state.reportsAt > now {
+                nextReports = min(nextReports, streams[stream].state.reportsAt)
+            } else if audience(stream) == 0 {
+                streams[stream].state.reportsAt = .max
+            } else {
+                tellTime(stream)
+            }
+        }
+        if nextReports != .max { nextReports = max(nextReports, now + Self.reportSweepNanoseconds) }
+    }
+
+    /// Logs a report of each track whose time is known, all of the same moment: a player that compares tracks sees one clock.
+    private mutating func tellTime(_ stream: Int) {
+        slew(stream)
+        var isCorrecting = false
+        for track in 0..<streams[stream].state.trackCount where streams[stream].state.tracks[track].hasOutput {
+            let clock = streams[stream].state.tracks[track].clock
+            guard clock.isTold || clock.isReported || now &- clock.began > Self.reportWaitNanoseconds else {
+                isCorrecting = true
+                continue
+            }
+            logReport(stream, track)
+            let rate = streams[stream].state.tracks[track].plan.clockRate
+            if streams[stream].state.tracks[track].clock.error(rate).magnitude > Self.correctionMin { isCorrecting = true }
+        }
+        streams[stream].state.reportedAt = now
+        expectReports(stream, at: now + (isCorrecting ? Self.correctionNanoseconds : Self.reportNanoseconds))
+    }
+
     private mutating func logReport(_ stream: Int, _ track: Int) {
-        let state = streams[stream].state.tracks[track]
-        let passed = now &- state.reportArrival
-        let seconds = passed / 1_000_000_000
-        let rest = passed % 1_000_000_000
-        let ntp = state.reportNTP &+ (seconds << 32) &+ (rest << 32) / 1_000_000_000
-        let ticks = state.plan.ticks(passed)
+        var state = streams[stream].state.tracks[track]
+        let rate = state.plan.clockRate
+        let moment = Int64(truncatingIfNeeded: now)
+        state.clock.told.follow(time: moment, clockRate: rate)
+        state.clock.reported.follow(time: moment, clockRate: rate)
+        state.clock.isTold = true
+        streams[stream].state.tracks[track].clock = state.clock
+        let timestamp = state.clock.told.timestamp(at: moment, clockRate: rate)
+        // The time of that very tick.
+        let time = state.clock.told.nanoseconds(of: timestamp, clockRate: rate)
+        let ntp = SourceReport.ntp(time &+ streams[stream].state.clock.published)
         // One name for all tracks of the stream (RFC 3550 section 6.5.1); the source's own is not given away.
         let name = streams[stream].state.tracks[0].plan.ssrc
         let count = SenderReportBytes.count
         guard let room = unsafe streams[stream].state.writer.room(for: count) else { return counters.add(.packetsLogPinned) }
         unsafe SenderReportBytes.write(
-            to: room, ssrc: state.plan.ssrc, ntp: ntp, rtpTimestamp: state.reportTimestamp &+ UInt32(truncatingIfNeeded: ticks),
-            packets: state.packetsOut, octets: state.octetsOut, name: name)
+            to: room, ssrc: state.plan.ssrc, ntp: ntp, rtpTimestamp: timestamp, packets: state.packetsOut, octets: state.octetsOut,
+            name: name)
         append(stream, count, UInt8(2 * track + 1), [], 0, 0, isFrameEnd: false)
+        let streamCounters = streams[stream].state.counters
+        streamCounters.set(track, .senderReportOut, ntp >> 16 & 0xFFFF_FFFF)
+        streamCounters.set(track, .senderReportOutAt, now)
     }
 }
 

@@ -17,8 +17,8 @@ extension Worker where K: ~Copyable {
             guard now &- state.arrival >= silentNanoseconds else { continue }
             if track == streams[stream].state.anchor { streams[stream].state.board.store(.keyFrame, 0) }
             streams[stream].state.tracks[track].hasInput = false
-            streams[stream].state.tracks[track].hasReport = false
-            streams[stream].state.tracks[track].hasEarlyReport = false
+            streams[stream].state.tracks[track].clock.beginLine()
+            streams[stream].state.tracks[track].clock.hasEarly = false
             streams[stream].state.tracks[track].isSlate = true
             streams[stream].state.tracks[track].isSlateOpen = false
             streams[stream].state.tracks[track].hasSlatePicture = false
@@ -104,7 +104,7 @@ extension Worker where K: ~Copyable {
     private func slateTime(_ stream: Int, _ track: Int) -> UInt32 {
         let state = streams[stream].state.tracks[track]
         let passed = state.plan.ticks(now &- state.arrival)
-        return state.timestampOut &+ UInt32(truncatingIfNeeded: max(passed, max(UInt64(state.timestampStep), 1)))
+        return state.timestampMax &+ UInt32(truncatingIfNeeded: max(passed, max(UInt64(state.timestampStep), 1)))
     }
 
     /// An aggregation packet (RFC 7798 section 4.4.2) with an end of sequence (type 36) and the access unit delimiter (35) of what
@@ -154,6 +154,9 @@ extension Worker where K: ~Copyable {
         unsafe room.storeBytes(of: streams[stream].state.tracks[track].plan.ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
         streams[stream].state.tracks[track].sequenceOut = sequence
         streams[stream].state.tracks[track].timestampOut = timestamp
+        if Int32(bitPattern: timestamp &- streams[stream].state.tracks[track].timestampMax) > 0 {
+            streams[stream].state.tracks[track].timestampMax = timestamp
+        }
         streams[stream].state.tracks[track].arrival = now
         streams[stream].state.tracks[track].packetsOut &+= 1
         streams[stream].state.tracks[track].octetsOut &+= UInt32(truncatingIfNeeded: count - RTPHeader.byteCountMin)

@@ -86,22 +86,8 @@ extension Worker where K: ~Copyable {
 
     // MARK: Time lines
 
-    mutating func beginEpoch(_ stream: Int) {
-        resetOrder(stream)
-        // Newcomers are not sent what was before the break.
-        streams[stream].state.board.store(.keyFrame, 0)
-        for track in 0..<streams[stream].state.trackCount {
-            streams[stream].state.tracks[track].hasInput = false
-            streams[stream].state.tracks[track].hasReport = false
-            streams[stream].state.tracks[track].hasEarlyReport = false
-            // Behind a slate the time runs from the first packet that is held back.
-            let isSlate = streams[stream].state.tracks[track].isSlate
-            streams[stream].state.tracks[track].keyFrameDeadline = isSlate ? .max : now + Self.keyFrameWaitNanoseconds
-        }
-    }
-
     /// Fits a packet into the track's time line, beginning a new one where the source did. False when the packet is held back.
-    private func follow(_ stream: Int, _ track: Int, _ header: RTPHeader, _ startsKeyFrame: Bool) -> Bool {
+    private mutating func follow(_ stream: Int, _ track: Int, _ header: RTPHeader, _ startsKeyFrame: Bool) -> Bool {
         let state = streams[stream].state.tracks[track]
         if !state.hasInput {
             let waits = state.hasOutput && state.plan.codec != .opaque && now < state.keyFrameDeadline
@@ -112,16 +98,14 @@ extension Worker where K: ~Copyable {
                 counters.add(.packetsBeforeKeyFrame)
                 return false
             }
-            splice(stream, track, header)
-            return true
+            return splice(stream, track, header)
         }
         if header.ssrc != state.ssrcIn || jumps(state, header) {
             let isSame = state.candidateCount > 0 && state.ssrcCandidate == header.ssrc
             streams[stream].state.tracks[track].ssrcCandidate = header.ssrc
             streams[stream].state.tracks[track].candidateCount = isSame ? state.candidateCount + 1 : 1
             guard isSame, state.candidateCount + 1 >= Self.candidatesForSplice else { return false }
-            splice(stream, track, header)
-            return true
+            return splice(stream, track, header)
         }
         streams[stream].state.tracks[track].candidateCount = 0
         return true
@@ -133,25 +117,6 @@ extension Worker where K: ~Copyable {
         let elapsed = state.plan.ticks(now &- state.arrival)
         let delta = Int64(Int32(bitPattern: header.timestamp &+ state.timestampOffset &- state.timestampOut))
         return abs(delta - Int64(clamping: elapsed)) > Int64(Self.timestampJumpSeconds * UInt64(state.plan.clockRate))
-    }
-
-    /// Begins a time line of the source: readers see the next sequence number, and the time that really passed.
-    private func splice(_ stream: Int, _ track: Int, _ header: RTPHeader) {
-        let state = streams[stream].state.tracks[track]
-        if state.hasOutput {
-            let passed = state.plan.ticks(now &- state.arrival)
-            let step = UInt32(truncatingIfNeeded: max(passed, max(UInt64(state.timestampStep), 1)))
-            streams[stream].state.tracks[track].sequenceOffset = state.sequenceOut &+ 1 &- header.sequence
-            streams[stream].state.tracks[track].timestampOffset = state.timestampOut &+ step &- header.timestamp
-        }
-        streams[stream].state.tracks[track].hasInput = true
-        streams[stream].state.tracks[track].hasReport = false
-        if state.hasEarlyReport { useReport(stream, track) }
-        streams[stream].state.tracks[track].candidateCount = 0
-        streams[stream].state.tracks[track].ssrcIn = header.ssrc
-        streams[stream].state.tracks[track].reception = ReceptionStatistics(needsProbation: false)
-        streams[stream].state.counters.add(.epochs)
-        streams[stream].state.counters.set(track, .ssrc, UInt64(header.ssrc))
     }
 
     /// Notes the newest packet of the track; a late one changes nothing.
@@ -175,6 +140,10 @@ extension Worker where K: ~Copyable {
         streams[stream].state.tracks[track].sequenceOut = sequence
         streams[stream].state.tracks[track].timestampOut = timestamp
         streams[stream].state.tracks[track].arrival = now
+        if !state.hasOutput || Int32(bitPattern: timestamp &- state.timestampMax) > 0 {
+            streams[stream].state.tracks[track].timestampMax = timestamp
+            streams[stream].state.tracks[track].clock.arrived(timestamp: timestamp, clockRate: state.plan.clockRate, at: now)
+        }
         streams[stream].state.tracks[track].hasOutput = true
     }
 

@@ -75,6 +75,8 @@ struct WorkerParts {
     /// Monotonic nanoseconds, read once or twice a turn.
     var now: UInt64 = 0
     var nextSweep = UInt64.max
+    /// When a stream's sender reports are due next.
+    var nextReports = UInt64.max
     var hasReported = false
     /// The control plane was told that memory could not be registered.
     var hasSaidUnregistered = false
@@ -184,6 +186,7 @@ struct WorkerParts {
         handleEvents()
         takeHandovers()
         reorderDue()
+        if now >= nextReports { tellTimesDue() }
         releaseDue()
         fanOutDue()
         if now >= nextSweep { sweep() }
@@ -194,7 +197,7 @@ struct WorkerParts {
 
     /// When the worker must be awake next; `.max`: when something happens.
     private func nextDeadline() -> UInt64 {
-        var deadline = nextSweep
+        var deadline = min(nextSweep, nextReports)
         var index = firstDirty
         while index != SubscriberList.end {
             deadline = min(deadline, dueTime(Int(index)))
@@ -398,4 +401,11 @@ package func monotonicNanoseconds() -> UInt64 {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+}
+
+/// Unix time.
+func unixNanoseconds() -> UInt64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return UInt64(clamping: time.tv_sec) &* 1_000_000_000 &+ UInt64(clamping: time.tv_nsec)
 }

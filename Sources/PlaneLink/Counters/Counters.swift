@@ -16,6 +16,8 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     case framesUnknownChannel
     /// Video packets held back until the key frame that a new epoch begins with.
     case packetsBeforeKeyFrame
+    /// Audio packets of a new epoch that belong before what readers have heard already.
+    case packetsBeforeSplice
     /// Readers that fell out of a stream's window, and packets they missed by it.
     case ringOverruns, packetsOverrun
     /// UDP sends that the kernel refused for want of room, tried again later; and packets given up after that.
@@ -68,6 +70,10 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     case packetsLogged
     /// Frames and packets that filled gaps while the source was away.
     case slateFrames, slatePackets
+    /// How often the source's wall clock was set, by its sender reports.
+    case clockSteps
+    /// Sender reports that cannot be true: no wall clock, one that stands still, or another time than the packets'.
+    case reportsUnusable
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.
@@ -91,6 +97,8 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
     case keyFrames
     /// Timestamp units from one frame to the next, as last seen.
     case timestampStep
+    /// Middle 32 bits of the NTP time of the last sender report to readers, and its moment in nanoseconds of the monotonic clock.
+    case senderReportOut, senderReportOutAt
 }
 
 /// Counters of one track of one leg: of several sources that carry the same stream, or of one whose packets are put in order

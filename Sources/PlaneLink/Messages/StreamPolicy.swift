@@ -10,9 +10,19 @@ public struct StreamPolicy: Sendable, BitwiseCopyable, Equatable {
     public var lagNanosecondsMax: UInt64 = 0
     /// The same in bytes of the stream; 0: as far as the window reaches.
     public var lagBytesMax: UInt64 = 0
+    /// Whose wall clock sender reports tell.
+    public var clock = ClockPolicy.relay
 
     /// The defaults.
     public init() {}
+}
+
+/// Whose wall clock the sender reports tell that readers get. Either way all tracks are told the same one.
+public enum ClockPolicy: UInt8, Sendable, BitwiseCopyable, CaseIterable {
+    /// The relay's, as it was when the stream began; it goes on evenly over reconnects of the source, whatever its clock does.
+    case relay
+    /// The source's, as it tells it; the relay's where that is no date, and as it was where it steps or stands still.
+    case origin
 }
 
 /// How a frame is spread over time, so that it overruns neither a reader's socket buffer nor a switch on the way.

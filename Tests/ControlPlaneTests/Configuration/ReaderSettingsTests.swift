@@ -22,6 +22,7 @@ import Testing
                 disconnect-after: 1500ms
                 lag-time: 700ms
                 lag-bytes: 2MiB
+                clock: origin
             """)
         var expected = StreamPolicy()
         expected.pacing = .fixed(bitsPerSecond: 20_000_000)
@@ -29,6 +30,7 @@ import Testing
         expected.overload = .disconnect(afterNanoseconds: 1_500_000_000)
         expected.lagNanosecondsMax = 700_000_000
         expected.lagBytesMax = 2 << 20
+        expected.clock = .origin
         #expect(configuration.paths.first?.readers.policy == expected)
     }
 
@@ -45,7 +47,8 @@ import Testing
         ("join-burst: on", policy()), ("overload: drop-oldest", policy { $0.overload = .dropOldest }),
         ("overload: skip-to-keyframe", policy()),
         ("overload: disconnect", policy { $0.overload = .disconnect(afterNanoseconds: 5_000_000_000) }), ("lag-bytes: 0", policy()),
-        ("lag-time: 0", policy()), ("join-burst-speed: 1.1", policy { $0.joinBurst?.speedTenths = 11 }),
+        ("lag-time: 0", policy()), ("clock: relay", policy()), ("clock: origin", policy { $0.clock = .origin }),
+        ("join-burst-speed: 1.1", policy { $0.joinBurst?.speedTenths = 11 }),
         ("join-burst-speed: 100", policy { $0.joinBurst?.speedTenths = 1_000 }),
     ])
     func readsOneSetting(line: String, expected: StreamPolicy) throws {
@@ -69,7 +72,8 @@ import Testing
         (
             "overload: disconect",
             "overload: `disconect` is not known; did you mean `disconnect`? (allowed: disconnect, drop-oldest, skip-to-keyframe)"
-        ), ("disconnect-after: 1000s", "disconnect-after: `1000s` is more than the largest, 600s"),
+        ), ("clock: source", "clock: `source` is not known; allowed: origin, relay"),
+        ("disconnect-after: 1000s", "disconnect-after: `1000s` is more than the largest, 600s"),
         ("lag-time: 5", "lag-time: `5` is no duration; write a number with a unit, such as 500ms, 10s or 2m"),
         ("join-burst-bytes: 0", "join-burst-bytes: `0` is no size; write bytes, or a number with KiB, MiB or GiB, such as 512MiB"),
     ])

@@ -58,20 +58,20 @@ import WireFormats
         one.lastSenderReport = 0xB705_2000
         one.delaySinceLastSenderReport = 0x0005_4000
         // The source's clock said b70f:8000 when its last report arrived, one second before.
-        let time = try #require(ReaderReports.roundTrip(one, sourceTime: 0xB70F_8000, arrival: 5_000_000_000, now: 6_000_000_000))
+        let time = try #require(ReaderReports.roundTrip(one, reportTime: 0xB70F_8000, reportedAt: 5_000_000_000, now: 6_000_000_000))
         #expect(abs(time - 6_125) < 0.1)
         // It wraps with the clock's 32 bits.
         one.lastSenderReport = 0xFFFF_F000
         one.delaySinceLastSenderReport = 0x1000
-        #expect(abs(try #require(ReaderReports.roundTrip(one, sourceTime: 0x1000, arrival: 1, now: 1)) - 62.5) < 0.1)
+        #expect(abs(try #require(ReaderReports.roundTrip(one, reportTime: 0x1000, reportedAt: 1, now: 1)) - 62.5) < 0.1)
         // No report yet; a clock that was another; a moment too early.
         one.lastSenderReport = 0
-        #expect(ReaderReports.roundTrip(one, sourceTime: 1, arrival: 1, now: 2) == nil)
+        #expect(ReaderReports.roundTrip(one, reportTime: 1, reportedAt: 1, now: 2) == nil)
         one.lastSenderReport = 0x1234_0000
-        #expect(ReaderReports.roundTrip(one, sourceTime: 0xB70F_8000, arrival: 1, now: 2) == nil)
+        #expect(ReaderReports.roundTrip(one, reportTime: 0xB70F_8000, reportedAt: 1, now: 2) == nil)
         one.lastSenderReport = 0xB70F_8000
         one.delaySinceLastSenderReport = 10
-        #expect(ReaderReports.roundTrip(one, sourceTime: 0xB70F_8000, arrival: 1, now: 2) == 0)
-        #expect(ReaderReports.roundTrip(one, sourceTime: 0xB70F_8000, arrival: 0, now: 2) == nil)
+        #expect(ReaderReports.roundTrip(one, reportTime: 0xB70F_8000, reportedAt: 1, now: 2) == 0)
+        #expect(ReaderReports.roundTrip(one, reportTime: 0xB70F_8000, reportedAt: 0, now: 2) == nil)
     }
 }

@@ -73,6 +73,7 @@ final class FaultPlan {
 
     mutating func start() -> Int32 { base.start() }
     func clock() -> UInt64 { base.clock() + plan.skew }
+    func wallClock() -> UInt64 { base.wallClock() + plan.skew }
     var peerDescriptor: Int32 { base.peerDescriptor }
     mutating func notify(peer: Int32) { if died == 0 { base.notify(peer: peer) } }
     mutating func attach(descriptor: Int32) -> KernelFile? { died == 0 ? base.attach(descriptor: descriptor) : nil }

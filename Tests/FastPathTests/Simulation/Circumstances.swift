@@ -107,6 +107,7 @@ struct Circumstances {
             nil, JoinBurst(), JoinBurst(nanosecondsMax: 100_000_000, bytesMax: 100_000), JoinBurst(speedTenths: 11),
         ])
         policy.overload = random.pick([.skipToKeyFrame, .skipToKeyFrame, .dropOldest, .disconnect(afterNanoseconds: 500_000_000)])
+        policy.clock = random.pick([.relay, .origin])
         // A pace that keeps packets back for longer than readers may lag would be a contradiction.
         switch policy.pacing {
         case .off: policy.lagNanosecondsMax = random.pick([0, 0, 50_000_000, 1_000_000_000])

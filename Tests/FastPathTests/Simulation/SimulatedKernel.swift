@@ -12,6 +12,7 @@ import PlaneLink
 
     mutating func start() -> Int32 { 0 }
     func clock() -> UInt64 { state.clock() }
+    func wallClock() -> UInt64 { SimulatedStream.unixNanoseconds + state.simulation.time }
     var peerDescriptor: Int32 { Int32(state.worker) }
     mutating func notify(peer: Int32) { state.notifications.append(peer) }
 

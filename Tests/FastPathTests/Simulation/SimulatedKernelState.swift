@@ -228,6 +228,9 @@ import PlaneLink
         }
     }
 
+    /// Zero-copy sends that have not ended.
+    var holdCount: Int { unsafe holds.count }
+
     /// Whether the kernel still sends from a stretch of memory.
     @unsafe func holds(from start: UnsafeRawPointer, count: Int) -> Bool {
         unsafe holds.contains { unsafe $0.place >= start && $0.place < start + count }

@@ -23,6 +23,11 @@ final class SimulatedLog {
         var sequence: UInt16 = 0
         var timestamp: UInt32 = 0
         var packets: UInt32 = 0
+        /// The epoch whose report the engine has surely taken.
+        var reportedEpoch = -1
+        /// Of the last report in the log.
+        var reportTime: UInt64 = 0
+        var reportTimestamp: UInt32 = 0
     }
 
     unowned let simulation: Simulation
@@ -36,6 +41,8 @@ final class SimulatedLog {
     /// What the engine has taken from its queue and is to be found in the log next.
     private var taken: [FedPacket] = []
     private var takenStart = 0
+    /// Reports that it has taken in this turn: their tracks and epochs.
+    private var reportsTaken: [(track: Int, epoch: Int)] = []
 
     init(_ simulation: Simulation, _ stream: SimulatedStream) {
         self.simulation = simulation
@@ -45,6 +52,10 @@ final class SimulatedLog {
 
     func take(_ packets: [FedPacket]) {
         for packet in packets where !packet.isReport { taken.append(packet) }
+        // A report before its first packet may be too old for it.
+        for packet in packets where packet.isReport && timeLines[packet.track].epoch == packet.epoch {
+            reportsTaken.append((packet.track, packet.epoch))
+        }
     }
 
     /// Reads what is new.
@@ -63,7 +74,7 @@ final class SimulatedLog {
                     channel: record.channel, startsKeyFrame: record.flags.contains(.startsKeyFrame), sequence: record.sequence,
                     offset: offset, count: bytes.count, arrival: record.arrival))
             let isReport = record.channel & 1 == 1
-            unsafe isReport ? checkReport(bytes, Int(record.channel) / 2) : checkPacket(bytes, record)
+            unsafe isReport ? checkReport(bytes, record) : checkPacket(bytes, record)
         }
     }
 
@@ -73,6 +84,8 @@ final class SimulatedLog {
         absent(taken.count - takenStart)
         taken.removeAll(keepingCapacity: true)
         takenStart = 0
+        for (track, epoch) in reportsTaken { timeLines[track].reportedEpoch = epoch }
+        reportsTaken.removeAll(keepingCapacity: true)
     }
 
     private func absent(_ count: Int) {
@@ -133,15 +146,29 @@ final class SimulatedLog {
         timeLines[fed.track] = line
     }
 
-    /// A sender report is the engine's own: the source's wall clock, the readers' time and counts.
-    @unsafe private func checkReport(_ bytes: UnsafeRawBufferPointer, _ track: Int) {
+    /// A sender report is the engine's own: one wall clock, the readers' time and counts.
+    @unsafe private func checkReport(_ bytes: UnsafeRawBufferPointer, _ record: PacketRecord) {
+        let track = Int(record.channel) / 2
         guard let base = bytes.baseAddress, bytes.count == 52 else { return simulation.fail("a report of \(bytes.count) bytes") }
         let line = timeLines[track]
         if unsafe bigEndian(base, 4, count: 4) != UInt64(stream.ssrc(track)) { simulation.fail("a report with a foreign SSRC") }
         if unsafe bigEndian(base, 20, count: 4) != UInt64(line.packets) { simulation.fail("a report counts wrongly") }
-        guard line.epoch == stream.epochTaken else { return }
         let ntp = unsafe bigEndian(base, 8, count: 8)
         let timestamp = UInt32(truncatingIfNeeded: unsafe bigEndian(base, 16, count: 4))
+        if stream.policy.clock == .relay {
+            // The moment of the report on the relay's clock, to the tick, and never back.
+            let late = Int64(bitPattern: ntp &- SimulatedStream.wallClock(at: record.arrival))
+            if late.magnitude > 1 << 32 / 20_000 { simulation.fail("a report of track \(track) is \(late) off the relay's clock") }
+            if line.reportTime != 0, ntp < line.reportTime || Int32(bitPattern: timestamp &- line.reportTimestamp) < 0 {
+                simulation.fail("time goes back from one report of track \(track) to the next")
+            }
+            timeLines[track].reportTime = ntp
+            timeLines[track].reportTimestamp = timestamp
+            return
+        }
+        guard line.epoch == stream.epochTaken, line.reportedEpoch == line.epoch else { return }
+        // A clock that was doubted is passed on with its next report only.
+        guard stream.memory.counters[.clockSteps] == 0, stream.memory.counters[.reportsUnusable] == 0 else { return }
         let expected = stream.timestamp(track, epoch: line.epoch, atWallClock: ntp) &+ line.timestampOffset
         if abs(Int(Int32(bitPattern: timestamp &- expected))) > 3 {
             simulation.fail("a report of track \(track) says \(timestamp) where the source's clock says \(expected)")

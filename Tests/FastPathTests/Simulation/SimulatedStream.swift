@@ -99,6 +99,8 @@ final class SimulatedStream {
     }
 
     private static let wallClockSeconds: UInt64 = 3_900_000_000
+    /// The same date, when the simulation's time is 0.
+    static var unixNanoseconds: UInt64 { (wallClockSeconds - 2_208_988_800) * 1_000_000_000 }
 
     /// The source's wall clock as NTP time: the simulation's own time behind a fixed date.
     static func wallClock(at time: UInt64) -> UInt64 {

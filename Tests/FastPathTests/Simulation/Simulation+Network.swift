@@ -140,7 +140,7 @@ extension Simulation {
         if !(packetsRefused...packetsRefused + packetsPerhapsRefused).contains(refused) {
             fail("packetsRefused is \(refused), but the kernel refused \(packetsRefused) and perhaps \(packetsPerhapsRefused)")
         }
-        let explained = counters[.packetsLogPinned] + counters[.packetsBeforeKeyFrame]
+        let explained = counters[.packetsLogPinned] + counters[.packetsBeforeKeyFrame] + counters[.packetsBeforeSplice]
         if UInt64(packetsAbsent) > explained { fail("\(packetsAbsent) packets never reached a log, \(explained) were counted") }
         let caused = counters[.packetsOverrun] + counters[.packetsOverPolicy] + counters[.packetsDroppedNoRoom] + counters[.packetsRefused]
         let missed = streams.reduce(UInt64(0)) { $0 + $1.memory.counters[.packetsDropped] }

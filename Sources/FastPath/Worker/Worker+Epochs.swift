@@ -1,0 +1,137 @@
+import PlaneLink
+import WireFormats
+
+/// Where the time lines of a source lie in the one of its readers.
+extension Worker where K: ~Copyable {
+    /// Audio of a new epoch that is this much older than what readers have heard is left out; what is older still goes on as it can.
+    static var overlapNanosecondsMax: Int64 { 2_000_000_000 }
+
+    mutating func beginEpoch(_ stream: Int) {
+        resetOrder(stream)
+        slew(stream)
+        // Newcomers are not sent what was before the break.
+        streams[stream].state.board.store(.keyFrame, 0)
+        streams[stream].state.clock.beginEpoch()
+        for track in 0..<streams[stream].state.trackCount {
+            streams[stream].state.tracks[track].hasInput = false
+            streams[stream].state.tracks[track].clock.beginLine()
+            streams[stream].state.tracks[track].clock.hasEarly = false
+            // Behind a slate the time runs from the first packet that is held back.
+            let isSlate = streams[stream].state.tracks[track].isSlate
+            streams[stream].state.tracks[track].keyFrameDeadline = isSlate ? .max : now + Self.keyFrameWaitNanoseconds
+        }
+    }
+
+    /// Lets what readers are told of time come nearer to what is true.
+    func slew(_ stream: Int) {
+        let (shift, elapsed) = streams[stream].state.clock.slew(at: now)
+        guard elapsed > 0 else { return }
+        for track in 0..<streams[stream].state.trackCount {
+            let rate = streams[stream].state.tracks[track].plan.clockRate
+            streams[stream].state.tracks[track].clock.slew(shift: shift, elapsed: elapsed, clockRate: rate)
+        }
+    }
+
+    /// Begins a time line of the source: readers see the next sequence number, and the time that really passed. False when its packet
+    /// belongs before what they have heard, and is left out.
+    mutating func splice(_ stream: Int, _ track: Int, _ header: RTPHeader) -> Bool {
+        slew(stream)
+        let isNewEpoch = !streams[stream].state.tracks[track].hasInput
+        streams[stream].state.tracks[track].clock.beginLine()
+        guard let timestamp = place(stream, track, header, isNewEpoch: isNewEpoch) else {
+            counters.add(.packetsBeforeSplice)
+            return false
+        }
+        let state = streams[stream].state.tracks[track]
+        if state.hasOutput {
+            streams[stream].state.tracks[track].sequenceOffset = state.sequenceOut &+ 1 &- header.sequence
+            streams[stream].state.tracks[track].timestampOffset = timestamp &- header.timestamp
+        }
+        streams[stream].state.tracks[track].hasInput = true
+        streams[stream].state.tracks[track].candidateCount = 0
+        streams[stream].state.tracks[track].ssrcIn = header.ssrc
+        streams[stream].state.tracks[track].reception = ReceptionStatistics(needsProbation: false)
+        streams[stream].state.counters.add(.epochs)
+        streams[stream].state.counters.set(track, .ssrc, UInt64(header.ssrc))
+        return true
+    }
+
+    /// The timestamp that readers see of a time line's first packet; nil when it is to be left out.
+    ///
+    /// By the source's report where one came before it: then all tracks are placed by the same offset. Else by arrival, less what this
+    /// track is usually delayed.
+    private mutating func place(_ stream: Int, _ track: Int, _ header: RTPHeader, isNewEpoch: Bool) -> UInt32? {
+        let state = streams[stream].state.tracks[track]
+        let rate = state.plan.clockRate
+        let estimate = state.clock.estimate(at: now)
+        var time: Int64?
+        let early = state.clock.early
+        if state.clock.hasEarly, isNewEpoch || early.ssrc == header.ssrc {
+            time = streams[stream].state.clock.place(
+                early, timestamp: header.timestamp, clockRate: rate, estimate: estimate, isNewEpoch: isNewEpoch)
+        }
+        streams[stream].state.tracks[track].clock.hasEarly = false
+        guard state.hasOutput else {
+            let line = ClockMapping(timestamp: header.timestamp, nanoseconds: time ?? estimate)
+            begin(stream, track, line, isReported: time != nil)
+            return header.timestamp
+        }
+        let step = max(state.timestampStep, 1)
+        let stepNanoseconds = ClockMapping.nanoseconds(ticks: Int32(clamping: step), clockRate: rate)
+        let floor = state.clock.told.nanoseconds(of: state.timestampMax, clockRate: rate) &+ stepNanoseconds
+        if let known = time {
+            if !streams[stream].state.clock.isPlaced {
+                // No track goes back, and none has to leave anything out, if all go on after what the last of them said.
+                let raise = max(latest(stream, floor) &- known, 0)
+                streams[stream].state.clock.place(raise: raise)
+                time = known &+ raise
+            } else if known < floor, floor &- known <= Self.overlapNanosecondsMax, state.plan.codec == .opaque {
+                streams[stream].state.tracks[track].clock.hasEarly = true
+                return nil
+            }
+        }
+        var timestamp = state.clock.told.timestamp(at: max(time ?? estimate, floor), clockRate: rate)
+        if Int32(bitPattern: timestamp &- state.timestampMax) < Int32(clamping: step) { timestamp = state.timestampMax &+ step }
+        streams[stream].state.tracks[track].clock.told.follow(timestamp: timestamp, clockRate: rate)
+        if let time {
+            var line = ClockMapping(timestamp: timestamp, nanoseconds: time)
+            // To the nanosecond, not to the tick.
+            let origin = line.nanoseconds(of: early.timestamp &+ (timestamp &- header.timestamp), clockRate: rate)
+            line = ClockMapping(timestamp: early.timestamp &+ (timestamp &- header.timestamp), nanoseconds: origin)
+            setReported(stream, track, line, early.arrival)
+        }
+        return timestamp
+    }
+
+    /// The end of what readers have of the tracks that are not in this epoch yet.
+    private func latest(_ stream: Int, _ floor: Int64) -> Int64 {
+        var latest = floor
+        for track in 0..<streams[stream].state.trackCount {
+            let state = streams[stream].state.tracks[track]
+            guard state.hasOutput, !state.hasInput else { continue }
+            let end = state.clock.told.nanoseconds(of: state.timestampMax, clockRate: state.plan.clockRate)
+            // What is far ahead of all time says nothing.
+            if end &- Int64(truncatingIfNeeded: now) < Int64(StreamClock.reachNanoseconds) { latest = max(latest, end) }
+        }
+        return latest
+    }
+
+    /// A track's first line.
+    private func begin(_ stream: Int, _ track: Int, _ line: ClockMapping, isReported: Bool) {
+        streams[stream].state.tracks[track].clock.told = line
+        streams[stream].state.tracks[track].clock.hasLine = true
+        streams[stream].state.tracks[track].clock.began = now
+        guard isReported else { return }
+        streams[stream].state.clock.place(raise: 0)
+        setReported(stream, track, line, now)
+    }
+
+    private func setReported(_ stream: Int, _ track: Int, _ line: ClockMapping, _ arrival: UInt64) {
+        streams[stream].state.tracks[track].clock.reported = line
+        streams[stream].state.tracks[track].clock.isReported = true
+        streams[stream].state.tracks[track].clock.reportedAt = arrival
+        // The source's clock is told as it is, and so is a track that nobody was told of.
+        let isExact = streams[stream].state.policy.clock == .origin || !streams[stream].state.tracks[track].clock.isTold
+        if isExact { streams[stream].state.tracks[track].clock.told = line }
+    }
+}
