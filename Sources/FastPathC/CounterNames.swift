@@ -58,6 +58,11 @@ extension EngineCounter: NamedCounter {
         case .systemCalls: CounterName(FP_COUNTER_SYSTEM_CALLS, "system_calls")
         case .fanOutNanoseconds: CounterName(FP_COUNTER_FAN_OUT_NANOSECONDS, "fan_out_nanoseconds")
         case .fanOuts: CounterName(FP_COUNTER_FAN_OUTS, "fan_outs")
+        case .packetsFragmented: CounterName(FP_COUNTER_PACKETS_FRAGMENTED, "packets_fragmented")
+        case .packetsOversize: CounterName(FP_COUNTER_PACKETS_OVERSIZE, "packets_oversize")
+        case .packetsOverDatagram: CounterName(FP_COUNTER_PACKETS_OVER_DATAGRAM, "packets_over_datagram")
+        case .packetsBehindCut: CounterName(FP_COUNTER_PACKETS_BEHIND_CUT, "packets_behind_cut")
+        case .parameterSetsTooLong: CounterName(FP_COUNTER_PARAMETER_SETS_TOO_LONG, "parameter_sets_too_long")
         }
     }
 }
@@ -101,6 +106,9 @@ extension TrackCounter: NamedCounter {
         case .timestampStep: CounterName(FP_TRACK_COUNTER_TIMESTAMP_STEP, "timestamp_step")
         case .senderReportOut: CounterName(FP_TRACK_COUNTER_SENDER_REPORT_OUT, "sender_report_out")
         case .senderReportOutAt: CounterName(FP_TRACK_COUNTER_SENDER_REPORT_OUT_AT, "sender_report_out_at")
+        case .packetBytesMax: CounterName(FP_TRACK_COUNTER_PACKET_BYTES_MAX, "packet_bytes_max")
+        case .packetsFragmented: CounterName(FP_TRACK_COUNTER_PACKETS_FRAGMENTED, "packets_fragmented")
+        case .packetsOversize: CounterName(FP_TRACK_COUNTER_PACKETS_OVERSIZE, "packets_oversize")
         }
     }
 }

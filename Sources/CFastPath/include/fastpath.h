@@ -424,7 +424,11 @@ enum {
     FP_COUNTER_RECEIVE_BUFFERS_EXHAUSTED = 29, FP_COUNTER_COMPLETION_OVERFLOWS = 30,
     FP_COUNTER_STALE_COMMANDS = 31, FP_COUNTER_REPORTS_DROPPED = 32, FP_COUNTER_TURNS = 33, FP_COUNTER_SYSTEM_CALLS = 34,
     FP_COUNTER_FAN_OUT_NANOSECONDS = 35, FP_COUNTER_FAN_OUTS = 36, /* from arrival to the last send, summed; how many */
-    FP_COUNTER_PACKETS_BEFORE_SPLICE = 37   /* audio of a new epoch from before what readers have heard */
+    FP_COUNTER_PACKETS_BEFORE_SPLICE = 37,   /* audio of a new epoch from before what readers have heard */
+    FP_COUNTER_PACKETS_FRAGMENTED = 38, FP_COUNTER_PACKETS_OVERSIZE = 39, /* larger than the stream's limit: cut; left as they are */
+    FP_COUNTER_PACKETS_OVER_DATAGRAM = 40,  /* not sent to UDP readers: no datagram holds them */
+    FP_COUNTER_PACKETS_BEHIND_CUT = 41,     /* late, from before one that was cut */
+    FP_COUNTER_PARAMETER_SETS_TOO_LONG = 42 /* not learnt */
 };
 
 enum {
@@ -443,7 +447,8 @@ enum {
     FP_TRACK_COUNTER_RECEIVED_IN_EPOCH = 4, FP_TRACK_COUNTER_JITTER = 5, FP_TRACK_COUNTER_SSRC = 6, FP_TRACK_COUNTER_SEQUENCE_OUT = 7,
     FP_TRACK_COUNTER_TIMESTAMP_OUT = 8, FP_TRACK_COUNTER_LAST_SENDER_REPORT = 9, FP_TRACK_COUNTER_LAST_SENDER_REPORT_ARRIVAL = 10,
     FP_TRACK_COUNTER_KEY_FRAMES = 11, FP_TRACK_COUNTER_TIMESTAMP_STEP = 12,
-    FP_TRACK_COUNTER_SENDER_REPORT_OUT = 13, FP_TRACK_COUNTER_SENDER_REPORT_OUT_AT = 14 /* the last one to readers */
+    FP_TRACK_COUNTER_SENDER_REPORT_OUT = 13, FP_TRACK_COUNTER_SENDER_REPORT_OUT_AT = 14, /* the last one to readers */
+    FP_TRACK_COUNTER_PACKET_BYTES_MAX = 15, FP_TRACK_COUNTER_PACKETS_FRAGMENTED = 16, FP_TRACK_COUNTER_PACKETS_OVERSIZE = 17
 };
 
 /* Reads a counter of the whole engine, from any thread. FP_ERROR_ARGUMENT for a number that this library does not know. */

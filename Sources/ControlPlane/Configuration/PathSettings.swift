@@ -65,6 +65,8 @@ package struct PathSettings: Sendable, Equatable {
     package var readers = ReaderSettings()
     /// What stands in for the source when it fails.
     package var redundancy = RedundancySettings()
+    /// What becomes of packets that are too large for UDP.
+    package var packets = PacketSettings()
     /// Who may read and publish; what is not here is as ``AccessSettings`` says.
     package var access: [AccessRight: AccessRule] = [:]
     /// The group that it is sent to.

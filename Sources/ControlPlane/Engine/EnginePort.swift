@@ -26,6 +26,10 @@ protocol SourceDelegate: AnyObject {
 protocol StreamDelegate: AnyObject {
     func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32)
     func sourceBye(track: Int)
+    /// The track shows other parameter sets than before: ``EnginePort/parameterSets(of:track:)``.
+    func parameterSets(track: Int)
+    /// The track sends packets that are larger than its stream's policy wants them for UDP.
+    func packetTooLarge(track: Int, bytes: Int)
 }
 
 /// The control plane's end of the link: gives out handles, owns what it lent to the engine until it comes back, and routes
@@ -218,6 +222,19 @@ final class EnginePort {
         return false
     }
 
+    /// The NAL units that the engine shows of a track, after ``StreamDelegate/parameterSets(track:)``. It shows no others until
+    /// ``acceptParameterSets(of:track:)``.
+    func parameterSets(of handle: StreamHandle, track: Int) -> [[UInt8]] {
+        guard let entry = streams[handle.index], entry.generation == handle.generation else { return [] }
+        return entry.memory.parameterSets.units(track)
+    }
+
+    /// Lets the engine show the next ones.
+    func acceptParameterSets(of handle: StreamHandle, track: Int) {
+        guard let entry = streams[handle.index], entry.generation == handle.generation else { return }
+        entry.memory.parameterSets.empty(track)
+    }
+
     /// Answers ``SourceDelegate/sourceText(_:)``.
     func resume(_ handle: SourceHandle, consumed: Int) {
         submit(.resumeSource(handle, consumed: UInt32(clamping: consumed)))
@@ -257,6 +274,9 @@ final class EnginePort {
         case .senderReport(let handle, let track, let ssrc, let ntp, let rtpTime):
             streams[handle.index]?.delegate?.senderReport(track: Int(track), ssrc: ssrc, ntp: ntp, rtpTime: rtpTime)
         case .sourceBye(let handle, let track): streams[handle.index]?.delegate?.sourceBye(track: Int(track))
+        case .parameterSets(let handle, let track): streams[handle.index]?.delegate?.parameterSets(track: Int(track))
+        case .packetTooLarge(let handle, let track, let bytes):
+            streams[handle.index]?.delegate?.packetTooLarge(track: Int(track), bytes: Int(bytes))
         case .bufferReturned(let buffer): buffer.free()
         case .streamRemoved(let handle):
             guard let entry = streams.removeValue(forKey: handle.index) else { return }

@@ -14,6 +14,10 @@ final class LiveStream {
     private var source: SessionDescription
     private let origin: SDPOrigin
     private let onGoodbye: () -> Void
+    /// Parameter sets that tracks have shown, by track.
+    private var learnt: [Int: ParameterSets] = [:]
+    /// What the engine noticed of the stream's packets.
+    var onNotice: ((Notice) -> Void)?
     private var hadMedia = false
     private var tracksGone: Set<Int> = []
 
@@ -29,12 +33,12 @@ final class LiveStream {
         self.onGoodbye = onGoodbye
         origin = SDPOrigin(sessionID: UInt64.random(in: 1...(1 << 62)), sessionVersion: 1, address: "127.0.0.1")
         let plans = media.map {
-            TrackPlan(clockRate: $0.clockRate, codec: TrackCodec($0.codec.keyFrameCodec), ssrc: UInt32.random(in: 1...UInt32.max))
+            TrackPlan($0, ssrc: UInt32.random(in: 1...UInt32.max))
         }
         let forward = Forward()
         let opened: (handle: StreamHandle, counters: StreamCounters)
         do {
-            opened = try port.addStream(tracks: plans, sizing: sizing, policy: settings.readers.policy, delegate: forward)
+            opened = try port.addStream(tracks: plans, sizing: sizing, policy: settings.policy, delegate: forward)
         } catch { throw .refused(error.description) }
         let tracks = media.indices.map { number in
             StreamDescription.Track(number: number, control: "trackID=\(number)", plan: plans[number], codec: media[number].codec)
@@ -54,9 +58,12 @@ final class LiveStream {
         var origin = origin
         origin.sessionVersion = UInt64(version)
         let rewritten = Self.rewritten(sdp, origin)
-        let isSame = rewritten.media == description.sdp.media
-        description = StreamDescription(
+        var next = StreamDescription(
             sdp: rewritten, tracks: description.tracks, stream: handle, counters: counters, version: version)
+        learnt = next.stillLacking(learnt, of: description)
+        next = next.with(learnt)
+        let isSame = next.sdp.media == description.sdp.media
+        description = next
         return isSame ? .same : .changed
     }
 
@@ -79,6 +86,19 @@ final class LiveStream {
                 "the payload type of track \(number) is \(words(pair.0.payloadTypes.first)) instead of \(words(pair.1.payloadTypes.first))"
         }
         return nil
+    }
+
+    /// Takes notice of parameter sets that a track has shown. True when the description changed.
+    func learn(track: Int, _ sets: ParameterSets) -> Bool {
+        learnt[track] = sets.completed(from: learnt[track] ?? ParameterSets())
+        var next = description.with(learnt)
+        guard next.sdp.media != description.sdp.media else { return false }
+        next.version += 1
+        var origin = origin
+        origin.sessionVersion = UInt64(next.version)
+        next.sdp.setOrigin(origin)
+        description = next
+        return true
     }
 
     /// Media of a (new) connection is about to be attached.
@@ -126,6 +146,8 @@ final class LiveStream {
         weak var stream: LiveStream?
         func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32) {}
         func sourceBye(track: Int) { stream?.goodbye(track: track) }
+        func parameterSets(track: Int) { stream?.onNotice?(.parameterSets(track: track)) }
+        func packetTooLarge(track: Int, bytes: Int) { stream?.onNotice?(.packetTooLarge(track: track, bytes: bytes)) }
     }
 }
 

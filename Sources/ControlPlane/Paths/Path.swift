@@ -247,6 +247,15 @@ final class Path {
     }
 }
 
+extension Path {
+    /// Tells those who read the stream of its new description.
+    func descriptionChanged() {
+        guard let live else { return }
+        slate?.descriptionChanged(live.description)
+        for observer in Array(observers.values) { observer.descriptionChanged(live.description) }
+    }
+}
+
 extension Path: PathSourceHost {
     var isAwaited: Bool { readers > 0 || !describers.isEmpty || !players.isEmpty }
 
@@ -256,8 +265,7 @@ extension Path: PathSourceHost {
             switch live.adopt(sdp) {
             case .same: return live.description
             case .changed:
-                slate?.descriptionChanged(live.description)
-                for observer in Array(observers.values) { observer.descriptionChanged(live.description) }
+                descriptionChanged()
                 return live.description
             case .incompatible: endStream("the source came back with other tracks")
             }
@@ -266,6 +274,7 @@ extension Path: PathSourceHost {
         self.live = live
         if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
         slate?.streamBegan(live.description)
+        live.onNotice = { [weak self] in self?.noticed($0) }
         logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])
         let waiting = describers.removeAll()
         for promise in waiting { promise.succeed(live.description) }

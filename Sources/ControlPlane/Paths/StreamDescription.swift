@@ -20,12 +20,12 @@ struct StreamDescription: Sendable {
     }
 
     /// Rewritten for readers: `a=control:trackID=N`, the relay's origin, nothing of the source's connection.
-    let sdp: SessionDescription
+    var sdp: SessionDescription
     let tracks: [Track]
     let stream: StreamHandle
     /// Valid until the stream's end is observed; not to be read afterwards.
     let counters: StreamCounters
-    let version: Int
+    var version: Int
     /// Which of the stream's legs whoever feeds it is; nil: it has none.
     var leg: Int?
 

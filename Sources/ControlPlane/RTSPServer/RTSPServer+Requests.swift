@@ -108,7 +108,15 @@ extension RTSPServer {
         } else if connection.sessions.contains(where: { $0 !== known && $0.machine.isInterleaved == true }) {
             situation.interleavedRefusal = "another session's media uses this connection; open one connection for each"
         }
-        let offer = try TransportOffer(header: request.message.headers["Transport"], situation: situation)
+        // A player that has one track over UDP does not try TCP for the next.
+        if role == .reader, others.isEmpty { situation.datagramRefusal = path.settings.packets.datagramRefusal(of: description) }
+        let offer: TransportOffer
+        do throws(RequestRefusal) {
+            offer = try TransportOffer(header: request.message.headers["Transport"], situation: situation)
+        } catch {
+            if case .datagramsUnfit = error { count(.packetsTooLarge) }
+            throw error
+        }
         let overload = try ReaderWish.overload(in: request.message.uri, settings: path.settings.readers)
         if known == nil { try admit(connection) }
         let session = known ?? makeSession(path: path, connection: connection, description: description, publication: nil)

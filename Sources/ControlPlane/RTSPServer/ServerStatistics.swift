@@ -40,6 +40,8 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case foreignDestination
     /// A session that belongs to another host.
     case foreignSession
+    /// SETUP over UDP of a stream whose packets are too large for it (461; the reader takes TCP).
+    case packetsTooLarge
     /// Interleaved frames on a channel that was not set up.
     case unknownChannel
     /// RTCP from an address that has no session here.

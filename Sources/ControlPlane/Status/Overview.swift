@@ -271,6 +271,11 @@ package struct TrackOverview: Sendable, Codable, Equatable {
     package var waiting: UInt64 = 0
     package var missing: UInt64 = 0
     package var overflows: UInt64 = 0
+    /// The largest packet since the source was dialled, as readers get it.
+    package var packetBytesMax: UInt64 = 0
+    /// Packets of the source that were cut into smaller ones, and such that were too large and could not be, or were not to be.
+    package var packetsFragmented: UInt64 = 0
+    package var packetsOversize: UInt64 = 0
 }
 
 /// One reader.

@@ -121,7 +121,8 @@ final class OverviewCollector {
             sourceFaults: [
                 "foreign": counters[.datagramsForeign], "malformed": counters[.datagramsMalformed],
                 "oversize": counters[.datagramsOversize], "unknown_channel": counters[.framesUnknownChannel],
-                "log_pinned": counters[.packetsLogPinned],
+                "log_pinned": counters[.packetsLogPinned], "behind_cut": counters[.packetsBehindCut],
+                "parameter_sets_too_long": counters[.parameterSetsTooLong],
             ])
     }
 
@@ -194,7 +195,8 @@ final class OverviewCollector {
             lost: Int64(bitPattern: counters[number, .expected] &- counters[number, .receivedInEpoch]),
             jitterMilliseconds: (Double(counters[number, .jitter]) * 1_000 / Double(clockRate)).tenths,
             keyFrames: counters[number, .keyFrames], waiting: counters[number, .waiting], missing: counters[number, .missing],
-            overflows: counters[number, .overflows])
+            overflows: counters[number, .overflows], packetBytesMax: counters[number, .packetBytesMax],
+            packetsFragmented: counters[number, .packetsFragmented], packetsOversize: counters[number, .packetsOversize])
     }
 
     private static func named<Cause: RawRepresentable<String>>(_ counts: [Cause: UInt64]) -> [String: UInt64] {

@@ -42,6 +42,8 @@ package struct Status: Sendable, Equatable {
         case stalled
         /// Readers that were given up since they stayed behind for longer than a path's disconnect-after.
         case tooSlow = "too_slow"
+        /// Packets that UDP readers were not sent: no datagram holds them.
+        case tooLarge = "too_large"
     }
 
     /// What is worth knowing of the engine's work.
@@ -95,6 +97,7 @@ package struct Status: Sendable, Equatable {
         drops = [
             .overrun: counters[.packetsOverrun], .noRoom: counters[.packetsDroppedNoRoom], .refused: counters[.packetsRefused],
             .policy: counters[.packetsOverPolicy], .stalled: counters[.readersStalled], .tooSlow: counters[.readersTooSlow],
+            .tooLarge: counters[.packetsOverDatagram],
         ]
         packetsReceived = counters[.packetsReceived]
         engine = Dictionary(uniqueKeysWithValues: EngineFact.allCases.map { ($0, counters[$0.counter]) })

@@ -41,6 +41,18 @@ struct TrackState: BitwiseCopyable {
     var clock = TrackClock()
     var packetsOut: UInt32 = 0
     var octetsOut: UInt32 = 0
+    /// The last packet that was cut into several, by the source's numbers: what comes from before it comes too late.
+    var hasCut = false
+    var cutSequence: UInt16 = 0
+    var packetBytesMax: UInt32 = 0
+    var hasSaidTooLarge = false
+    /// Parameter sets in the making: bytes of them in the mailbox, where an unfinished one begins and which packet goes on with it.
+    var setBytes: UInt16 = 0
+    var setOpenAt: UInt16 = 0
+    var isSetOpen = false
+    var setSequence: UInt16 = 0
+    /// What was handed up last; 0 nothing in this epoch.
+    var setHash: UInt64 = 0
     /// Of the source's own numbers in this epoch.
     var reception = ReceptionStatistics(needsProbation: false)
 
@@ -53,6 +65,7 @@ struct StreamState: BitwiseCopyable {
     let handle: StreamHandle
     let board: StreamBoard
     let counters: StreamCounters
+    let parameterSets: ParameterSetMailbox
     let log: PacketLog
     let isHome: Bool
     var policy = StreamPolicy()
@@ -111,6 +124,7 @@ struct StreamState: BitwiseCopyable {
         self.handle = handle
         board = memory.board
         counters = memory.counters.forWorker(worker)
+        parameterSets = memory.parameterSets
         log = PacketLog(memory: memory)
         isHome = memory.board.load(.home) == UInt64(worker)
         keeper = isHome ? KeyFrameKeeper(memory: memory) : nil

@@ -19,6 +19,7 @@ extension Worker where K: ~Copyable {
             // Behind a slate the time runs from the first packet that is held back.
             let isSlate = streams[stream].state.tracks[track].isSlate
             streams[stream].state.tracks[track].keyFrameDeadline = isSlate ? .max : now + Self.keyFrameWaitNanoseconds
+            forgetPackets(stream, track)
         }
     }
 
@@ -48,6 +49,7 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].timestampOffset = timestamp &- header.timestamp
         }
         streams[stream].state.tracks[track].hasInput = true
+        streams[stream].state.tracks[track].hasCut = false
         streams[stream].state.tracks[track].candidateCount = 0
         streams[stream].state.tracks[track].ssrcIn = header.ssrc
         streams[stream].state.tracks[track].reception = ReceptionStatistics(needsProbation: false)

@@ -64,7 +64,7 @@ extension Worker where K: ~Copyable {
                 let reader = Int(index)
                 index = subscribers[reader].next
                 let port = subscribers[reader].ports[channel]
-                guard port != 0 else { continue }
+                guard port != 0, fitsDatagram(train, reader) else { continue }
                 unsafe sendTrain(reader, train, bytes, port, &prepared, &hold)
                 sends += 1
             }
@@ -108,6 +108,14 @@ extension Worker where K: ~Copyable {
         }
         let tag = RequestTag(.send, index: UInt32(reader), generation: subscribers[reader].generation)
         unsafe kernel.sendDatagram(file, bytes, count: train.bytes, host: subscribers[reader].host, port: port, tag: tag)
+    }
+
+    /// Whether a message can hold the train. One packet alone may be too large for UDP (counted for each reader): it came over TCP.
+    private mutating func fitsDatagram(_ train: Train, _ reader: Int) -> Bool {
+        if train.bytes <= Train.bytesMax { return true }
+        counters.add(.packetsOverDatagram)
+        miss(reader, 1, .kernelRefusal)
+        return false
     }
 
     func countSent(_ stream: Int, _ packets: Int, _ bytes: Int, _ sends: UInt64) {
@@ -201,7 +209,7 @@ extension Worker where K: ~Copyable {
             subscribers[reader].offeredBytes = UInt32(train.bytes)
             subscribers[reader].cursor = train.end
             let port = subscribers[reader].ports[Int(train.channel)]
-            guard port != 0 else {
+            guard port != 0, fitsDatagram(train, reader) else {
                 subscribers[reader].offeredFirst = train.end
                 didSend = true
                 continue

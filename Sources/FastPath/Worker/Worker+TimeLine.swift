@@ -35,13 +35,18 @@ extension Worker where K: ~Copyable {
         let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
         guard let header = try? RTPHeader(span) else { return false }
         let codec = streams[stream].state.tracks[track].keyFrames
-        let marks =
-            codec == .opaque
-            ? FrameMarks(rawValue: 0) : frameMarks(codec: codec, payload: span.extracting(header.payloadOffset..<header.payloadEnd))
+        let payload = span.extracting(header.payloadOffset..<header.payloadEnd)
+        let marks: FrameMarks = codec == .opaque ? [] : frameMarks(codec: codec, payload: payload)
         let startsKeyFrame = marks.contains(.startsKeyFrame)
         guard follow(stream, track, header, startsKeyFrame) else { return true }
         if streams[stream].state.tracks[track].isSlate { endSlate(stream, track, header) }
         streams[stream].state.tracks[track].payloadType = header.payloadType
+        receive(stream, track, header)
+        if marks.contains(.parameterSets) || streams[stream].state.tracks[track].setBytes > 0 {
+            learnParameterSets(stream, track, header.sequence, payload)
+        }
+        if isTooLarge(stream, count), unsafe storeFragments(stream, track, header, bytes, span, marks) { return true }
+        if isBehindCut(stream, track, header) { return true }
 
         // Only the fields of the fixed header change (RFC 3550 section 5.1): the payload is the source's, byte for byte.
         let sequence = header.sequence &+ streams[stream].state.tracks[track].sequenceOffset
@@ -60,6 +65,7 @@ extension Worker where K: ~Copyable {
                 room, count, sequence: sequence, timestamp: timestamp, marks: marks, endsFrame: header.marker)
         }
         advance(stream, track, sequence, timestamp, payloadBytes: header.payloadEnd - header.payloadOffset)
+        noteSize(stream, track, count)
         var flags: PacketFlags = header.marker ? .endsFrame : []
         let beginsKeyFrame = startsKeyFrame && isNewKeyFrame(stream, track, timestamp)
         if beginsKeyFrame { flags.insert(.startsKeyFrame) }
@@ -75,7 +81,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// A key frame's parameter sets and slices share a timestamp; only the first of them begins it.
-    private func isNewKeyFrame(_ stream: Int, _ track: Int, _ timestamp: UInt32) -> Bool {
+    func isNewKeyFrame(_ stream: Int, _ track: Int, _ timestamp: UInt32) -> Bool {
         let state = streams[stream].state.tracks[track]
         if state.hasKeyFrame, state.keyFrameTimestamp == timestamp { return false }
         streams[stream].state.tracks[track].hasKeyFrame = true
@@ -119,21 +125,26 @@ extension Worker where K: ~Copyable {
         return abs(delta - Int64(clamping: elapsed)) > Int64(Self.timestampJumpSeconds * UInt64(state.plan.clockRate))
     }
 
-    /// Notes the newest packet of the track; a late one changes nothing.
-    private func advance(_ stream: Int, _ track: Int, _ sequence: UInt16, _ timestamp: UInt32, payloadBytes: Int) {
-        let state = streams[stream].state.tracks[track]
+    /// Counts a packet of the source as a receiver does, by the source's own numbers.
+    private func receive(_ stream: Int, _ track: Int, _ header: RTPHeader) {
         let streamCounters = streams[stream].state.counters
-        streams[stream].state.tracks[track].packetsOut &+= 1
-        streams[stream].state.tracks[track].octetsOut &+= UInt32(truncatingIfNeeded: payloadBytes)
-        streamCounters.add(track, .bytes, UInt64(payloadBytes))
-        let arrival = UInt32(truncatingIfNeeded: state.plan.ticks(now))
+        let arrival = UInt32(truncatingIfNeeded: streams[stream].state.tracks[track].plan.ticks(now))
         _ = streams[stream].state.tracks[track].reception.receive(
-            sequence: sequence &- state.sequenceOffset, timestamp: timestamp &- state.timestampOffset, arrival: arrival)
+            sequence: header.sequence, timestamp: header.timestamp, arrival: arrival)
         let reception = streams[stream].state.tracks[track].reception
         streamCounters.set(track, .sequenceHighest, UInt64(reception.highestExtended))
         streamCounters.set(track, .expected, UInt64(reception.expected))
         streamCounters.set(track, .receivedInEpoch, UInt64(reception.received))
         streamCounters.set(track, .jitter, UInt64(reception.jitter))
+    }
+
+    /// Notes the newest packet of the track; a late one changes nothing.
+    func advance(_ stream: Int, _ track: Int, _ sequence: UInt16, _ timestamp: UInt32, payloadBytes: Int) {
+        let state = streams[stream].state.tracks[track]
+        let streamCounters = streams[stream].state.counters
+        streams[stream].state.tracks[track].packetsOut &+= 1
+        streams[stream].state.tracks[track].octetsOut &+= UInt32(truncatingIfNeeded: payloadBytes)
+        streamCounters.add(track, .bytes, UInt64(payloadBytes))
         if state.hasOutput, Int16(bitPattern: sequence &- state.sequenceOut) <= 0 { return }
         let step = timestamp &- state.timestampOut
         if state.hasOutput, step > 0, step < state.plan.clockRate { streams[stream].state.tracks[track].timestampStep = step }
@@ -148,7 +159,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Shows where the track stands. After the packet is in the log: whoever reads this and then the log's head misses none.
-    private func publishTimeLine(_ stream: Int, _ track: Int) {
+    func publishTimeLine(_ stream: Int, _ track: Int) {
         let streamCounters = streams[stream].state.counters
         streamCounters.add(track, .packets)
         streamCounters.set(track, .sequenceOut, UInt64(streams[stream].state.tracks[track].sequenceOut))

@@ -54,6 +54,16 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     case turns, systemCalls
     /// Nanoseconds from a frame's arrival to its last send, summed, and the number of fan-outs summed over.
     case fanOutNanoseconds, fanOuts
+    /// Packets of sources that were cut into smaller ones.
+    case packetsFragmented
+    /// Packets larger than their stream's ``StreamPolicy/packetBytesMax`` that went as they are.
+    case packetsOversize
+    /// Packets that UDP readers were not sent, because no datagram holds them.
+    case packetsOverDatagram
+    /// Packets that came late, from before one that was cut: their numbers are taken.
+    case packetsBehindCut
+    /// Parameter sets that were not learnt: together they are longer than ``ParameterSetMailbox/bytesMax``.
+    case parameterSetsTooLong
 }
 
 /// Counters of one stream.
@@ -99,6 +109,10 @@ public enum TrackCounter: Int, CaseIterable, Sendable {
     case timestampStep
     /// Middle 32 bits of the NTP time of the last sender report to readers, and its moment in nanoseconds of the monotonic clock.
     case senderReportOut, senderReportOutAt
+    /// The largest packet since the source was dialled, as readers get it.
+    case packetBytesMax
+    /// Packets of the source that were cut into smaller ones, and such that were too large and were not.
+    case packetsFragmented, packetsOversize
 }
 
 /// Counters of one track of one leg: of several sources that carry the same stream, or of one whose packets are put in order

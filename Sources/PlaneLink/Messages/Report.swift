@@ -23,6 +23,11 @@ public enum Report: Sendable, BitwiseCopyable {
     case senderReport(StreamHandle, track: UInt8, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32)
     /// The source said goodbye to a track (RTCP BYE).
     case sourceBye(StreamHandle, track: UInt8)
+    /// A track shows parameter sets other than before: they lie in the stream's ``ParameterSetMailbox``. May be lost with the engine's
+    /// queue half full; then the next key frame brings it.
+    case parameterSets(StreamHandle, track: UInt8)
+    /// A packet of the track is larger than ``StreamPolicy/packetBytesMax`` and cannot be cut, or is not to be. Once for each track.
+    case packetTooLarge(StreamHandle, track: UInt8, bytes: UInt32)
     /// The engine is done with these bytes.
     case bufferReturned(LinkBuffer)
     /// The engine no longer uses the stream's memory and handle.
@@ -121,7 +126,7 @@ public enum LagCause: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case ringOverrun
     /// It was further behind than ``StreamPolicy/lagNanosecondsMax`` or ``StreamPolicy/lagBytesMax``.
     case policy
-    /// The kernel refused to send to its address (unreachable, not permitted).
+    /// The kernel refused to send to its address (unreachable, not permitted), or no datagram holds the packet.
     case kernelRefusal
 }
 

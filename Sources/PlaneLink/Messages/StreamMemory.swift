@@ -21,6 +21,8 @@ import Synchronization
     public let board: StreamBoard
     /// The stream's counters.
     public let counters: StreamCounters
+    /// What its tracks show of their parameter sets.
+    public let parameterSets: ParameterSetMailbox
 
     /// Bytes that one packet's record takes.
     public static let recordBytes = 32
@@ -45,6 +47,7 @@ import Synchronization
         recordCount = sizing.recordCount
         board = StreamBoard(workers: workers)
         counters = StreamCounters(workers: workers)
+        parameterSets = ParameterSetMailbox()
     }
 
     /// Frees everything. To be called once, by the side that made it, after the engine reported the stream removed.
@@ -54,6 +57,7 @@ import Synchronization
         unsafe keyFrames?.deallocate()
         board.free()
         counters.free()
+        parameterSets.free()
     }
 }
 

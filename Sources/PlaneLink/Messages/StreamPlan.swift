@@ -14,6 +14,9 @@ public struct TrackPlan: Sendable, BitwiseCopyable {
     public var codec: TrackCodec
     /// The one SSRC that readers see for the life of the stream, whatever the source does.
     public var ssrc: UInt32
+    /// Whether its packets may be cut into smaller ones; false where they carry decoding order numbers (H.264's `packetization-mode=2`,
+    /// H.265's `sprop-max-don-diff`).
+    public var mayBeFragmented = true
 
     /// A plan; a clock rate of 0 is taken as 90,000.
     public init(clockRate: UInt32, codec: TrackCodec, ssrc: UInt32) {

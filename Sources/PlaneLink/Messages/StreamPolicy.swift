@@ -12,6 +12,12 @@ public struct StreamPolicy: Sendable, BitwiseCopyable, Equatable {
     public var lagBytesMax: UInt64 = 0
     /// Whose wall clock sender reports tell.
     public var clock = ClockPolicy.relay
+    /// The largest RTP packet that UDP readers should be sent; 0: any. What a source sends beyond it over TCP, or in IP fragments, is
+    /// counted, and cut where ``fragments`` says so.
+    public var packetBytesMax: UInt32 = 0
+    /// Whether larger packets of H.264 and H.265 are cut into smaller ones (RFC 6184, RFC 7798), for all readers. Other packets, and with
+    /// false all of them, go as they are.
+    public var fragments = true
 
     /// The defaults.
     public init() {}

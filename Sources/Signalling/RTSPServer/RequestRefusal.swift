@@ -26,6 +26,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     /// Not in this state; the words say what comes first.
     case notNow(RTSPMethod, String)
     case transportUnsupported(String)
+    /// Not over UDP, but over the RTSP connection: the answer names that transport.
+    case datagramsUnfit(String)
     /// `destination=` names somebody else.
     case destinationForeign(String)
     /// A track must be named.
@@ -55,7 +57,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .unsupportedMediaType: .unsupportedMediaType
         case .sessionMissing, .sessionNotFound, .sessionForeign: .sessionNotFound
         case .notNow: .methodNotValidInThisState
-        case .transportUnsupported: .unsupportedTransport
+        case .transportUnsupported, .datagramsUnfit: .unsupportedTransport
         case .destinationForeign, .forbidden: .forbidden
         case .unauthorized: .unauthorized
         case .aggregateNotAllowed: .aggregateOperationNotAllowed
@@ -87,6 +89,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .sessionNotFound: "there is no such session (any more); SETUP opens a new one"
         case .sessionForeign(let why): why
         case .notNow(let method, let why): "\(method.name) is not possible now: \(why)"
+        case .datagramsUnfit(let why): "not over UDP: \(why)"
         case .transportUnsupported(let why): "no transport in the request can be used: \(why)"
         case .destinationForeign(let address): "media is sent to the address that asks for it, not to destination=\(address)"
         case .aggregateNotAllowed(let why), .onlyAggregateAllowed(let why), .rangeInvalid(let why), .forbidden(let why),
@@ -105,6 +108,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .methodNotAllowed(let method, _):
             response.headers.add("Allow", MethodListHeader.text(ServerMethods.all.filter { $0 != method && $0 != .record }))
         case .optionsUnsupported(let tags): response.headers.add("Unsupported", tags)
+        case .datagramsUnfit: response.headers.add("Transport", "RTP/AVP/TCP;unicast")
         case .unavailable(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
         case .unauthorized(let challenges, _): for challenge in challenges { response.headers.add("WWW-Authenticate", challenge) }
         default: break

@@ -12,6 +12,8 @@ package struct TransportOffer: Sendable {
         package var peer: String
         /// Why the connection cannot carry this session's media, if so.
         package var interleavedRefusal: String?
+        /// Why this stream is not sent over UDP, if so.
+        package var datagramRefusal: String?
         /// Channels of the connection that other tracks use.
         package var channelsTaken: Set<UInt8>
         /// The track's part of the path's multicast group; nil when the path has none.
@@ -20,12 +22,13 @@ package struct TransportOffer: Sendable {
         /// A situation.
         package init(
             role: ServerSessionMachine.Role, kind: SessionTrack.Kind?, peer: String, interleavedRefusal: String? = nil,
-            channelsTaken: Set<UInt8> = [], multicast: MulticastOffer? = nil
+            datagramRefusal: String? = nil, channelsTaken: Set<UInt8> = [], multicast: MulticastOffer? = nil
         ) {
             self.role = role
             self.kind = kind
             self.peer = peer
             self.interleavedRefusal = interleavedRefusal
+            self.datagramRefusal = datagramRefusal
             self.channelsTaken = channelsTaken
             self.multicast = multicast
         }
@@ -57,7 +60,18 @@ package struct TransportOffer: Sendable {
             case .failure(let reason): reasons.append("\(spec.protocolToken.prefix(32)): \(reason.words)")
             }
         }
+        // With a transport among the others that it could have had over UDP, the client is to know what would do.
+        if let refusal = situation.datagramRefusal, specs.contains(where: { Self.isPlainDatagram($0, situation) }) {
+            throw .datagramsUnfit(refusal)
+        }
         throw .transportUnsupported(reasons.joined(separator: "; "))
+    }
+
+    private static func isPlainDatagram(_ spec: TransportSpec, _ situation: Situation) -> Bool {
+        var open = situation
+        open.datagramRefusal = nil
+        guard case .success(.datagram) = judge(spec, open) else { return false }
+        return true
     }
 
     private struct Unfit: Error {
@@ -91,6 +105,7 @@ package struct TransportOffer: Sendable {
             return .success(.interleaved(rtp: pair.rtp, rtcp: pair.rtcp))
         case .datagram:
             guard let ports = spec.clientPort else { return .failure(.init("client_port is missing")) }
+            if let refusal = situation.datagramRefusal { return .failure(.init(refusal)) }
             guard ports.rtp > 0, let rtcp = ports.rtcpPort, rtcp > 0 else {
                 return .failure(.init("client_port=\(ports.text) names no pair of ports"))
             }

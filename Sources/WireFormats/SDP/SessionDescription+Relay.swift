@@ -50,6 +50,11 @@ extension SessionDescription {
         return SessionDescription(lines: session, media: kept)
     }
 
+    /// Puts another `o=` in place of the one that is there.
+    package mutating func setOrigin(_ origin: SDPOrigin) {
+        if let place = lines.firstIndex(where: { $0.isType("o") }) { lines[place] = SDPLine("o", origin.text) }
+    }
+
     private func media(_ index: Int, track: Int) -> MediaDescription {
         var block = media[index]
         block.port = 0

@@ -191,7 +191,7 @@ final class EngineRig {
             case .stopped: hasStopped = true
             case .subscriberFailed, .refused: failures += 1
             case .subscriberLagged, .subscriberRemoved, .sourceActive, .sourceText, .sourceEnded, .sourceRemoved, .senderReport,
-                .sourceBye, .streamRemoved, .egressRemoved:
+                .sourceBye, .parameterSets, .packetTooLarge, .streamRemoved, .egressRemoved:
                 break
             }
         }

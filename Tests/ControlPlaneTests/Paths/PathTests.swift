@@ -227,7 +227,7 @@ private final class Observer: PathObserver {
             return
         }
         #expect(stream == path.live?.handle)
-        #expect(policy == path.settings.readers.policy && policy != StreamPolicy())
+        #expect(policy == path.settings.policy && policy != StreamPolicy())
     }
 
     @Test func whatTheKernelDropsIsCountedAndSaidWithTheRemedy() throws {

@@ -40,7 +40,7 @@ import Testing
         #expect(engine["join_bursts"] == 5)
         #expect(Set(engine.keys) == Set(Status.EngineFact.allCases.map(\.rawValue) + ["workers", "workers_failed"]))
         let drops = try #require(line["drops"] as? [String: Int])
-        #expect(drops == ["overrun": 0, "no_room": 7, "refused": 0, "policy": 11, "stalled": 0, "too_slow": 2])
+        #expect(drops == ["overrun": 0, "no_room": 7, "refused": 0, "policy": 11, "stalled": 0, "too_slow": 2, "too_large": 0])
         #expect(line["backend"] as? String == "io_uring")
         #expect(line["backend_reason"] as? String == "a \"reason\" with \\ and a line")
     }

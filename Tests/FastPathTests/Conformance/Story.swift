@@ -250,6 +250,8 @@ struct Story {
         case .sourceRemoved(let handle): "source removed \(handle.index)"
         case .senderReport(_, let track, let ssrc, let ntp, let time): "report \(track) \(ssrc) \(ntp) \(time)"
         case .sourceBye(_, let track): "bye \(track)"
+        case .parameterSets(_, let track): "parameter sets \(track)"
+        case .packetTooLarge(_, let track, let bytes): "too large \(track) \(bytes)"
         case .bufferReturned: "buffer"
         case .streamRemoved: "stream removed"
         case .egressRemoved(let number): "egress removed \(number)"

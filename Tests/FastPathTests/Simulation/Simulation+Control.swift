@@ -81,7 +81,7 @@ extension Simulation {
         case .refused(let refusal, let errorNumber):
             // Memory that could not be registered is used all the same.
             if circumstances.registersPermille == 1_000 { fail("refused: \(refusal), \(errorNumber)") }
-        case .sourceActive, .senderReport, .sourceBye: break
+        case .sourceActive, .senderReport, .sourceBye, .parameterSets, .packetTooLarge: break
         case .sourceText, .sourceEnded: fail("an unexpected report: \(report)")
         }
     }

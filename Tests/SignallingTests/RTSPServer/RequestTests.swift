@@ -121,7 +121,8 @@ import WireFormats
             (.notAcceptable("text/html"), 406), (.unsupportedMediaType(nil), 415), (.descriptionMalformed("no"), 400),
             (.headerMissing("Transport"), 400), (.headerMalformed("Transport", "no"), 400), (.sessionMissing, 454),
             (.sessionNotFound("x"), 454),
-            (.sessionForeign("no"), 454), (.notNow(.play, "no"), 455), (.transportUnsupported("no"), 461), (.destinationForeign("h"), 403),
+            (.sessionForeign("no"), 454), (.notNow(.play, "no"), 455), (.transportUnsupported("no"), 461), (.datagramsUnfit("no"), 461),
+            (.destinationForeign("h"), 403),
             (.aggregateNotAllowed("no"), 459), (.onlyAggregateAllowed("no"), 460), (.rangeInvalid("no"), 457),
             (.parametersUnknown(["a"]), 451),
             (.forbidden("no"), 403), (.unavailable("no", retryAfterSeconds: 7), 503),
@@ -189,6 +190,28 @@ import WireFormats
             _ = try TransportOffer(header: header, situation: situation)
             Issue.record("was taken")
         } catch { #expect(error.status.code == status) }
+    }
+
+    /// ffmpeg and VLC ask for one transport at a time and try TCP after 461; GStreamer lists both.
+    @Test(
+        arguments: [
+            ("RTP/AVP/UDP;unicast;client_port=5000-5001", 461), ("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP;multicast", 461),
+            ("RTP/AVP;unicast;client_port=5000-5001,RTP/AVP/TCP;unicast;interleaved=0-1", 200), ("RTP/AVP/TCP;unicast", 200),
+        ])
+    func sendsReadersOfLargePacketsToTCP(header: String, status: UInt16) {
+        var situation = Self.reader
+        situation.datagramRefusal = "packets of 60000 bytes"
+        do throws(RequestRefusal) {
+            #expect(try TransportOffer(header: header, situation: situation).transport == .interleaved(rtp: 0, rtcp: 1))
+            #expect(status == 200)
+        } catch {
+            #expect(error == .datagramsUnfit("packets of 60000 bytes") && error.status.code == status)
+            #expect(error.response.headers["Transport"] == "RTP/AVP/TCP;unicast")
+        }
+        // What could not be had anyway is another matter.
+        #expect(throws: RequestRefusal.transportUnsupported("RAW/RAW/UDP: only RTP/AVP and RTP/AVPF are offered")) {
+            _ = try TransportOffer(header: "RAW/RAW/UDP", situation: situation)
+        }
     }
 
     private static let group = MulticastOffer(group: "239.1.2.3", port: 5_004, ttl: 16)

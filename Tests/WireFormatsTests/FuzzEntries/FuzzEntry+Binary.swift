@@ -66,6 +66,33 @@ extension FuzzEntry {
         check(!marks.contains(.keyPicture) || marks.contains(.startsKeyFrame), "a key picture that begins nothing")
     }
 
+    /// The first byte chooses codec and sizes.
+    static func nalFragments(_ bytes: [UInt8]) {
+        guard let first = bytes.first else { return }
+        let codec: KeyFrameCodec = first & 1 == 0 ? .h264 : .h265
+        let payload = Array(bytes.dropFirst())
+        var parts = NALParts(codec: codec, payload: payload.span)
+        var count = 0
+        while let part = parts.part(of: payload.span) {
+            check(part.start >= 0 && part.start <= part.end && part.end <= payload.count, "a part outside")
+            count += 1
+        }
+        check(count <= payload.count, "more parts than bytes")
+        let most = 64 + Int(first >> 1), least = 64 + Int(first >> 4)
+        guard var cut = NALFragmenter(codec: codec, payload: payload.span, firstBytesMax: least, bytesMax: most) else { return }
+        check(!cut.isDone, "nothing to be cut")
+        var pieces = 0
+        var last = 0
+        while let piece = cut.piece(of: payload.span) {
+            check(piece.start >= last && piece.start <= piece.end && piece.end <= payload.count, "a piece outside, or out of order")
+            check(piece.count > 0 && piece.count <= (pieces == 0 ? least : most), "a piece of the wrong size")
+            last = piece.end
+            pieces += 1
+        }
+        check(cut.isDone, "no piece is left, and yet more is said to come")
+        check(pieces > 0 && pieces <= NALFragmenter.piecesMax(payload: payload.count, bytesMax: least), "more pieces than promised")
+    }
+
     static func rtpdump(_ bytes: [UInt8]) {
         guard var reader = try? RTPDumpReader(bytes.span) else { return }
         var again = RTPDumpHeader(source: reader.header.source).serialized()

@@ -13,6 +13,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel, register
     case rtpInfo = "rtp-info"
     case keyFrames = "key-frames"
+    case nalFragments = "nal-fragments"
 
     /// Runs the parser on the bytes.
     func run(_ bytes: [UInt8]) {
@@ -28,6 +29,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .rtp: Self.rtp(bytes)
         case .rtcp: Self.rtcp(bytes)
         case .keyFrames: Self.keyFrames(bytes)
+        case .nalFragments: Self.nalFragments(bytes)
         case .rtpdump: Self.rtpdump(bytes)
         case .tunnel: Self.tunnel(bytes)
         }
