@@ -1,12 +1,15 @@
 """Several sources for one path: who stands in when one fails, and what readers see of it."""
 import json
+import os
 
-from harness.clip import demo_hashes, framemd5
+from harness.clip import Numbered, demo_hashes, framemd5
 from harness.origin import Origin, Splice
 from harness.players import complain, start_ffmpeg
 from harness.process import free_port, wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
+
+HELPER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "harness", "gst_origin.py")
 
 
 def serve(context, sources, **settings):
@@ -114,3 +117,40 @@ def failover_refuses_what_does_not_fit(context):
     check("does not fit" in words and "tracks" in words, f"the refusal says: {words}")
     check(process.wait(30) == 0, "ffmpeg failed")
     complain(process)
+
+
+GST_LAUNCH = "( filesrc location={path} ! qtdemux name=d d.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+
+
+@test(seconds_max=75)
+def failover_between_gstreamer_servers(context):
+    """Two GStreamer servers are killed in turn and started again: one ffmpeg decodes on, nothing but their pictures."""
+    clip = Numbered(context.cache)
+    ports = [free_port(), free_port()]
+
+    def start(number):
+        server = context.spawn(f"gst-{number}", ["/usr/bin/python3", HELPER, ports[number], "/clip", GST_LAUNCH.format(path=clip.path)])
+        server.wait_for(lambda: "ready" in server.out(), 15, "it was ready")
+        return server
+
+    servers = [start(0), start(1)]
+    weir = serve(context, [f"rtsp://127.0.0.1:{port}/clip" for port in ports], failback_after="never", standby="warm")
+    process = decode(context, weir, 300)
+
+    def decoded(more):
+        least = len(framemd5(process.out())) + more
+        process.wait_for(lambda: len(framemd5(process.out())) >= least, 20, f"it decoded {more} pictures more")
+
+    decoded(75)
+    servers[0].kill()
+    wait_until(lambda: feeding(context, weir) == [1], 10, "the backup stands in")
+    decoded(75)
+    servers[0] = start(0)
+    servers[1].kill()
+    wait_until(lambda: feeding(context, weir) == [0], 15, "the primary stands in again")
+    check(process.wait(30) == 0, "ffmpeg failed")
+    rows = [row[5] for row in framemd5(process.out())]
+    original = set(clip.pictures)
+    foreign = [number for number, row in enumerate(rows) if row not in original]
+    # A picture that was on its way when its server was killed may be cut.
+    check(len(rows) == 300 and len(foreign) <= 2, f"{len(rows)} pictures, {len(foreign)} of them not the servers'")

@@ -1,9 +1,12 @@
 """One stream over two networks: merged by sequence number, and a jitter buffer for one network out of order."""
 import json
+import os
 import random
+import socket
+import threading
 import time
 
-from harness.clip import demo_hashes, framemd5
+from harness.clip import Numbered, demo_hashes, framemd5
 from harness.origin import Origin, Splice
 from harness.players import check_run, complain, start_ffmpeg
 from harness.process import free_port, wait_until
@@ -146,3 +149,69 @@ def jitter_buffer_puts_packets_in_order(context):
     for track in path(context, weir)["tracks"]:
         check(track["lost"] == 0 and track["missing"] == 0, f"{track}")
     context.closing(origin)
+
+
+class Doubler:
+    """Takes RTP at a port and sends it on to two, as two networks would: of two packets in a row each network may lose another one."""
+
+    def __init__(self, targets):
+        self.targets, self.lost, self.open = targets, [0, 0], True
+        self.chance = random.Random(9)
+        self.port = even_port()
+        self.sockets = []
+        for place in (0, 1):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.bind(("127.0.0.1", self.port + place))
+            sock.settimeout(0.2)
+            self.sockets.append(sock)
+            threading.Thread(target=self._pass, args=(sock, place), daemon=True).start()
+
+    def _pass(self, sock, place):
+        while self.open:
+            try:
+                packet = sock.recv(65_536)
+            except OSError:
+                continue
+            for leg, target in enumerate(self.targets):
+                if place == 0 and packet[3] % 2 == leg and self.chance.random() < 0.2:
+                    self.lost[leg] += 1
+                    continue
+                sock.sendto(packet, ("127.0.0.1", target + place))
+
+    def close(self):
+        self.open = False
+        for sock in self.sockets:
+            sock.close()
+
+
+def even_port():
+    while True:
+        port = free_port(kind=socket.SOCK_DGRAM)
+        if port % 2 == 0 and port < 65_000:
+            return port
+
+
+@test(seconds_max=60)
+def merge_of_plain_rtp_fills_every_gap(context):
+    """ffmpeg sends RTP once, two lossy networks carry it to two SDP files' ports: every picture is the clip's."""
+    clip = Numbered(context.cache)
+    targets = [even_port(), even_port()]
+    doubler = context.closing(Doubler(targets))
+    sdp = context.path("sent.sdp")
+    context.spawn("sender", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i",
+                             clip.path, "-map", "0:v", "-c", "copy", "-f", "rtp", "-sdp_file", sdp,
+                             f"rtp://127.0.0.1:{doubler.port}?pkt_size=1200"])
+    wait_until(lambda: os.path.exists(sdp) and "m=video" in open(sdp).read(), 10, "the sender's description")
+    with open(sdp) as file:
+        text = file.read()
+    legs = [context.write(f"leg{number}.sdp", text.replace(f"m=video {doubler.port}", f"m=video {target}"))
+            for number, target in enumerate(targets)]
+    lines = [f"    source: {legs[0]}", f"    backups: [{legs[1]}]", "    merge: true", "    source-wait: 15s"]
+    weir = context.weir("serve", config="paths:\n  cam:\n" + "\n".join(lines) + "\n")
+    process = decode(context, weir, 200)
+    check(process.wait(40) == 0, "ffmpeg failed")
+    complain(process)
+    check_run([row[5] for row in framemd5(process.out())], clip.pictures, 200, "ffmpeg")
+    shown = path(context, weir)
+    check(all(doubler.lost) and all(leg["merge"]["filled"] > 0 and leg["merge"]["lost"] > 0 for leg in shown["legs"]), f"{shown['legs']}")
+    check(all(track["missing"] == 0 for track in shown["tracks"]), f"{shown['tracks']}")

@@ -165,6 +165,7 @@ final class FaultSimulation: PathObserver {
         }
         guard origin.sends else { return }
         live.counters.set(.lastArrivalNanoseconds, loop.now.uptimeNanoseconds)
+        for track in live.description.tracks { live.counters.add(track.number, .packets) }
         for source in attached where !spokenFor.contains(source) {
             spokenFor.insert(source)
             engine.report(.sourceActive(source))

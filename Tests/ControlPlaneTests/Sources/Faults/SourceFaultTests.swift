@@ -15,7 +15,9 @@ import Testing
         let ends = simulation.streamsEnded.filter { $0 != "nobody is interested" }
         #expect(ends.count <= simulation.origin.estrangements, "\(ends)")
         try simulation.stop()
-        #expect(simulation.troubles.isEmpty, "seed \(seed): \(simulation.troubles.joined(separator: "\n"))")
+        #expect(
+            simulation.troubles.isEmpty,
+            "seed \(seed): \(simulation.troubles.joined(separator: "\n"))\n\(simulation.origin.asked.suffix(40).joined(separator: "\n"))")
         #expect(simulation.origin.dials.count > 3)
     }
 
