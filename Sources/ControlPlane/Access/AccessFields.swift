@@ -9,6 +9,9 @@ extension Configuration {
         Field(
             key: "publish",
             set: { (section, text) throws(ValueProblem) in section.access.rules[.publish] = try AccessRule(parsing: text) }, isList: true),
+        Field(
+            key: "control",
+            set: { (section, text) throws(ValueProblem) in section.access.rules[.control] = try AccessRule(parsing: text) }, isList: true),
         Field(key: "realm") { (section, text) throws(ValueProblem) in
             guard !text.isEmpty, text.utf8.count <= 128, text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F && !"\"\\".utf8.contains($0) })
             else {

@@ -6,6 +6,8 @@ package enum AccessRight: String, Sendable, CaseIterable {
     case read
     /// ANNOUNCE, SETUP, RECORD.
     case publish
+    /// SET_PARAMETER that is passed to the source; nobody, unless it is given.
+    case control
 }
 
 /// Who may do one thing on one path. Empty: nobody.

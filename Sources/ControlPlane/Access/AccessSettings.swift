@@ -88,13 +88,15 @@ package struct AccessSettings: Sendable, Equatable {
     /// What holds, for `weir serve --check`.
     var summary: [String] {
         guard !users.isEmpty || !rules.isEmpty else { return ["access: any may read and publish"] }
-        let defaults = AccessRight.allCases.map { "\($0.rawValue): \(rule($0, of: nil))" }.joined(separator: "; ")
+        let defaults = AccessRight.allCases.filter { $0 != .control || rules[$0] != nil }.map { "\($0.rawValue): \(rule($0, of: nil))" }
+            .joined(separator: "; ")
         let methods = LoginMethod.allCases.filter(login.methods.contains).map(\.rawValue).joined(separator: ", ")
         return ["access: \(defaults); \(users.count) users, by \(methods)"]
     }
 
     /// The rule of a path, or of what is no path.
     func rule(_ right: AccessRight, of path: PathSettings?) -> AccessRule {
-        path?.access[right] ?? rules[right] ?? (users.isEmpty ? .any : .users)
+        let standard = right == .control ? AccessRule(grants: []) : users.isEmpty ? .any : .users
+        return path?.access[right] ?? rules[right] ?? standard
     }
 }

@@ -93,6 +93,9 @@ extension PathSettings {
     static let fields: [Field<PathSettings>] =
         [
             Field(key: "source", set: { (path, text) throws(ValueProblem) in path.source = try Source(text) }, isSecret: true),
+            Field(key: "parameters") { (path, text) throws(ValueProblem) in
+                path.parameters = try SettingValue.word(text, of: ParameterPassing.self)
+            },
             Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
             Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
             Field(key: "source-wait") { (path, text) throws(ValueProblem) in

@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import PlaneLink
+import Signalling
 import WireFormats
 
 /// Hears what becomes of a path's stream.
@@ -164,6 +165,12 @@ final class Path {
             return eventLoop.makeSucceededFuture(live.description)
         }
         return wait(in: \.players)
+    }
+
+    /// Asks the source what a reader asked; `done` is called once.
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        guard let source, !isStopped else { return done(.unsupported) }
+        source.pass(request, done)
     }
 
     /// Tells `observer` what becomes of the stream, until removed. The path keeps it.

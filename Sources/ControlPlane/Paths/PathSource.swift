@@ -1,4 +1,5 @@
 import NIOCore
+import Signalling
 import WireFormats
 
 /// How far a path wants its source to be.
@@ -25,6 +26,8 @@ protocol PathSource: AnyObject {
     var showsHealth: Bool { get }
     /// The sources that it is made of, where it is made of several.
     var legOverviews: [LegOverview] { get }
+    /// Asks what a reader asked; `done` is called once.
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void)
     /// Media is wanted so far, from now on.
     func want(_ level: SourceLevel)
     /// All tracks said goodbye (RTCP BYE).
@@ -34,6 +37,8 @@ protocol PathSource: AnyObject {
 }
 
 extension PathSource {
+    /// For those that ask no server.
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) { done(.unsupported) }
     /// For those that cannot say.
     var nextTry: NIODeadline? { nil }
     /// For those that describe themselves anew with each connection.

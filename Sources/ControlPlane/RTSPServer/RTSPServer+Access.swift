@@ -17,6 +17,11 @@ extension RTSPServer {
             return try obey(decision, "\(method.name)", nil, connection)
         }
         let session = request.session.flatMap(session(named:))
+        if method == .setParameter, !request.message.body.isEmpty, let settings = session?.path.settings, settings.parameters == .passAll {
+            let decision = access.decide(
+                .control, of: settings, request: request.message, from: connection.host, now: Self.milliseconds(.now()))
+            return try obey(decision, "SET_PARAMETER /\(settings.name)", nil, connection)
+        }
         let path = (try? place(of: request))?.path
         let right: AccessRight
         switch request.message.method {

@@ -14,6 +14,7 @@ extension RTSPServer {
             switch message.method {
             case .options: try keepAlive(request, connection, ServerAnswers.options(registering: settings.register.isOn))
             case .getParameter, .setParameter:
+                guard try !pass(request, connection) else { return }
                 try request.checkParameters()
                 try keepAlive(request, connection, ServerAnswers.ok())
             case .describe: try describe(request, connection)

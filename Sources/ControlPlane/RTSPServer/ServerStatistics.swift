@@ -12,6 +12,12 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case registeredMax
     /// A back end asked for a name, or named a host, that it may not.
     case registrationRefused
+    /// What a reader wanted to ask a source was too long.
+    case parametersOversize
+    /// As many readers' requests as may wait for a source's answer at once.
+    case parametersBusy
+    /// A source that did not answer what a reader asked.
+    case parametersTimeout
     /// One address opened more sessions in a second than it may.
     case joinRate
     /// A request without a name and a password where they are needed; the first of every client that logs in.

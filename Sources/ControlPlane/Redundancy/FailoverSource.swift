@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Signalling
 import WireFormats
 
 /// Several sources for one path, of which one plays: the first of the list that can. When it fails, or its watchdog barks, the next is
@@ -63,6 +64,11 @@ final class FailoverSource: PathSource {
         guard !isStopped else { return }
         self.level = level
         consider()
+    }
+
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        guard let feeding, let source = legs[feeding].source else { return done(.unavailable(words)) }
+        source.pass(request, done)
     }
 
     func saidGoodbye() { if let feeding { legs[feeding].source?.saidGoodbye() } }

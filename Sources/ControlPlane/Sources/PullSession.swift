@@ -72,6 +72,10 @@ final class PullSession {
     private let closing: LoopTimer
     private var eventLoop: any EventLoop { port.eventLoop }
 
+    /// Who waits for the source's answer to what a reader asked.
+    private var passed: [Int: (ParameterOutcome) -> Void] = [:]
+    private var passedNumber = 0
+
     private enum State { case dialling, describing, described, settingUp, playing, pausing, paused, closing, ended }
 
     /// How long the answer to TEARDOWN is waited for.
@@ -120,6 +124,14 @@ final class PullSession {
         case .described, .settingUp, .playing, .pausing, .paused: true
         case .dialling, .describing, .closing, .ended: false
         }
+    }
+
+    /// Asks what a reader asked.
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        guard passed.count < ParameterPassing.waitingMax else { return done(.busy) }
+        passedNumber &+= 1
+        passed[passedNumber] = done
+        perform(client.pass(passedNumber, request, now: now))
     }
 
     // MARK: What the owner wants
@@ -274,6 +286,7 @@ final class PullSession {
         case .paused:
             state = .paused
             pursue()
+        case .answered(let number, let response): passed.removeValue(forKey: number)?(response.map { .answered($0) } ?? .noAnswer)
         case .closed: finish(.closed)
         case .redirected(let target): finish(.redirected(target))
         case .descriptionChanged: finish(.failed("the server announced another description"))
@@ -332,6 +345,9 @@ final class PullSession {
     func finish(_ end: End) {
         guard state != .ended else { return }
         state = .ended
+        let waiting = passed.values
+        passed = [:]
+        for done in waiting { done(.unavailable("the source's connection ended")) }
         deadline.stop()
         closing.stop()
         watch.stop()

@@ -79,6 +79,11 @@ final class RTSPPull: PathSource {
         if let session { session.finish(.closed) } else { pursue() }
     }
 
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        guard let session, session.isEstablished else { return done(.unavailable(words)) }
+        session.pass(request, done)
+    }
+
     func want(_ level: SourceLevel) {
         self.level = level
         if !(host?.isAwaited ?? false) { awaitedSince = nil }

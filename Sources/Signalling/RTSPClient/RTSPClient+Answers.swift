@@ -71,6 +71,9 @@ extension RTSPClient {
         if response.status == .unauthorized {
             switch authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate")) {
             case .retry: return send(question.request)
+            // That a reader may not do this says nothing of what we may.
+            case let verdict where verdict != .retry && question.request.isPassed:
+                return answeredParameters(question.request, response)
             case .credentialsMissing:
                 return fail(.unauthorized("the server wants a user and a password; write rtsp://USER:PASSWORD@HOST/…"))
             case .credentialsRefused: return fail(.unauthorized("the server does not accept this user and password"))
@@ -78,6 +81,7 @@ extension RTSPClient {
             }
         }
         authenticator.accepted()
+        if question.request.isPassed { return answeredParameters(question.request, response) }
         take(session: response.headers)
         if response.status.isRedirection, question.request != .keepAlive { return follow(response.headers["Location"]) }
         switch question.request {
@@ -91,6 +95,7 @@ extension RTSPClient {
             phase = .paused
             actions.append(.paused)
         case .teardown: end(.closed)
+        case .parameters, .abandoned: break
         case .keepAlive: answeredKeepAlive(question.method, response)
         }
     }

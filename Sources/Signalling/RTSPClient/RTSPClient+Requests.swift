@@ -7,6 +7,8 @@ extension RTSPClient {
         let method: RTSPMethod
         var uri = settings.url.request
         var headers: RTSPHeaders = [:]
+        var body: [UInt8] = []
+        var seconds = UInt64(max(settings.answerSeconds, 1))
         switch request {
         case .options: method = .options
         case .describe:
@@ -30,6 +32,14 @@ extension RTSPClient {
         case .keepAlive:
             method = keepAliveMethod ?? .options
             if sessionID != nil { uri = controls.aggregate }
+        case .parameters(let number):
+            guard let parameters = passed[number] else { return }
+            method = parameters.method
+            uri = controls.aggregate
+            headers.add("Content-Type", parameters.contentType)
+            body = parameters.body
+            seconds = Self.parameterSeconds
+        case .abandoned: return
         }
         sequence &+= 1
         let authorization = authenticator.authorization(method: method.name, uri: uri, clientNonce: settings.clientNonce())
@@ -39,9 +49,10 @@ extension RTSPClient {
         message.headers.add("User-Agent", settings.userAgent)
         if let sessionID { message.headers.add("Session", sessionID) }
         for field in headers.fields { message.headers.add(field.name, field.value) }
+        message.body = body
         outstanding.append(
             Outstanding(
-                number: sequence, request: request, method: method, deadline: now &+ UInt64(max(settings.answerSeconds, 1)) * 1_000_000_000)
+                number: sequence, request: request, method: method, deadline: now &+ seconds * 1_000_000_000)
         )
         actions.append(.send(message.serialized()))
     }

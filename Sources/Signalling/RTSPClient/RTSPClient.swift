@@ -43,6 +43,8 @@ package struct RTSPClient: Sendable {
         case redirected(SourceURL)
         /// The server announced another description.
         case descriptionChanged
+        /// What ``pass(_:_:now:)`` asked was answered; nil: not in time, or not by this connection.
+        case answered(Int, RTSPResponse?)
         /// The attempt or the session is over: close the connection.
         case failed(RTSPClientFailure)
     }
@@ -59,6 +61,10 @@ package struct RTSPClient: Sendable {
     enum Request: Sendable, Equatable {
         case options, describe, play, pause, teardown, keepAlive
         case setUp(track: Int)
+        /// What somebody else asks, by its number.
+        case parameters(Int)
+        /// Such a request, for whose answer nobody waits any more.
+        case abandoned
     }
 
     struct Outstanding: Sendable {
@@ -90,6 +96,13 @@ package struct RTSPClient: Sendable {
     var hasPlayed = false
     /// Frames that came before PLAY was answered (Reolink sends sender reports so early).
     var earlyFrames: [UInt8] = []
+
+    /// What readers asked and is not answered yet, by number.
+    var passed: [Int: ParameterRequest] = [:]
+    /// Answers that never came and are still recognised, should they come.
+    static let abandonedMax = 16
+    /// How long the answer to a reader's request may take.
+    package static let parameterSeconds: UInt64 = 5
 
     /// Early frames beyond this are dropped.
     static let earlyBytesMax = 256 << 10
@@ -141,6 +154,18 @@ package struct RTSPClient: Sendable {
         return take()
     }
 
+    /// Asks what a reader asked. ``Action/answered(_:_:)`` with the same number follows once, unless the connection ends before.
+    package mutating func pass(_ number: Int, _ request: ParameterRequest, now: UInt64) -> [Action] {
+        self.now = now
+        switch phase {
+        case .described, .settingUp, .starting, .playing, .pausing, .paused:
+            passed[number] = request
+            send(.parameters(number))
+        case .idle, .opening, .describing, .closing, .ended: actions.append(.answered(number, nil))
+        }
+        return take()
+    }
+
     /// Ends the session: PAUSE if it plays, TEARDOWN, and ``Action/closed`` when the server answered or there was no session.
     package mutating func close(now: UInt64) -> [Action] {
         self.now = now
@@ -166,7 +191,7 @@ package struct RTSPClient: Sendable {
 
     /// When ``timeElapsed(now:)`` should be called next.
     package var deadline: UInt64? {
-        let answer = outstanding.map(\.deadline).min()
+        let answer = outstanding.filter { $0.request != .abandoned }.map(\.deadline).min()
         guard let keepAliveDue else { return answer }
         return answer.map { min($0, keepAliveDue) } ?? keepAliveDue
     }
@@ -177,11 +202,12 @@ package struct RTSPClient: Sendable {
     /// Looks whether answers are overdue and whether the server must be reminded of us.
     package mutating func timeElapsed(now: UInt64) -> [Action] {
         self.now = now
+        abandonLateParameters()
         if let late = outstanding.first(where: { $0.deadline <= now }) {
             outstanding.removeAll { $0.deadline <= now }
             switch late.request {
             // Media is the better proof of life, and the owner watches that.
-            case .keepAlive: break
+            case .keepAlive, .parameters, .abandoned: break
             case .pause where phase == .closing: send(.teardown)
             case .pause, .teardown: end(.closed)
             case .options, .describe, .play, .setUp: fail(.noAnswer(late.method, seconds: settings.answerSeconds))
