@@ -104,6 +104,7 @@ final class RelayCore {
             return server.start()
         }.map { [self] address in
             paths.start()
+            server.register(paths.all)
             let listen = ListenAddress(address)
             collector = OverviewCollector(server: server, paths: paths, port: port, listen: "\(listen)", version: version)
             return listen
@@ -166,8 +167,10 @@ final class RelayCore {
             logger.error("the engine did not end in time")
             finish(1)
         }
-        server.stop().assumeIsolated().whenComplete { [self] _ in
-            paths.stop { [self] in port.shutdown(finish) }
+        server.deregister { [self] in
+            server.stop().assumeIsolated().whenComplete { [self] _ in
+                paths.stop { [self] in port.shutdown(finish) }
+            }
         }
         return promise.futureResult
     }

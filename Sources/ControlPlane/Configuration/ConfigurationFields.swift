@@ -119,5 +119,5 @@ extension PathSettings {
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-        ] + redundancyFields + readerFields + packetFields + slateFields + multicastFields + accessFields
+        ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + multicastFields + accessFields
 }

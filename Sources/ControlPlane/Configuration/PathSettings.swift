@@ -69,6 +69,8 @@ package struct PathSettings: Sendable, Equatable {
     package var packets = PacketSettings()
     /// Who may read and publish; what is not here is as ``AccessSettings`` says.
     package var access: [AccessRight: AccessRule] = [:]
+    /// Proxies that are asked to serve it, too.
+    package var registerAt: [RegisterTarget] = []
     /// What readers may ask its source.
     package var parameters = ParameterPassing.off
     /// The group that it is sent to.

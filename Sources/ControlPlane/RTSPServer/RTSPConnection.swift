@@ -52,6 +52,9 @@ final class RTSPConnection {
     /// The channel is given to somebody else; nothing is read or answered any more.
     private var isGivenAway = false
 
+    /// How often the server's idle time may pass without a request.
+    var idleFactor = 1.0
+
     private static let drainTime = TimeAmount.seconds(1)
 
     private var writesPending = 0
@@ -386,7 +389,7 @@ final class RTSPConnection {
             server.count(.answerStall)
             return close()
         }
-        if sessions.isEmpty, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds) {
+        if sessions.isEmpty, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds * idleFactor) {
             server.count(.requestTimeout)
             close()
         }

@@ -27,6 +27,8 @@ final class RTSPServer {
     var access: AccessControl
     let tunnels: HTTPTunnels
     let registrar: Registrar
+    /// Where the paths of the configuration are registered.
+    private(set) var registrations: [Registration] = []
     var counts = ServerStatistics()
     var drops = ReceiveDrops()
     private var sweepTask: RepeatedTask?
@@ -118,7 +120,22 @@ final class RTSPServer {
             .withBoundSocket(descriptor)
     }
 
-    private func accepted(_ channel: any Channel) throws {
+    /// Serves a connection that we made ourselves: its other end asks from now on, and may have begun (`prefix`). It has no handler and
+    /// is not read. Throws when there is no room for it.
+    func adopt(_ channel: any Channel, prefix: [UInt8]) throws {
+        let options = channel.syncOptions
+        try? options?.setOption(.maxMessagesPerRead, value: 4)
+        try? options?.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.receiveBytes))
+        try? options?.setOption(.socketOption(.so_keepalive), value: 1)
+        let connection = try accepted(channel)
+        // LIVE555's proxy asks something at least once a minute, and not much oftener.
+        connection.idleFactor = 2
+        if !prefix.isEmpty { connection.received(ByteBuffer(bytes: prefix)) }
+        try options?.setOption(.autoRead, value: true)
+    }
+
+    @discardableResult
+    private func accepted(_ channel: any Channel) throws -> RTSPConnection {
         guard let host = HostAddress(channel.remoteAddress) else { throw ChannelError.unknownLocalAddress }
         guard connections.count < settings.limits.connectionsMax else {
             count(.connectionsMax)
@@ -130,6 +147,30 @@ final class RTSPServer {
         connections[ObjectIdentifier(connection)] = connection
         counts.connectionsTotal += 1
         try channel.pipeline.syncOperations.addHandler(RTSPConnectionHandler(connection: connection), name: RTSPConnectionHandler.name)
+        return connection
+    }
+
+    /// Registers paths at the proxies that their settings name; after ``start()``.
+    func register(_ paths: [Path]) {
+        for path in paths {
+            for target in path.settings.registerAt {
+                let registration = Registration(
+                    path: path.name, target: target, server: self, eventLoop: port.eventLoop, logger: logger)
+                registrations.append(registration)
+                registration.start()
+            }
+        }
+    }
+
+    /// Takes back what ``register(_:)`` did, and calls `done`, in a second or two at most; before ``stop()``.
+    func deregister(_ done: @escaping () -> Void) {
+        var remaining = registrations.count + 1
+        let stopped = {
+            remaining -= 1
+            if remaining == 0 { done() }
+        }
+        for registration in registrations { registration.stop(stopped) }
+        stopped()
     }
 
     /// Ends every session and connection and stops listening. The media sockets stay open: close them with ``closeMedia()`` when the

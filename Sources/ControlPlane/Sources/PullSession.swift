@@ -359,7 +359,7 @@ final class PullSession {
 
     private var now: UInt64 { eventLoop.now.uptimeNanoseconds }
 
-    private static func words(_ error: any Error) -> String {
+    static func words(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:
             if let first = error.connectionErrors.first { return words(first.error) }

@@ -142,6 +142,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var source = ""
     /// How it came to be, in words; left out for those of the configuration.
     package var origin: String?
+    /// Where else it is registered, and how that stands, in words.
+    package var registrations: [String] = []
     /// `idle` (nobody wants it), `described` (known, not playing), `playing`, `waiting` (for a publisher, or for the source), `failed`.
     package var state = State.idle
     /// What the source does, in words.

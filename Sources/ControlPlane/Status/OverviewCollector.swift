@@ -144,6 +144,7 @@ final class OverviewCollector {
     private func pathOverview(_ path: Path, _ now: NIODeadline) -> PathOverview {
         var overview = PathOverview(name: path.name, source: PeerWords.printable("\(path.settings.source)"))
         if path.origin != .configuration { overview.origin = PeerWords.printable("\(path.origin)") }
+        overview.registrations = server.registrations.filter { $0.path == path.name }.map { PeerWords.printable($0.words) }
         let history = path.history
         let isFailing = history.failingSince != nil
         overview.words = PeerWords.printable(path.stateWords)

@@ -44,6 +44,13 @@ struct RelayCommand: ParsableCommand {
     @Option(help: ArgumentHelp("When the source is dialled: on-demand, always or warm.", valueName: "when"))
     var dial: String?
 
+    @Option(
+        name: .customLong("register"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "A proxy that is to serve it, too, over a connection from here: rtsp://USER:PASSWORD@PROXY:PORT/NAME; once for each source.",
+            valueName: "url"))
+    var proxies: [String] = []
+
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineArguments
     @OptionGroup var readers: ReaderArguments
@@ -65,6 +72,7 @@ struct RelayCommand: ParsableCommand {
     }
 
     private func paths() throws -> [PathSettings] {
+        guard proxies.count <= sources.count else { throw ValidationError("there are more --register than sources") }
         var paths: [PathSettings] = []
         do throws(ValueProblem) {
             let scheme = try scheme.map { text throws(ValueProblem) in try SourceNames.Scheme(parsing: text) }
@@ -72,6 +80,7 @@ struct RelayCommand: ParsableCommand {
             for (name, source) in zip(names, sources) {
                 paths.append(try PathSettings(name: name, source: source, transport: transport, dial: dial))
             }
+            for (index, proxy) in proxies.enumerated() { paths[index].registerAt = [try RegisterTarget(parsing: proxy)] }
         } catch {
             throw ValidationError(error.description)
         }
