@@ -23,6 +23,17 @@ extension FuzzEntry {
         }
     }
 
+    /// The first line is an expression, the second a name.
+    static func nameExpression(_ bytes: [UInt8]) {
+        let lines = bytes.split(separator: 10, maxSplits: 1, omittingEmptySubsequences: false)
+        guard let expression = try? NameExpression(String(decoding: lines[0], as: UTF8.self)) else { return }
+        let name = lines.count > 1 ? String(decoding: lines[1], as: UTF8.self) : ""
+        guard let match = expression.match(name) else { return }
+        check(match.count == expression.groupCount + 1 && match[0] != nil, "a match without its groups")
+        check(match.allSatisfy { $0.map { name.utf8.count >= $0.utf8.count } ?? true }, "a group that is longer than the name")
+        check(expression.groupNames.values.allSatisfy((1...NameExpression.groupsMax).contains), "a name of no group")
+    }
+
     private struct Outcome: Equatable {
         var elements: [RTSPElement] = []
         var error: RTSPParseError?

@@ -12,6 +12,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case rtspStream = "rtsp-stream"
     case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel, register
     case rtpInfo = "rtp-info"
+    case nameExpression = "name-expression"
     case keyFrames = "key-frames"
     case nalFragments = "nal-fragments"
 
@@ -23,6 +24,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .register: Self.register(String(decoding: bytes, as: UTF8.self))
         case .range: Self.range(String(decoding: bytes, as: UTF8.self))
         case .rtpInfo: Self.rtpInfo(String(decoding: bytes, as: UTF8.self))
+        case .nameExpression: Self.nameExpression(bytes)
         case .authentication: Self.authentication(String(decoding: bytes, as: UTF8.self))
         case .url: Self.url(String(decoding: bytes, as: UTF8.self))
         case .sdp: Self.sdp(bytes)
