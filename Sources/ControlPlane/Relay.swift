@@ -89,11 +89,14 @@ final class RelayCore {
             range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains)
         let make = { Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, logger: logger) }
         paths = PathTable(
-            configuration.paths.map { make($0, .configuration) }, runTimePathsMax: configuration.limits.runTimePathsMax, make: make)
+            configuration.paths.filter { $0.expression == nil }.map { make($0, .configuration) },
+            expressions: configuration.paths.filter { $0.expression != nil }, runTimePathsMax: configuration.limits.runTimePathsMax,
+            make: make)
         var settings = ServerSettings()
         settings.limits = configuration.limits
         settings.access = configuration.access
         settings.register = configuration.register
+        settings.distribution = configuration.distribution
         server = RTSPServer(
             listen: configuration.listen, paths: paths, port: port, mediaPorts: mediaPorts, settings: settings, logger: logger)
     }
@@ -221,7 +224,7 @@ enum PathSourceFactory {
 
     private static func source(_ source: PathSettings.Source, for path: Path, host: any PathSourceHost) -> (any PathSource)? {
         switch source {
-        case .publish: return nil
+        case .publish, .template, .redirect: return nil
         case .pull(let url):
             return RTSPPull(
                 url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)

@@ -31,6 +31,7 @@ extension Configuration {
         overlay.apply(environment)
         let problems =
             overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
+            + overlay.configuration.expressionProblems
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))
         let whole = problems.filter { problem in !known.contains { $0.hasPrefix(problem.key) } }.map {
@@ -63,10 +64,18 @@ extension Configuration {
         ]
         lines += access.summary
         if let words = register.words { lines.append(words) }
+        if let words = distribution.words { lines.append(words) }
         if paths.isEmpty, !register.isOn { lines.append("no path: nothing would be served") }
         for path in paths {
-            lines.append("path /\(path.name): \(path.source), \(path.source == .publish ? "when published" : path.dial.rawValue)")
+            let when = path.source == .publish ? ", when published" : path.source.isRedirect ? "" : ", \(path.dial.rawValue)"
+            let what = path.expression.map { "names that match \($0.expression)" } ?? "path /\(path.name)"
+            lines.append("\(what): \(path.source)\(when)")
             for (number, backup) in path.redundancy.backups.enumerated() { lines.append("  backup \(number + 1): \(backup)") }
+            if let expression = path.expression {
+                let hosts = expression.allow.isEmpty ? "" : ", on \(expression.allow.map(\.description).joined(separator: ", ")) alone"
+                lines.append("  up to \(expression.instancesMax) at a time\(hosts)")
+            }
+            if let words = path.distribution.words { lines.append("  \(words)") }
             if let words = path.multicast.words { lines.append("  \(words)") }
             for right in AccessRight.allCases {
                 if let rule = path.access[right] { lines.append("  \(right.rawValue): \(rule)") }

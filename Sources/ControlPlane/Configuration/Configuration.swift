@@ -17,6 +17,8 @@ package struct Configuration: Sendable {
     package var access = AccessSettings()
     /// Which back ends may ask to be served.
     package var register = RegisterSettings()
+    /// How many readers all paths together may have, and where others go.
+    package var distribution = Distribution()
     /// What is served.
     package var paths: [PathSettings] = []
 

@@ -17,17 +17,18 @@ struct Field<Section>: Sendable {
 
 extension Configuration {
     /// The keys at the top of the file that have a plain value.
-    static let fields: [Field<Configuration>] = [
-        Field(key: "listen") { (section, text) throws(ValueProblem) in
-            do throws(ListenAddressError) { section.listen = try ListenAddress(parsing: text) } catch {
-                throw ValueProblem(error.description)
-            }
-        },
-        Field(key: "media-ports") { (section, text) throws(ValueProblem) in section.mediaPorts = try SettingValue.portRange(text) },
-        Field(key: "log-level") { (section, text) throws(ValueProblem) in
-            section.logLevel = try SettingValue.word(text, of: Logger.Level.self)
-        },
-    ]
+    static let fields: [Field<Configuration>] =
+        [
+            Field(key: "listen") { (section, text) throws(ValueProblem) in
+                do throws(ListenAddressError) { section.listen = try ListenAddress(parsing: text) } catch {
+                    throw ValueProblem(error.description)
+                }
+            },
+            Field(key: "media-ports") { (section, text) throws(ValueProblem) in section.mediaPorts = try SettingValue.portRange(text) },
+            Field(key: "log-level") { (section, text) throws(ValueProblem) in
+                section.logLevel = try SettingValue.word(text, of: Logger.Level.self)
+            },
+        ] + distributionFields
 
     /// The keys under `engine:`.
     static let engineFields: [Field<Configuration>] = [
@@ -70,6 +71,12 @@ extension Configuration {
         Field(key: "run-time-paths") { (section, text) throws(ValueProblem) in
             section.limits.runTimePathsMax = try SettingValue.number(text, in: 0...65_536)
         },
+        Field(key: "relay-hops") { (section, text) throws(ValueProblem) in
+            section.limits.relayHopsMax = try SettingValue.number(text, in: 1...255)
+        },
+        Field(key: "redirect-hops") { (section, text) throws(ValueProblem) in
+            section.limits.redirectHopsMax = try SettingValue.number(text, in: 0...255)
+        },
         Field(key: "packet-log-bytes") { (section, text) throws(ValueProblem) in
             section.limits.packetLogBytesMax = try SettingValue.bytes(text)
         },
@@ -92,7 +99,16 @@ extension PathSettings {
     /// The keys of one path.
     static let fields: [Field<PathSettings>] =
         [
-            Field(key: "source", set: { (path, text) throws(ValueProblem) in path.source = try Source(text) }, isSecret: true),
+            Field(
+                key: "source",
+                set: { (path, text) throws(ValueProblem) in
+                    if let expression = path.expression?.expression {
+                        path.source = try Source(text, for: expression)
+                    } else {
+                        path.source = try Source(text)
+                    }
+                }, isSecret: true),
+            Field(key: "redirect") { (path, text) throws(ValueProblem) in path.source = try path.redirection(text) },
             Field(key: "parameters") { (path, text) throws(ValueProblem) in
                 path.parameters = try SettingValue.word(text, of: ParameterPassing.self)
             },
@@ -119,5 +135,5 @@ extension PathSettings {
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-        ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + multicastFields + accessFields
+        ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + expressionFields + distributionFields + multicastFields + accessFields
 }

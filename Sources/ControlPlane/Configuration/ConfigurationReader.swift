@@ -54,20 +54,26 @@ struct ConfigurationReader {
     private mutating func readPaths(_ node: Node) {
         eachKey(of: node, at: "paths") { reader, name, keyNode, value in
             let place = "paths.\(name)"
-            if let problem = Self.problem(ofName: name) { return reader.report(place, line: keyNode.mark?.line, problem) }
             var path = PathSettings(name: name, source: .publish)
+            reader.lines[place] = keyNode.mark?.line
+            do throws(ValueProblem) { try path.takeExpression(ofName: name) } catch {
+                return reader.report(place, line: keyNode.mark?.line, error.text)
+            }
             if reader.configuration.paths.contains(where: { $0.name == path.name }) {
                 return reader.report(place, line: keyNode.mark?.line, "the path `\(path.name)` is already there")
             }
-            var hasSource = false
+            var sources = 0
             reader.eachKey(of: value, at: place) { reader, key, keyNode, value in
-                hasSource = hasSource || key == "source"
+                if key == "source" || key == "redirect" { sources += 1 }
                 reader.apply(PathSettings.fields, to: &path, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode)
             }
-            if !hasSource {
+            if sources == 0 {
                 reader.report(
                     place, line: keyNode.mark?.line,
                     "it has no `source:`; write an rtsp:// or rtp:// URL, a file (.rtpdump, .sdp) or publish")
+            }
+            if sources > 1 {
+                reader.report(place, line: keyNode.mark?.line, "it has both `source:` and `redirect:`; a path is served here or elsewhere")
             }
             reader.configuration.paths.append(path)
         }
@@ -77,7 +83,7 @@ struct ConfigurationReader {
     static func problem(ofName name: String) -> String? {
         let trimmed = PathSettings.trimmed(name)
         guard !trimmed.isEmpty else { return "a path needs a name" }
-        guard !trimmed.hasPrefix("~") else { return "a path's name does not begin with ~" }
+        guard !trimmed.hasPrefix("~") else { return "a path's name does not begin with ~: that is for expressions in the configuration" }
         guard trimmed.utf8.count <= 255, trimmed.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"?#%\"<>\\".utf8.contains($0) }) else {
             return "a path's name is made of printable ASCII without blanks and ? # % \" < > \\, at most 255 characters"
         }

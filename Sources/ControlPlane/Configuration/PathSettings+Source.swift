@@ -1,6 +1,20 @@
 import Signalling
+import WireFormats
 
 extension PathSettings.Source {
+    /// Reads what names that match an expression are served from: `publish`, or an `rtsp://` URL with places for what groups matched.
+    init(_ text: String, for expression: NameExpression) throws(ValueProblem) {
+        guard text != "publish" else {
+            self = .publish
+            return
+        }
+        let scheme = text.firstRange(of: "://").map { text[..<$0.lowerBound].lowercased() }
+        guard let scheme, ["rtsp", "rtspt", "rtspu", "rtsph"].contains(scheme) else {
+            throw ValueProblem("the source of an expression is publish or an rtsp:// URL, with $1 where the first group's text goes")
+        }
+        self = .template(try URLTemplate(text, for: expression))
+    }
+
     /// Reads `publish`, an `rtsp://` or `rtp://` URL or the name of an SDP or rtpdump file. The words of the error hold no password.
     package init(_ text: String) throws(ValueProblem) {
         if text.isEmpty { throw ValueProblem("it is empty; write an rtsp:// URL, a file (.rtpdump) or publish") }
@@ -41,7 +55,7 @@ extension PathSettings {
         switch source {
         case .file(let name): do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
         case .rtp(let source): _ = try ReceptionPlan.read(source)
-        case .publish, .pull, .demonstration: break
+        case .publish, .pull, .demonstration, .template, .redirect: break
         }
     }
 

@@ -14,6 +14,13 @@ package struct PathSettings: Sendable, Equatable {
         case file(String)
         /// The demonstration clip that the program carries.
         case demonstration
+        /// Pulled from a server, whose URL depends on the name that was asked for.
+        case template(URLTemplate)
+        /// Nowhere here: readers are sent to this URL.
+        case redirect(URLTemplate)
+
+        /// Readers are sent elsewhere.
+        var isRedirect: Bool { if case .redirect = self { true } else { false } }
     }
 
     /// When the source is dialled.
@@ -38,8 +45,14 @@ package struct PathSettings: Sendable, Equatable {
     }
 
     /// The name in the URL, without slashes at the ends.
-    package let name: String
+    package private(set) var name: String
     package var source: Source
+    /// For a name that is an expression: what becomes of names that match.
+    package var expression: ExpressionSettings?
+    /// The only hosts that may be dialled; empty: any that the source, or a server that redirects, names.
+    package private(set) var hostsAllowed: [HostRule] = []
+    /// How many readers there may be, and where others go.
+    package var distribution = Distribution()
     package var dial: Dial = .onDemand
     /// How long a source stays dialled after the last reader, in milliseconds.
     package var lingerMilliseconds = 10_000
@@ -82,6 +95,18 @@ package struct PathSettings: Sendable, Equatable {
         self.source = source
     }
 
+    /// The same under a name that its expression fits: a path like others.
+    func instance(named name: String) -> PathSettings {
+        var settings = self
+        settings.name = Self.trimmed(name)
+        settings.hostsAllowed = expression?.allow ?? []
+        settings.expression = nil
+        return settings
+    }
+
+    /// Whether a source may be on this host.
+    func permits(_ host: String) -> Bool { hostsAllowed.isEmpty || hostsAllowed.contains { $0.permits(host) } }
+
     /// The name without slashes at its ends.
     package static func trimmed(_ name: String) -> String {
         var rest = Substring(name)
@@ -100,6 +125,8 @@ extension PathSettings.Source: CustomStringConvertible {
         case .file(let file): file
         case .rtp(let source): source.description
         case .demonstration: "the demonstration clip"
+        case .template(let template): template.description
+        case .redirect(let template): "redirect to \(template)"
         }
     }
 }

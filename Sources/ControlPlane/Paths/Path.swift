@@ -39,6 +39,18 @@ final class Path {
     var lastTrouble: String? { history.trouble }
     private var drops = ReceiveDrops()
     var publication: Publication?
+    /// For a path that an expression made.
+    var instance: ExpressionPaths.Instance?
+    /// Through which relays those come who are interested.
+    var trails = RelayTrails()
+    /// Readers that were sent elsewhere, for the path was full.
+    var readersRedirected = 0
+    /// Whose turn it is among the relays that readers are sent to.
+    var nextRelay = 0
+    private let token = RelayTrail.makeToken()
+    private var refusal: RTSPStatus?
+    /// Set when an instance of an expression is about to go.
+    private var doom: PathError?
 
     private var source: (any PathSource)?
     private var broadcast: MulticastBroadcast?
@@ -135,13 +147,35 @@ final class Path {
     // MARK: Readers
 
     /// Waits until the source is known, up to source-wait; counts as interest meanwhile.
-    func describe() -> EventLoopFuture<StreamDescription> {
+    ///
+    /// `trail` tells through which relays whoever asks comes: a path does not feed itself.
+    func describe(for trail: RelayTrail = RelayTrail()) -> EventLoopFuture<StreamDescription> {
+        if let error = loop(trail) ?? doom { return eventLoop.makeFailedFuture(error) }
+        guard let number = trails.add(trail) else { return described() }
+        let future = described()
+        future.assumeIsolated().whenComplete { [self] _ in trails.remove(number) }
+        return future
+    }
+
+    private func described() -> EventLoopFuture<StreamDescription> {
         if let live, !isStopped {
             touch()
             return eventLoop.makeSucceededFuture(live.description)
         }
         return wait(in: \.describers)
     }
+
+    /// Why somebody who comes this way cannot be served; nil: he can.
+    private func loop(_ trail: RelayTrail) -> PathError? {
+        if trail.tokens.contains(token) {
+            return .loop("/\(name) would be its own source: a relay that pulls from here is what it pulls from")
+        }
+        let hopsMax = port.engine.limits.relayHopsMax
+        return trail.hops > hopsMax ? .loop("more than \(hopsMax) relays pull from each other (limits: relay-hops)") : nil
+    }
+
+    /// Whether the path is of use to anybody just now, or is about to be.
+    var isOccupied: Bool { isAwaited || publication != nil || (acceptsPublisher && live != nil) }
 
     /// A reader exists from SETUP to its end.
     func readerArrived() {
@@ -249,7 +283,9 @@ final class Path {
     func holdReaders() {
         isPlaying = false
         publisherWait.start(milliseconds: settings.publisherWaitMilliseconds) { [weak self] in
-            self?.endStream("the publisher left")
+            guard let self else { return }
+            endStream("the publisher left")
+            instance?.idle(self)
         }
     }
 }
@@ -310,6 +346,32 @@ extension Path: PathSourceHost {
         isPlaying = false
         history.failed(words, now: eventLoop.now)
         logger.warning("source", metadata: ["trouble": "\(words)"])
+        let status = refusal
+        refusal = nil
+        if status == .loopDetected {
+            giveUp(.loop(words))
+        } else if live == nil, instance != nil {
+            giveUp(
+                status == .notFound
+                    ? .notFound(name) : .notReady("the source is not ready: \(words)", retryAfterSeconds: Self.retryAfterSeconds))
+        }
+    }
+
+    var via: String? { trails.joined.via(adding: token) }
+
+    func sourceRefused(_ status: RTSPStatus) { refusal = status }
+
+    /// Waiting longer is of no use.
+    private func giveUp(_ error: PathError) {
+        if let instance, live == nil {
+            doom = error
+            instance.failed(self, error)
+        }
+        for promise in describers.removeAll() + players.removeAll() { promise.fail(error) }
+        guard readers == 0, !isStopped else { return }
+        linger.stop()
+        mediaIsWanted = false
+        updateInterest()
     }
 
     func sourceDropped(_ datagrams: UInt64) {
@@ -322,7 +384,9 @@ extension Path: PathSourceHost {
     func sourceReleased() {
         // Nobody reads it and nobody feeds it: its memory is better used elsewhere, and a description that is asked for again is
         // asked of the source again.
-        if level == .idle { endStream("nobody is interested") }
+        guard level == .idle else { return }
+        endStream("nobody is interested")
+        instance?.idle(self)
     }
 }
 

@@ -6,6 +6,10 @@ enum PathError: Error, Equatable, CustomStringConvertible {
     case removed(String, String)
     /// The source is not there yet (503).
     case notReady(String, retryAfterSeconds: Int)
+    /// Nobody publishes under this name (404), and only a publisher makes it a path.
+    case notPublished(String)
+    /// The path would be its own source, through other relays (508).
+    case loop(String)
     /// The path has a source of its own; nobody can publish to it.
     case readOnly
     /// Somebody else publishes here.
@@ -18,7 +22,8 @@ enum PathError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .notFound(let name): "nothing is served as /\(name)"
         case .removed(let name, let reason): "/\(name) is not served any more: \(reason)"
-        case .notReady(let words, _): words
+        case .notReady(let words, _), .loop(let words): words
+        case .notPublished(let name): "nobody publishes as /\(name)"
         case .readOnly: "the path has a source of its own; publish to one with `source: publish`"
         case .alreadyPublished: "somebody publishes here already"
         case .refused(let words): words

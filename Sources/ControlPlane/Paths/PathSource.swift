@@ -63,10 +63,20 @@ protocol PathSourceHost: AnyObject {
     func mediaBegins()
     /// Media flows, or will any moment: readers may be armed.
     func sourcePlays()
+    /// The `Via` of requests that are made for this path; nil: none.
+    var via: String? { get }
+    /// The server refused with this status; ``sourceFailed(_:)`` follows.
+    func sourceRefused(_ status: RTSPStatus)
     /// Media does not flow any more, or could not be had; the source goes on trying if it is wanted.
     func sourceFailed(_ words: String)
     /// So many of the source's datagrams were dropped by the kernel since the last call, because a socket's receive buffer was full.
     func sourceDropped(_ datagrams: UInt64)
     /// The source let go of everything, as ``SourceLevel/idle`` asked for.
     func sourceReleased()
+}
+
+extension PathSourceHost {
+    /// For those that stand between a path and its source and know nothing of it.
+    var via: String? { nil }
+    func sourceRefused(_ status: RTSPStatus) {}
 }

@@ -74,9 +74,17 @@ final class PathTable {
     private(set) var removed = 0
     private(set) var refused = 0
     private var dropsOfRemoved: UInt64 = 0
+    /// What makes paths of names that nobody listed, in the order of the configuration.
+    let expressions: [ExpressionPaths]
+    private let clock: () -> NIODeadline
 
     /// A table of these paths; of equal names the first counts. Without `make` none can be added.
-    init(_ paths: [Path], runTimePathsMax: Int = Limits().runTimePathsMax, make: ((PathSettings, PathOrigin) -> Path)? = nil) {
+    init(
+        _ paths: [Path], expressions: [PathSettings] = [], runTimePathsMax: Int = Limits().runTimePathsMax,
+        make: ((PathSettings, PathOrigin) -> Path)? = nil, clock: @escaping () -> NIODeadline = NIODeadline.now
+    ) {
+        self.expressions = expressions.compactMap { settings in settings.expression.map { ExpressionPaths(settings, $0) } }
+        self.clock = clock
         self.paths = Dictionary(paths.map { ($0.name, $0) }) { first, _ in first }
         self.runTimePathsMax = runTimePathsMax
         self.make = make
@@ -92,6 +100,17 @@ final class PathTable {
 
     /// The path of that name, with or without slashes at the ends.
     func path(named name: String) -> Path? { paths[PathSettings.trimmed(name)] }
+
+    var now: NIODeadline { clock() }
+
+    /// The first expression that a name fits, with what it makes of it; nothing is made yet. Names that no path can have fit none.
+    func match(_ name: String) -> ExpressionPaths.Match? {
+        guard !expressions.isEmpty, !isStopped else { return nil }
+        let name = PathSettings.trimmed(name)
+        guard ConfigurationReader.problem(ofName: name) == nil else { return nil }
+        for paths in expressions { if let match = paths.match(name) { return match } }
+        return nil
+    }
 
     /// Datagrams that the kernel dropped of the sources of all paths since the start, those that went included.
     var datagramsDropped: UInt64 { paths.values.reduce(dropsOfRemoved) { $0 &+ $1.datagramsDropped } }

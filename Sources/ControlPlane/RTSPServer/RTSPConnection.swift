@@ -32,6 +32,8 @@ final class RTSPConnection {
 
     /// Who sent the request that is being worked on; nil where no password was needed.
     var user: String?
+    /// Through which relays the request that is being answered came.
+    var trail = RelayTrail()
     /// What was answered with 401 because it came without a name, if nothing was accepted since; for the log.
     var challenged: String?
     /// What the client calls itself, since its first request that said so; printable.

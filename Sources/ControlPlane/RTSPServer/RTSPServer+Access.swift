@@ -22,7 +22,8 @@ extension RTSPServer {
                 .control, of: settings, request: request.message, from: connection.host, now: Self.milliseconds(.now()))
             return try obey(decision, "SET_PARAMETER /\(settings.name)", nil, connection)
         }
-        let path = (try? place(of: request))?.path
+        let found = try? found(by: request)
+        let path = found?.path
         let right: AccessRight
         switch request.message.method {
         case .describe, .play: right = .read
@@ -33,7 +34,7 @@ extension RTSPServer {
         case .options, .pause, .teardown, .getParameter, .setParameter, .redirect, .register, .deregister, .other: return
         }
         let now = Self.milliseconds(.now())
-        let decision = access.decide(right, of: path?.settings, request: request.message, from: connection.host, now: now)
+        let decision = access.decide(right, of: found?.settings, request: request.message, from: connection.host, now: now)
         let what = "\(request.message.method.name) /\(request.target.readings.first?.path.prefix(64) ?? "")"
         try obey(decision, what, session, connection)
     }

@@ -10,6 +10,7 @@ extension RTSPServer {
     func answer(_ message: RTSPRequest, on connection: RTSPConnection) {
         do {
             let request = try ServerRequest(message)
+            connection.trail = RelayTrail(via: message.headers.values(named: "Via"))
             try authorize(request, connection)
             switch message.method {
             case .options: try keepAlive(request, connection, ServerAnswers.options(registering: settings.register.isOn))
@@ -47,13 +48,14 @@ extension RTSPServer {
 
     private func describe(_ request: ServerRequest, _ connection: RTSPConnection) throws {
         try request.checkAccept()
-        let place = try place(of: request)
+        let place = try open(request)
         guard place.control == nil else { throw RequestRefusal.notFound("descriptions are given for a whole stream, not for a track") }
         let group = request.target.isMulticast || place.path.settings.multicast.isOnly ? place.path.multicast : nil
         guard group != nil || !request.target.isMulticast else {
             throw RequestRefusal.notFound("/\(place.path.name) has no multicast group")
         }
-        place.path.describe().assumeIsolated().whenComplete { result in
+        try distribute(place.path, request, connection)
+        place.path.describe(for: connection.trail).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let description):
                 let sdp = group?.description(description.sdp) ?? description.sdp
@@ -63,19 +65,10 @@ extension RTSPServer {
         }
     }
 
-    /// The path that a request names, with what stands behind it.
-    func place(of request: ServerRequest) throws(RequestRefusal) -> (path: Path, control: String?) {
-        if request.target.isServer { throw .uriMalformed("\(request.message.method.name) needs the URL of a stream, not *") }
-        for reading in request.target.readings {
-            if let path = paths.path(named: reading.path) { return (path, reading.control) }
-        }
-        throw .notFound("nothing is served as /\(request.target.readings.first?.path ?? "")")
-    }
-
     // MARK: SETUP
 
     private func setUp(_ request: ServerRequest, _ connection: RTSPConnection) throws {
-        let place = try place(of: request)
+        let place = try open(request)
         let session = try request.session.map { try self.session($0, for: connection) }
         if let session, session.path !== place.path { throw RequestRefusal.sessionForeign("the session belongs to /\(session.path.name)") }
         // An encoder that does not repeat the session of its ANNOUNCE means it all the same.
@@ -83,7 +76,8 @@ extension RTSPServer {
             return try setUpTrack(request, place.control, session.description, session, place.path, connection)
         }
         // Known or not: a client may SETUP without DESCRIBE.
-        place.path.describe().assumeIsolated().whenComplete { [self] result in
+        if session == nil { try distribute(place.path, request, connection) }
+        place.path.describe(for: connection.trail).assumeIsolated().whenComplete { [self] result in
             guard !connection.isClosed else { return }
             do {
                 try setUpTrack(request, place.control, try result.get(), nil, place.path, connection)
@@ -203,7 +197,7 @@ extension RTSPServer {
     /// The track that a request to a session names; nil for the whole.
     private func track(of request: ServerRequest, in session: ServerSession) throws(RequestRefusal) -> Int? {
         // Whether there is another path of that name is nothing that a session's owner must know.
-        guard let place = try? place(of: request), place.path === session.path else {
+        guard let place = try? found(by: request), place.path === session.path else {
             throw .sessionForeign("the session belongs to /\(session.path.name)")
         }
         if let used = session.machine.tracks.first(where: { $0.url == request.message.uri }), place.control != nil { return used.number }
@@ -228,14 +222,18 @@ extension RTSPServer {
         guard !connection.isTunnel else {
             throw RequestRefusal.methodNotAllowed(.announce, "an encoder cannot publish through an HTTP tunnel; use rtsp://")
         }
-        let place = try place(of: request)
-        guard place.control == nil else {
+        guard try found(by: request).control == nil else {
             throw RequestRefusal.notFound("nothing is served as /\(request.target.readings.first?.path ?? "")")
         }
         let description: SessionDescription
         do { description = try SessionDescription(request.message.body) } catch { throw RequestRefusal.descriptionMalformed("\(error)") }
         try admit(connection)
-        let publication = try place.path.announce(description, from: connection.words)
+        let place = try open(request)
+        let publication: Publication
+        do { publication = try place.path.announce(description, from: connection.words) } catch {
+            place.path.instance?.idle(place.path)
+            throw error
+        }
         let session = makeSession(
             path: place.path, connection: connection, description: publication.description, publication: publication)
         connection.answer(ServerAnswers.ok(), session: session)

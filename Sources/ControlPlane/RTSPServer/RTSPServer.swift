@@ -30,6 +30,9 @@ final class RTSPServer {
     /// Where the paths of the configuration are registered.
     private(set) var registrations: [Registration] = []
     var counts = ServerStatistics()
+    var places = ReaderPlaces()
+    /// Sessions that read, playing or not.
+    private(set) var readerSessions = 0
     var drops = ReceiveDrops()
     private var sweepTask: RepeatedTask?
     private(set) var lastSecond = NIODeadline.now()
@@ -59,7 +62,7 @@ final class RTSPServer {
         joins = JoinLimiter(limits: settings.limits)
         tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
         registrar = Registrar(settings: settings.register, paths: paths, eventLoop: port.eventLoop, logger: logger)
-        access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings))
+        access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings) + paths.expressions.map(\.settings))
         paths.addObserver(self)
     }
 
@@ -205,6 +208,7 @@ final class RTSPServer {
         if now - lastSecond >= .seconds(1) {
             lastSecond = now
             joins.nextSecond()
+            places.sweep(now: now)
             sweepLogins(now: Self.milliseconds(now))
             countDrops()
             registrar.sweep(now: now)
@@ -270,6 +274,8 @@ final class RTSPServer {
         let session = ServerSession(
             id: id, path: path, connection: connection, description: description, publication: publication, server: self)
         sessions[id] = session
+        if publication == nil { readerSessions += 1 }
+        places.release(ObjectIdentifier(connection))
         connection.sessionBegan(session)
         counts.sessionsTotal += 1
         return session
@@ -282,6 +288,7 @@ final class RTSPServer {
 
     func forget(_ session: ServerSession, reason: SessionEnd) {
         sessions[session.id] = nil
+        if session.publication == nil { readerSessions -= 1 }
         for track in session.machine.tracks {
             guard case .datagram(_, let rtcp) = track.transport else { continue }
             let address = ReportAddress(host: session.host, port: rtcp)
@@ -298,7 +305,10 @@ final class RTSPServer {
             ])
     }
 
-    func forget(_ connection: RTSPConnection) { connections[ObjectIdentifier(connection)] = nil }
+    func forget(_ connection: RTSPConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        places.release(ObjectIdentifier(connection))
+    }
 
     private func receivedReport(from host: HostAddress, _ port: UInt16, _ bytes: ByteBuffer) {
         guard let session = readersByReportAddress[ReportAddress(host: host, port: port)] else { return count(.unknownDatagram) }

@@ -216,7 +216,8 @@ extension RequestRefusal {
         }
         self =
             switch error {
-            case .notFound, .removed: .notFound(error.description)
+            case .notFound, .removed, .notPublished: .notFound(error.description)
+            case .loop(let words): .loop(words)
             case .notReady(let words, let seconds): .unavailable(words, retryAfterSeconds: seconds)
             case .readOnly: .methodNotAllowed(method, error.description)
             case .alreadyPublished: .forbidden(error.description)

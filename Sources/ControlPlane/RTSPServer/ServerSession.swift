@@ -46,6 +46,8 @@ final class ServerSession {
     /// Packets that the engine did not send since the reader was too slow, as far as it has told.
     var packetsMissed: UInt64 = 0
     private var isFinished = false
+    /// Where the path keeps through which relays the reader comes.
+    private var trail: Int?
 
     /// Answers PLAY: where each track begins (empty if nothing changed), and what to do once that has left.
     typealias PlayReply = (Result<[RTPInfo], RequestRefusal>, _ onFlushed: @escaping () -> Void) -> Void
@@ -72,6 +74,7 @@ final class ServerSession {
         } else {
             path.readerArrived()
             path.addObserver(self)
+            trail = path.trails.add(connection.trail)
         }
     }
 
@@ -112,6 +115,7 @@ final class ServerSession {
             publication.end(reason: reason.rawValue)
         } else {
             path.removeObserver(self)
+            path.trails.remove(trail)
             subscription?.remove()
             subscription = nil
             path.multicast?.release(self)

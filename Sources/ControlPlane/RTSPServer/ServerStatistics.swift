@@ -18,6 +18,10 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case parametersBusy
     /// A source that did not answer what a reader asked.
     case parametersTimeout
+    /// An expression has as many paths as it may, or the name's source could not be had a moment ago.
+    case instancesMax
+    /// A path, or the server, has as many readers as it may, and no relay is left to send them to.
+    case readersMax
     /// One address opened more sessions in a second than it may.
     case joinRate
     /// A request without a name and a password where they are needed; the first of every client that logs in.
@@ -102,6 +106,9 @@ package struct ServerStatistics: Sendable, Equatable {
     package var requestsRefused = 0
     /// Receiver reports taken from readers.
     package var receiverReports = 0
+    /// Readers that were sent to another relay since this one was full, and requests that `redirect:` sent elsewhere.
+    package var readersRedirected = 0
+    package var redirections = 0
     /// What was turned away, by cause.
     package var refusals: [ServerRefusal: Int] = [:]
     /// Receiver reports and the like that the kernel dropped because the server's RTCP port was flooded.

@@ -59,6 +59,8 @@ final class FailoverSource: PathSource {
 
     /// Whether somebody waits for a source, any of them.
     var isAwaited: Bool { feeding == nil && host?.isAwaited ?? false }
+    /// The path's: whichever of them is pulled, it is for the same readers.
+    var via: String? { host?.via }
 
     func want(_ level: SourceLevel) {
         guard !isStopped else { return }

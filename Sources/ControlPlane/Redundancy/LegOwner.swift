@@ -5,6 +5,8 @@ import WireFormats
 protocol LegOwner: AnyObject {
     /// Whether somebody waits for a source.
     var isAwaited: Bool { get }
+    /// See ``PathSourceHost/via``.
+    var via: String? { get }
     /// See ``PathSourceHost/sourceDescribed(_:)``.
     func described(_ leg: SourceLeg, _ sdp: SessionDescription) throws -> StreamDescription
     func mediaBegins(_ leg: SourceLeg)

@@ -49,6 +49,8 @@ final class MergeSource: PathSource {
 
     var nextTry: NIODeadline? { playing.isEmpty ? legs.compactMap { $0.source?.nextTry }.min() : nil }
 
+    var via: String? { host?.via }
+
     var isAwaited: Bool { playing.isEmpty && host?.isAwaited ?? false }
 
     func want(_ level: SourceLevel) {

@@ -60,6 +60,8 @@ final class SourceLeg {
 extension SourceLeg: PathSourceHost {
     var isAwaited: Bool { owner?.isAwaited ?? false }
 
+    var via: String? { owner?.via }
+
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
         guard let owner else { throw PathError.refused("the path is gone") }
         return try owner.described(self, sdp)

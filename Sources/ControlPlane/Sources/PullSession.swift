@@ -32,6 +32,8 @@ final class PullSession {
         /// UDP was agreed on and nothing arrived.
         case noDatagrams
         case transportRefused(String)
+        /// The server answered so, and in these words.
+        case refused(RTSPStatus, String)
         case failed(String)
     }
 
@@ -86,7 +88,7 @@ final class PullSession {
     init(
         url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, trackSilence: Int?, port: EnginePort,
         mediaPorts: MediaPorts,
-        owner: any PullSessionOwner, dialler: SourceDialler = .tcp, logger: Logger
+        owner: any PullSessionOwner, dialler: SourceDialler = .tcp, via: String? = nil, logger: Logger
     ) {
         self.url = url
         self.dialler = dialler
@@ -97,6 +99,7 @@ final class PullSession {
         self.logger = logger
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
+        settings.via = via
         client = RTSPClient(settings: settings)
         watch = MediaWatch(
             port, silenceMilliseconds: silence, firstMilliseconds: carriage == .tcp ? nil : datagramWait,
@@ -292,6 +295,8 @@ final class PullSession {
         case .descriptionChanged: finish(.failed("the server announced another description"))
         case .failed(.transportRefused(let status)):
             finish(.transportRefused("the server refuses \(carriage.words.uppercased()) (\(status))"))
+        case .failed(.refused(let method, let status)):
+            finish(.refused(status, RTSPClientFailure.refused(method, status).description))
         case .failed(let failure): finish(.failed(failure.description))
         }
     }

@@ -146,7 +146,7 @@ final class RTSPPull: PathSource {
             url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
             datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds,
             trackSilence: settings.trackSilenceMilliseconds, port: port,
-            mediaPorts: mediaPorts, owner: self, dialler: dialler, logger: logger)
+            mediaPorts: mediaPorts, owner: self, dialler: dialler, via: host?.via, logger: logger)
         self.session = session
         logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])
         session.want(level)
@@ -191,6 +191,8 @@ extension RTSPPull: PullSessionOwner {
         case .closed:
             lastWords = "not dialled"
             return nil
+        case .redirected(let target) where !settings.permits(target.host):
+            return failed("the source redirects to \(target.host), which `allow:` does not name")
         case .redirected(let target):
             if let why = dialler.refusal(target) { return failed(why) }
             detour = (target, (wasDetour?.redirections ?? 0) + 1)
@@ -208,6 +210,9 @@ extension RTSPPull: PullSessionOwner {
         case .noDatagrams: return failed("no datagram arrived")
         case .transportRefused(let words):
             if transport == .auto { carriage = .udp }
+            return failed(words)
+        case .refused(let status, let words):
+            host?.sourceRefused(status)
             return failed(words)
         case .failed(let words): return failed(words)
         }

@@ -23,6 +23,8 @@ package struct Overview: Sendable, Codable, Equatable {
     package var limits: [LimitUse] = []
     /// Every path, by name.
     package var paths: [PathOverview] = []
+    /// What makes paths of names that nobody listed, in the order of the configuration.
+    package var expressions: [ExpressionOverview] = []
     /// Who publishes.
     package var publishers: [PublisherOverview] = []
     /// Who reads.
@@ -86,6 +88,9 @@ package struct Overview: Sendable, Codable, Equatable {
         package var connectionsEver = 0
         package var sessions = 0
         package var sessionsEver = 0
+        /// Readers that were sent to another relay since there was no room, and requests that `redirect:` sent elsewhere.
+        package var readersRedirected = 0
+        package var redirections = 0
         /// Requests that were answered, and those of them with 4xx or 5xx.
         package var requests = 0
         package var requestsRefused = 0
@@ -157,6 +162,9 @@ package struct PathOverview: Sendable, Codable, Equatable {
     /// Sessions that read it, playing or not, and those that are sent media.
     package var readers = 0
     package var readersLive: UInt64 = 0
+    /// How many there may be (left out where there is no such bound), and those that were sent to another relay for that.
+    package var readersMax: Int?
+    package var readersRedirected: Int?
     /// What its source sent and its readers were sent.
     package var packetsReceived: UInt64 = 0
     package var bytesReceived: UInt64 = 0
@@ -251,6 +259,24 @@ package struct SlateOverview: Sendable, Codable, Equatable {
     package var frames: UInt64 = 0
     /// Why it cannot be used for this source, in words.
     package var trouble: String?
+}
+
+/// One expression that makes paths.
+package struct ExpressionOverview: Sendable, Codable, Equatable {
+    /// As the configuration has it, `~^cam-(\d+)$`.
+    package var name = ""
+    /// Where the media of its paths comes from.
+    package var source = ""
+    /// Its paths just now, at most, and since the start.
+    package var instances = 0
+    package var instancesMax = 0
+    package var instancesEver = 0
+    /// Requests that found no room for one more.
+    package var instancesRefused = 0
+    /// Names whose source could not be had that are remembered, at most, and requests that were answered by that.
+    package var negatives = 0
+    package var negativesMax = 0
+    package var negativeAnswers = 0
 }
 
 /// One track of a path's source, by the source's own numbers.

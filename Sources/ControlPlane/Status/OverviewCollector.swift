@@ -85,6 +85,7 @@ final class OverviewCollector {
         overview.totals = totals(status, statistics, all)
         overview.causes = causes(status, statistics)
         overview.limits = limits(statistics)
+        if only == nil { overview.expressions = paths.expressions.map(\.overview) }
         overview.paths = all.filter { only == nil || $0 === only }.map { path in pathOverview(path, now) }
         return overview
     }
@@ -104,6 +105,8 @@ final class OverviewCollector {
         totals.sessionsEver = statistics.sessionsTotal
         totals.requests = statistics.requests
         totals.requestsRefused = statistics.requestsRefused
+        totals.readersRedirected = statistics.readersRedirected
+        totals.redirections = statistics.redirections
         totals.receiverReports = statistics.receiverReports
         totals.sourceDatagramsDropped = self.paths.datagramsDropped
         totals.pathsAdded = self.paths.added
@@ -133,6 +136,7 @@ final class OverviewCollector {
             .init(name: "connections", used: statistics.connections, max: limits.connectionsMax),
             .init(name: "sessions", used: statistics.sessions, max: limits.subscribersMax),
             .init(name: "registered-paths", used: server.registrar.count, max: server.settings.register.pathsMax),
+            .init(name: "readers", used: server.readerSessions, max: server.settings.distribution.readersMax ?? limits.subscribersMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),
@@ -166,6 +170,8 @@ final class OverviewCollector {
         overview.legs = path.legOverviews
         overview.receiveDrops = path.datagramsDropped
         overview.slate = path.slate?.overview(now: now)
+        overview.readersMax = path.settings.distribution.readersMax
+        if path.readersRedirected > 0 { overview.readersRedirected = path.readersRedirected }
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]
@@ -205,6 +211,16 @@ final class OverviewCollector {
     }
 
     private static func seconds(_ amount: TimeAmount) -> Double { (Double(amount.nanoseconds) / 1e9).tenths }
+}
+
+extension ExpressionPaths {
+    /// What it makes just now.
+    var overview: ExpressionOverview {
+        ExpressionOverview(
+            name: settings.name, source: PeerWords.printable("\(settings.source)"), instances: instances.count,
+            instancesMax: expression.instancesMax, instancesEver: made, instancesRefused: refused, negatives: negativeCount,
+            negativesMax: expression.negativesMax, negativeAnswers: negativeAnswers)
+    }
 }
 
 extension Path {

@@ -21,6 +21,10 @@ public struct Limits: Sendable, Equatable {
     public var connectionsMax = 20_000
     /// Paths at a time that are not in the configuration: made by expressions, or registered.
     public var runTimePathsMax = 1_024
+    /// Relays that may pull from each other in a row.
+    public var relayHopsMax = 8
+    /// Relays that may send a reader on in a row, when each has its fill.
+    public var redirectHopsMax = 3
     /// Bytes that all packet logs together may take.
     public var packetLogBytesMax = 2 << 30
     /// The time that a stream's packet log should hold, in milliseconds.

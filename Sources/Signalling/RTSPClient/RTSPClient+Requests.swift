@@ -48,6 +48,7 @@ extension RTSPClient {
         if let authorization { message.headers.add("Authorization", authorization) }
         message.headers.add("User-Agent", settings.userAgent)
         if let sessionID { message.headers.add("Session", sessionID) }
+        if let via = settings.via, method == .describe || method == .setup { message.headers.add("Via", via) }
         for field in headers.fields { message.headers.add(field.name, field.value) }
         message.body = body
         outstanding.append(

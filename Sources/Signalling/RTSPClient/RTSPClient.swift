@@ -15,6 +15,8 @@ package struct RTSPClient: Sendable {
         package var answerSeconds = 10
         /// How many redirections led here.
         package var redirections = 0
+        /// The `Via` of DESCRIBE and SETUP; nil: none.
+        package var via: String?
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
 

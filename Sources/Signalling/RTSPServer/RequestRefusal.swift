@@ -41,6 +41,12 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case forbidden(String)
     /// A name and a password are needed, or were wrong: the values of `WWW-Authenticate`, and the words.
     case unauthorized([String], String)
+    /// What was asked for is served elsewhere (302); the URL.
+    case moved(String)
+    /// The path would be its own source (508).
+    case loop(String)
+    /// A bound on readers is reached (453), with the seconds after which to try again.
+    case readersMax(String, retryAfterSeconds: Int)
     /// No room or not ready, with the seconds after which to try again.
     case unavailable(String, retryAfterSeconds: Int)
 
@@ -64,6 +70,9 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .onlyAggregateAllowed: .onlyAggregateOperationAllowed
         case .rangeInvalid: .invalidRange
         case .parametersUnknown, .nameRefused: .parameterNotUnderstood
+        case .moved: .movedTemporarily
+        case .loop: .loopDetected
+        case .readersMax: .notEnoughBandwidth
         case .unavailable: .serviceUnavailable
         }
     }
@@ -96,7 +105,9 @@ package enum RequestRefusal: Error, Sendable, Equatable {
             .nameRefused(let why):
             why
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
-        case .unavailable(let why, _), .unauthorized(_, let why): why
+        case .moved(let url): "this is served at \(url)"
+        case .loop(let why): why
+        case .unavailable(let why, _), .unauthorized(_, let why), .readersMax(let why, _): why
         }
     }
 
@@ -109,7 +120,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
             response.headers.add("Allow", MethodListHeader.text(ServerMethods.all.filter { $0 != method && $0 != .record }))
         case .optionsUnsupported(let tags): response.headers.add("Unsupported", tags)
         case .datagramsUnfit: response.headers.add("Transport", "RTP/AVP/TCP;unicast")
-        case .unavailable(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
+        case .moved(let url): response.headers.add("Location", url)
+        case .unavailable(_, let seconds), .readersMax(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
         case .unauthorized(let challenges, _): for challenge in challenges { response.headers.add("WWW-Authenticate", challenge) }
         default: break
         }

@@ -16,6 +16,9 @@ struct ServeCommand: ParsableCommand {
                   source: rtsp://user:pw@camera.example/stream
                 studio:
                   source: publish
+                ~^door-([0-9]+)$:
+                  source: rtsp://10.0.0.$1/stream
+                  allow: [10.0.0.0/24]
 
             Environment variables go before the file: WEIR_LISTEN=:9554, WEIR_PATHS_CAM_SOURCE=rtsp://… ; options go before both.
 
@@ -56,7 +59,11 @@ struct ServeCommand: ParsableCommand {
             throw configurationExitCode
         }
         try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
-            "Weir serves:\n\n" + paths.map { "  \(base)/\($0.name)    from \($0.source)\n" }.joined()
+            "Weir serves:\n\n"
+                + paths.map { path in
+                    path.expression == nil
+                        ? "  \(base)/\(path.name)    from \(path.source)\n" : "  names that match \(path.name)    from \(path.source)\n"
+                }.joined()
         }.run()
     }
 }

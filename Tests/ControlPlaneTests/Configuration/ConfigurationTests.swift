@@ -60,7 +60,7 @@ import Testing
     @Test(arguments: [
         (
             "lisen: a:1",
-            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, engine, limits, listen, log-level, media-ports, paths, register, users)"
+            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, engine, limits, listen, log-level, media-ports, paths, readers-max, register, then, users)"
         ),
         (
             "listen: a:b",

@@ -28,8 +28,14 @@ final class ServerHarness: @unchecked Sendable {
         """
     static let oneTrack = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n"
 
-    init(host: String = "127.0.0.1", workers: Int = 1, log: HeardLog? = nil, _ change: (inout ServerSettings) -> Void = { _ in }) throws {
+    /// `yaml` may hold more paths: expressions, and redirections.
+    init(
+        host: String = "127.0.0.1", workers: Int = 1, log: HeardLog? = nil, yaml: String = "",
+        _ change: (inout ServerSettings) -> Void = { _ in }
+    ) throws {
+        let more = try Configuration.parse(yaml)
         var settings = ServerSettings()
+        settings.distribution = more.distribution
         settings.sweepMilliseconds = 20
         change(&settings)
         let group = MultiThreadedEventLoopGroup.singleton
@@ -54,7 +60,13 @@ final class ServerHarness: @unchecked Sendable {
             let groups = Self.multicastPaths.map { settings in
                 Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
             }
-            let table = PathTable([live, one, down, publish] + groups, runTimePathsMax: chosen.limits.runTimePathsMax) { settings, origin in
+            let others = more.paths.filter { $0.expression == nil }.map { settings in
+                Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
+            }
+            let table = PathTable(
+                [live, one, down, publish] + groups + others, expressions: more.paths.filter { $0.expression != nil },
+                runTimePathsMax: chosen.limits.runTimePathsMax
+            ) { settings, origin in
                 Path(settings: settings, origin: origin, port: port, mediaPorts: mediaPorts, logger: logger)
             }
             let multicast = groups.filter { !$0.settings.multicast.isAlways }.map { ($0, Self.twoTracks, true) }
@@ -63,6 +75,10 @@ final class ServerHarness: @unchecked Sendable {
                 path.start(source: ScriptedSource(path: path, sdp: try SessionDescription(sdp), isThere: isThere))
             }
             publish.start(source: nil)
+            for path in others {
+                let sdp = try SessionDescription(Self.oneTrack)
+                path.start(source: path.settings.source == .demonstration ? ScriptedSource(path: path, sdp: sdp, isThere: true) : nil)
+            }
             let server = RTSPServer(
                 listen: ListenAddress(host: host, port: 0), paths: table, port: port, mediaPorts: mediaPorts, settings: chosen,
                 logger: logger)

@@ -43,7 +43,7 @@ import Testing
         let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         #expect(
             Set(object.keys) == [
-                "schema", "program", "engine", "rates", "totals", "causes", "limits", "paths", "publishers", "readers",
+                "schema", "program", "engine", "rates", "totals", "causes", "limits", "paths", "expressions", "publishers", "readers",
             ])
         let readers = try #require(object["readers"] as? [String: Any])
         let reader = try #require((readers["shown"] as? [[String: Any]])?.first)

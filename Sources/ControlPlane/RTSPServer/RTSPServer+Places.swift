@@ -1,0 +1,93 @@
+import NIOCore
+import Signalling
+import WireFormats
+
+/// Which path a request is about, and whether there is room for its reader.
+extension RTSPServer {
+    /// What a request's URI names.
+    struct Found {
+        /// The path; nil for a name that only an expression fits, and that is no path yet.
+        let path: Path?
+        fileprivate let match: ExpressionPaths.Match?
+        /// What stands behind the path's name.
+        let control: String?
+        /// What holds for it.
+        var settings: PathSettings? { path?.settings ?? match?.settings }
+    }
+
+    /// Finds what a request names; nothing is made. Names that are listed go before those that expressions fit.
+    func found(by request: ServerRequest) throws(RequestRefusal) -> Found {
+        let readings = request.target.readings
+        if request.target.isServer { throw .uriMalformed("\(request.message.method.name) needs the URL of a stream, not *") }
+        // Requests about a whole stream mean the whole name: `cam/2` may fit an expression though there is a path `cam`.
+        let isWhole = request.message.method == .describe || request.message.method == .announce
+        if isWhole, let whole = readings.first(where: { $0.control == nil }) {
+            if let path = paths.path(named: whole.path) { return Found(path: path, match: nil, control: nil) }
+            if let match = paths.match(whole.path) { return Found(path: nil, match: match, control: nil) }
+        }
+        for reading in readings {
+            if let path = paths.path(named: reading.path) { return Found(path: path, match: nil, control: reading.control) }
+        }
+        if !isWhole {
+            for reading in readings {
+                if let match = paths.match(reading.path) { return Found(path: nil, match: match, control: reading.control) }
+            }
+        }
+        throw .notFound("nothing is served as /\(readings.first?.path ?? "")")
+    }
+
+    /// The path that a request of one who may ask it is about, made if an expression makes it. Throws where it is served elsewhere.
+    func open(_ request: ServerRequest) throws -> (path: Path, control: String?) {
+        let found = try found(by: request)
+        let isPublisher = request.message.method == .announce
+        if case .redirect(let template)? = found.settings?.source {
+            guard !isPublisher else { throw PathError.readOnly }
+            let url =
+                try found.match.map { match throws(PathError) in try match.paths.redirection(match) } ?? template.url(for: [])?.request
+            counts.redirections += 1
+            throw RequestRefusal.moved(url ?? "")
+        }
+        if let path = found.path { return (path, found.control) }
+        guard let match = found.match else { throw RequestRefusal.notFound("nothing is served there") }
+        do throws(PathError) {
+            return (try match.paths.open(match, forPublisher: isPublisher, in: paths), found.control)
+        } catch {
+            if case .notReady = error { count(.instancesMax) }
+            throw error
+        }
+    }
+
+    // MARK: Load distribution
+
+    /// Lets a reader come, and holds a place for it, or throws where it should go instead. Readers that are here already are not asked.
+    func distribute(_ path: Path, _ request: ServerRequest, _ connection: RTSPConnection) throws(RequestRefusal) {
+        let own = path.settings.distribution, whole = settings.distribution
+        guard own.readersMax != nil || whole.readersMax != nil else { return }
+        let id = ObjectIdentifier(connection), pathID = ObjectIdentifier(path)
+        guard !places.holds(id, pathID) else { return }
+        let now = NIODeadline.now()
+        places.sweep(now: now)
+        // Room that another path held for this connection is free now.
+        places.release(id)
+        let full: (max: Int, relays: [RelayAddress], words: String)?
+        if let max = own.readersMax, path.readers + places.count(pathID) >= max {
+            full = (max, own.then.isEmpty ? whole.then : own.then, "/\(path.name)")
+        } else if let max = whole.readersMax, readerSessions + places.count >= max {
+            full = (max, own.then.isEmpty ? whole.then : own.then, "this server")
+        } else {
+            full = nil
+        }
+        guard let full else { return places.hold(id, pathID, now: now) }
+        let hops = RedirectionMark.hops(in: request.message.uri), hopsMax = settings.limits.redirectHopsMax
+        guard !full.relays.isEmpty, hops < hopsMax else {
+            count(.readersMax)
+            let rest = full.relays.isEmpty ? "" : ", and \(hops) other relays had no room either"
+            throw .readersMax("\(full.words) has its \(full.max) readers\(rest)", retryAfterSeconds: Path.retryAfterSeconds)
+        }
+        let relay = full.relays[path.nextRelay % full.relays.count]
+        path.nextRelay = (path.nextRelay + 1) % full.relays.count
+        path.readersRedirected += 1
+        counts.readersRedirected += 1
+        throw .moved(RedirectionMark.url(at: relay, path: path.name, uri: request.message.uri))
+    }
+}
