@@ -42,10 +42,11 @@ let package = Package(
             dependencies: ["WireFormats", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings),
         .target(name: "CDemoClip", exclude: ["demo.rtpdump", "demo.sdp"]),
+        .target(name: "CChild"),
         .target(
             name: "ControlPlane",
             dependencies: [
-                "Signalling", "PlaneLink", "WireFormats", "CDemoClip",
+                "Signalling", "PlaneLink", "WireFormats", "CDemoClip", "CChild",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

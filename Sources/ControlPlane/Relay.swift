@@ -207,17 +207,26 @@ enum ReportPump {
 
 /// Makes the source that a path's settings name.
 enum PathSourceFactory {
-    /// Nil for a path that waits for a publisher.
+    /// Nil for a path that waits for a publisher, and has nothing done to what he sends.
     static func source(for path: Path) -> (any PathSource)? {
+        guard !path.settings.transforms.isEmpty else { return source(for: path, host: path) }
+        let stage = TransformedSource(
+            settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+        stage.source = source(for: path, host: stage)
+        path.stage = stage
+        return stage
+    }
+
+    private static func source(for path: Path, host: any PathSourceHost) -> (any PathSource)? {
         let settings = path.settings
-        guard !settings.redundancy.backups.isEmpty else { return source(settings.source, for: path, host: path) }
+        guard !settings.redundancy.backups.isEmpty else { return source(settings.source, for: path, host: host) }
         if settings.redundancy.merges {
             return MergeSource(
-                [settings.source] + settings.redundancy.backups, port: path.port, host: path, logger: path.logger
+                [settings.source] + settings.redundancy.backups, port: path.port, host: host, logger: path.logger
             ) { source($0, for: path, host: $1) }
         }
         return FailoverSource(
-            [settings.source] + settings.redundancy.backups, settings: settings.redundancy, eventLoop: path.eventLoop, host: path,
+            [settings.source] + settings.redundancy.backups, settings: settings.redundancy, eventLoop: path.eventLoop, host: host,
             logger: path.logger
         ) { source($0, for: path, host: $1) }
     }

@@ -10,6 +10,8 @@ struct Field<Section>: Sendable {
     /// A YAML list may stand for it: its items, with this between them.
     var isList = false
     var listSeparator = ","
+    /// In the file it is no plain value, and read by other means.
+    var isReadApart = false
 
     /// The key as part of a name of an environment variable.
     var environmentName: String { key.uppercased().replacing("-", with: "_") }
@@ -117,6 +119,10 @@ extension PathSettings {
             Field(key: "source-wait") { (path, text) throws(ValueProblem) in
                 path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
+            Field(
+                key: "transform",
+                set: { (_, _) throws(ValueProblem) in throw ValueProblem("only the configuration file names programs") },
+                isReadApart: true),
             Field(key: "publisher-wait") { (path, text) throws(ValueProblem) in
                 path.publisherWaitMilliseconds = try SettingValue.milliseconds(text)
             },
@@ -135,5 +141,6 @@ extension PathSettings {
                 path.windowMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
-        ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + expressionFields + distributionFields + multicastFields + accessFields
+        ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + expressionFields + distributionFields
+        + multicastFields + accessFields
 }

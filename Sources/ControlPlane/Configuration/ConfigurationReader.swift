@@ -76,7 +76,44 @@ struct ConfigurationReader {
                 reader.report(place, line: keyNode.mark?.line, "it has both `source:` and `redirect:`; a path is served here or elsewhere")
             }
             reader.configuration.paths.append(path)
+            reader.readTransforms(of: value, at: place)
         }
+    }
+
+    /// `transform:` of the path that was read last, a rule for each kind of tracks.
+    private mutating func readTransforms(of node: Node, at place: String) {
+        guard let last = configuration.paths.indices.last, let rules = node.mapping?["transform"] else { return }
+        eachKey(of: rules, at: "\(place).transform") { reader, name, keyNode, value in
+            let place = "\(place).transform.\(name)"
+            do throws(ValueProblem) {
+                var rule = try TransformRule(name: name)
+                reader.eachKey(of: value, at: place) { reader, key, keyNode, value in
+                    if key == "exec" { return reader.readCommand(value, at: "\(place).exec", into: &rule) }
+                    reader.apply(
+                        TransformRule.fields, to: &rule, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode, others: ["exec"])
+                }
+                if rule.command.words.isEmpty, !reader.errors.contains(where: { $0.key == "\(place).exec" }) {
+                    reader.report(place, line: keyNode.mark?.line, "it has no `exec:`; write the program and its words")
+                }
+                reader.configuration.paths[last].transforms.append(rule)
+            } catch { reader.report(place, line: keyNode.mark?.line, error.text) }
+        }
+    }
+
+    private mutating func readCommand(_ node: Node, at place: String, into rule: inout TransformRule) {
+        do throws(ValueProblem) {
+            if let items = node.sequence {
+                let words = items.compactMap { $0.null == nil ? $0.scalar?.string : nil }
+                guard words.count == items.count else {
+                    throw ValueProblem("a list of plain words is expected here; put `\"\"` for an empty one")
+                }
+                rule.command = try ProgramCommand(checking: words)
+            } else if let line = node.null == nil ? node.scalar?.string : nil {
+                rule.command = try ProgramCommand(line: line)
+            } else {
+                throw ValueProblem("a command line or a list of its words is expected here")
+            }
+        } catch { report(place, line: node.mark?.line, error.text) }
     }
 
     /// Why a path cannot have this name, or nil.
@@ -127,6 +164,7 @@ struct ConfigurationReader {
             let words = Suggestion.unknown(key, among: fields.map(\.key) + others)
             return report(place, line: keyNode.mark?.line, "unknown key; \(words)")
         }
+        if field.isReadApart { return }
         lines[place] = (value.mark ?? keyNode.mark)?.line
         guard let text = Self.text(of: value, separator: field.isList ? field.listSeparator : nil) else {
             let expected = field.isList ? "a single value or a list of them is expected here" : "a single value is expected here"

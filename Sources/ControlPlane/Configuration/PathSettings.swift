@@ -74,6 +74,8 @@ package struct PathSettings: Sendable, Equatable {
     package var windowMilliseconds: Int?
     /// Bits per second that the packet log is sized for; nil: from the SDP, else ``Limits/bitRateDefault``.
     package var bitRate: Int?
+    /// The programs that its tracks go through; of several that fit a track the first counts.
+    package var transforms: [TransformRule] = []
     /// How readers are treated.
     package var readers = ReaderSettings()
     /// What stands in for the source when it fails.

@@ -123,7 +123,7 @@ final class LiveStream {
         indices(of: sdp).map { sdp.media[$0] }
     }
 
-    private static func indices(of sdp: SessionDescription) -> [Int] { Array(sdp.receivableMedia.prefix(tracksPerStreamMax)) }
+    static func indices(of sdp: SessionDescription) -> [Int] { Array(sdp.receivableMedia.prefix(tracksPerStreamMax)) }
 
     private static func rewritten(_ sdp: SessionDescription, _ origin: SDPOrigin) -> SessionDescription {
         sdp.forReaders(origin: origin, tracks: indices(of: sdp))

@@ -53,6 +53,10 @@ final class Path {
     private var doom: PathError?
 
     private var source: (any PathSource)?
+    /// Stands between the path and whoever feeds it; nil: nothing does.
+    weak var stage: TransformedSource?
+    /// What a publisher feeds.
+    var feed: any PathSourceHost { stage ?? self }
     private var broadcast: MulticastBroadcast?
     private var describers = WaitingList()
     private var players = WaitingList()
@@ -275,6 +279,7 @@ final class Path {
         slate?.streamEnded()
         isPlaying = false
         logger.info("stream ends", metadata: ["reason": "\(reason)"])
+        source?.streamEnded()
         for observer in Array(observers.values) { observer.streamEnded(reason) }
         port.submitAlways(.removeStream(ended.handle))
     }
@@ -315,7 +320,7 @@ extension Path: PathSourceHost {
         }
         let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
         self.live = live
-        if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
+        if stage == nil, let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
         slate?.streamBegan(live.description)
         live.onNotice = { [weak self] in self?.noticed($0) }
         logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])

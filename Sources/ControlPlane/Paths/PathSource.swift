@@ -32,6 +32,8 @@ protocol PathSource: AnyObject {
     func want(_ level: SourceLevel)
     /// All tracks said goodbye (RTCP BYE).
     func saidGoodbye()
+    /// The path's stream ended; its handle is no longer valid.
+    func streamEnded()
     /// Lets go of everything and calls `done`, in a second or two at most.
     func stop(_ done: @escaping () -> Void)
 }
@@ -47,6 +49,8 @@ extension PathSource {
     var showsHealth: Bool { true }
     /// For those that are one.
     var legOverviews: [LegOverview] { [] }
+    /// For those that hear of it otherwise.
+    func streamEnded() {}
 }
 
 /// The path as its source sees it.

@@ -63,7 +63,7 @@ final class Publication {
             throw PathError.refused("the publication is over or records already")
         }
         isRecording = true
-        path.mediaBegins()
+        path.feed.mediaBegins()
         do {
             try attachDatagrams()
             if let interleavedDescriptor { try attach(interleavedDescriptor, prefix, onText) }
@@ -79,7 +79,7 @@ final class Publication {
             case .dropsAreDue: self?.countDrops()
             }
         }
-        path.sourcePlays()
+        path.feed.sourcePlays()
     }
 
     /// The publisher left (TEARDOWN, connection closed, timeout).
@@ -156,7 +156,7 @@ final class Publication {
     private func countDrops() {
         var drops: UInt64 = 0
         for case .datagrams(let pair, _, _, _)? in transports { drops &+= pair.takeDrops() }
-        if drops > 0 { path.sourceDropped(drops) }
+        if drops > 0 { path.feed.sourceDropped(drops) }
     }
 
     // MARK: End
@@ -187,7 +187,7 @@ extension Path {
         guard acceptsPublisher else { throw PathError.readOnly }
         if let removal { throw PathError.removed(name, removal) }
         guard publication == nil else { throw PathError.alreadyPublished }
-        let stream = try sourceDescribed(sdp)
+        let stream = try feed.sourceDescribed(sdp)
         let media = LiveStream.media(of: sdp)
         let tracks = stream.tracks.map { track in
             StreamDescription.Track(
@@ -205,6 +205,7 @@ extension Path {
     func publicationEnded(_ ended: Publication, _ reason: String) {
         guard publication === ended else { return }
         publication = nil
+        stage?.publisherLeft()
         logger.info("publisher left", metadata: ["reason": "\(reason)"])
         holdReaders()
     }

@@ -187,6 +187,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var tracks: [TrackOverview] = []
     /// Its sources in the order of preference, where it has backups.
     package var legs: [LegOverview] = []
+    /// The programs that its tracks go through, while its source is known; left out for a path that has none.
+    package var transforms: [TransformOverview]?
 
     /// See ``state``.
     package enum State: String, Sendable, Codable, CaseIterable { case idle, described, playing, waiting, failed }

@@ -172,6 +172,7 @@ final class OverviewCollector {
         overview.slate = path.slate?.overview(now: now)
         overview.readersMax = path.settings.distribution.readersMax
         if path.readersRedirected > 0 { overview.readersRedirected = path.readersRedirected }
+        overview.transforms = path.stage?.transforms.map { $0.overview(now: now) }
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]

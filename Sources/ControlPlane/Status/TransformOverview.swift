@@ -1,0 +1,59 @@
+import NIOCore
+
+/// A program that changes a track of a path.
+package struct TransformOverview: Sendable, Codable, Equatable {
+    /// The track's number.
+    package var track = 0
+    /// The rule's name in the configuration (`video`), and the program's.
+    package var rule = ""
+    package var program = ""
+    /// `idle` (nobody wants it), `starting`, `listening` (it is given media and has sent nothing yet), `sending`, `failed` (it waits to be
+    /// started again).
+    package var state = State.idle
+    /// The process's number while it runs.
+    package var process: Int32?
+    /// Starts and failures since the source is known.
+    package var starts = 0
+    package var failures = 0
+    /// What went wrong last, and how long ago.
+    package var lastError: String?
+    package var lastErrorSecondsAgo: Double?
+    /// Until it is started again.
+    package var nextTrySeconds: Double?
+    /// From the first packet that went in to the first that came out, in its latest run that came so far.
+    package var firstPacketMilliseconds: Int?
+    /// Lines of its standard error that were left out of the log.
+    package var logLinesSuppressed: UInt64 = 0
+
+    /// See ``state``.
+    package enum State: String, Sendable, Codable, CaseIterable { case idle, starting, listening, sending, failed }
+
+    /// The words of one line.
+    var words: String {
+        let error = state == .failed ? lastError.map { ": \($0)" } ?? "" : ""
+        return "transform \(rule) (\(program)): \(state.rawValue)\(error), \(starts) starts, \(failures) failures"
+    }
+}
+
+extension ProgramTransform {
+    /// What can be known of it.
+    func overview(now: NIODeadline) -> TransformOverview {
+        var overview = TransformOverview()
+        overview.track = track
+        overview.rule = rule.name
+        overview.program = PeerWords.printable(rule.command.programName)
+        overview.process = process
+        overview.state =
+            if nextTry != nil { .failed } else if process == nil { .idle } else if isFlowing { .sending } else {
+                isReady ? .listening : .starting
+            }
+        overview.starts = starts
+        overview.failures = failures
+        overview.lastError = lastError.map { PeerWords.printable($0.words) }
+        overview.lastErrorSecondsAgo = lastError.map { (Double((now - $0.at).nanoseconds) / 1e9).tenths }
+        overview.nextTrySeconds = nextTry.map { max((Double(($0 - now).nanoseconds) / 1e9).tenths, 0) }
+        overview.firstPacketMilliseconds = firstPacketMilliseconds
+        overview.logLinesSuppressed = linesSuppressed
+        return overview
+    }
+}
