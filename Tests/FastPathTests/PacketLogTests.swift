@@ -16,7 +16,7 @@ import Testing
             let room = unsafe writer.room(for: length)
             guard let place = unsafe room else { Issue.record("no room"); return }
             _ = unsafe place.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: number), count: length)
-            writer.append(length: length, channel: 0, flags: [], arrival: number, sequence: 0, timestamp: 0)
+            writer.append(length: length, channel: 0, plan: 0, flags: [], arrival: number, sequence: 0, timestamp: 0)
             guard number >= 8 else { continue }
             let train = Train.cut(log, from: number - 7, limit: number + 1)
             let start = unsafe log.bytes(of: train.record)

@@ -207,7 +207,7 @@ import WireFormats
         var log = LogWriter(log: PacketLog(memory: memory), board: memory.board, workers: 1)
         func add(_ length: Int, _ channel: UInt8 = 0) {
             #expect(unsafe log.room(for: length) != nil)
-            log.append(length: length, channel: channel, flags: [], arrival: 0, sequence: 0, timestamp: 0)
+            log.append(length: length, channel: channel, plan: 0, flags: [], arrival: 0, sequence: 0, timestamp: 0)
         }
         for length in [1_000, 1_000, 400, 1_000] { add(length) }
         add(1_000, 1)
@@ -234,7 +234,7 @@ import WireFormats
             let room = unsafe try #require(unsafe writer.room(for: length))
             #expect(unsafe room - memory.arena + length <= memory.arenaBytes)
             unsafe room.storeBytes(of: UInt32(number), as: UInt32.self)
-            writer.append(length: length, channel: 0, flags: [], arrival: 0, sequence: 0, timestamp: 0)
+            writer.append(length: length, channel: 0, plan: 0, flags: [], arrival: 0, sequence: 0, timestamp: 0)
             #expect(memory.board.load(.tail) == writer.tail && memory.board.load(.head) == writer.head)
             for old in writer.tail..<writer.head {
                 #expect(unsafe log.bytes(of: log.record(old)).load(as: UInt32.self) == UInt32(old))
@@ -250,7 +250,7 @@ import WireFormats
         var writer = LogWriter(log: PacketLog(memory: memory), board: memory.board, workers: 2)
         func add() -> Bool {
             guard unsafe writer.room(for: 60_000) != nil else { return false }
-            writer.append(length: 60_000, channel: 0, flags: [], arrival: 0, sequence: 0, timestamp: 0)
+            writer.append(length: 60_000, channel: 0, plan: 0, flags: [], arrival: 0, sequence: 0, timestamp: 0)
             return true
         }
         #expect(add())

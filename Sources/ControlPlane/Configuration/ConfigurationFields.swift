@@ -1,5 +1,6 @@
 import Logging
 import PlaneLink
+import WireFormats
 
 /// One key of a section: its name and how its text becomes a value. The same table serves the file, the environment and the help.
 struct Field<Section>: Sendable {
@@ -128,6 +129,13 @@ extension PathSettings {
             },
             Field(key: "transport") { (path, text) throws(ValueProblem) in path.transport = try SettingValue.word(text, of: Transport.self)
             },
+            Field(
+                key: "tracks",
+                set: { (path, text) throws(ValueProblem) in
+                    do throws(TrackSelection.Trouble) { path.tracks = try TrackSelection(text) } catch {
+                        throw ValueProblem(error.description)
+                    }
+                }, isList: true),
             Field(key: "udp-wait") { (path, text) throws(ValueProblem) in
                 path.udpWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },

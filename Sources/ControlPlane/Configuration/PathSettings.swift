@@ -1,4 +1,5 @@
 import Signalling
+import WireFormats
 
 /// What is served under one name, and how it is obtained.
 package struct PathSettings: Sendable, Equatable {
@@ -61,6 +62,8 @@ package struct PathSettings: Sendable, Equatable {
     /// How long readers are held while a publisher is away, in milliseconds.
     package var publisherWaitMilliseconds = 10_000
     package var transport: Transport = .auto
+    /// Which of the source's media the stream consists of.
+    package var tracks = TrackSelection()
     /// With ``Transport/auto``: how long to wait for the first datagram after PLAY, in milliseconds.
     package var udpWaitMilliseconds = 3_000
     /// A source that is silent on all tracks for so long is dialled again, in milliseconds.

@@ -49,6 +49,11 @@ final class DatagramPair {
         }
     }
 
+    /// What arrives is of no interest: the kernel drops nearly all of it, and the sender is not told that nobody listens.
+    func discard() {
+        for descriptor in [rtp, rtcp] { BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUF, 1) }
+    }
+
     /// Closes both sockets.
     func close() {
         guard isOpen else { return }

@@ -67,6 +67,12 @@ final class MulticastEgress {
         return subscription
     }
 
+    /// Sends a report to a port of the group, without waiting.
+    func send(_ report: [UInt8], to group: HostAddress, port: UInt16) {
+        guard !isReleased, let address = group.socketAddress(port: port) else { return }
+        pair.send(report, from: pair.rtcp, to: address)
+    }
+
     /// Closes the pair once the engine has no reader of it any more.
     func release() {
         guard !isReleased else { return }

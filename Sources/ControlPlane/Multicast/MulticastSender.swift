@@ -24,6 +24,9 @@ final class MulticastSender {
     private var holders: Set<ObjectIdentifier> = []
     private var players: [ObjectIdentifier: Failed] = [:]
     private var state = State.idle
+    /// What the path's stream consists of.
+    private var tracks: [StreamDescription.Track] = []
+    private var canonicalName = ""
 
     private enum State {
         case idle
@@ -69,12 +72,14 @@ final class MulticastSender {
     var sourceText: String? { egress?.source.text }
 
     /// The description for those who listen to the group. It names the sender where receivers need it or the user chose it.
-    func description(_ sdp: SessionDescription) -> SessionDescription {
+    ///
+    /// - Parameter tracks: the media's numbers, by which they have their ports; nil: their places.
+    func description(_ sdp: SessionDescription, tracks: [Int]? = nil) -> SessionDescription {
         let isIPv6 = destination.group.ipv4 == nil
         let connection = SDPConnection(address: destination.group.text, isIPv6: isIPv6, ttl: isIPv6 ? nil : settings.ttl)
         var source = settings.source
         if source == nil, destination.group.isSourceSpecific { source = egress?.source ?? routedSource }
-        return sdp.forGroup(connection, firstPort: destination.port, source: source?.text)
+        return sdp.forGroup(connection, firstPort: destination.port, tracks: tracks, source: source?.text)
     }
 
     private var routedSource: HostAddress? {
@@ -114,6 +119,24 @@ final class MulticastSender {
     func leave(_ player: AnyObject) {
         guard players.removeValue(forKey: ObjectIdentifier(player)) != nil, players.isEmpty else { return }
         end()
+    }
+
+    // MARK: Tracks
+
+    /// The path's stream is this one from here on; nil when it ends. Who listens hears goodbye of those that are gone.
+    func sends(_ description: StreamDescription?) {
+        let next = description?.tracks ?? []
+        sayGoodbye(tracks.filter { track in !next.contains { $0.plan.ssrc == track.plan.ssrc } })
+        tracks = next
+        canonicalName = description?.canonicalName ?? ""
+    }
+
+    private func sayGoodbye(_ gone: [StreamDescription.Track]) {
+        guard case .sending = state, let egress else { return }
+        for track in gone {
+            let port = destination.port &+ UInt16(truncatingIfNeeded: 2 * track.number + 1)
+            egress.send(RTCPWriter.goodbye(from: track.plan.ssrc, canonicalName: canonicalName), to: destination.group, port: port)
+        }
     }
 
     // MARK: Engine
@@ -201,6 +224,7 @@ final class MulticastSender {
 
     private func end() {
         patience.stop()
+        sayGoodbye(tracks)
         switch state {
         case .idle: return
         case .arming(let subscription, _), .sending(let subscription): subscription.remove()

@@ -121,7 +121,8 @@ final class RTPReceiver: PathSource {
         var pairs: [DatagramPair] = []
         var sources: [EngineSource] = []
         do {
-            for (number, track) in plan.tracks.enumerated() {
+            for (place, track) in plan.tracks.enumerated() {
+                guard let number = description.map[place] else { continue }
                 let pair = try track.open(interface: interface, buffers: mediaPorts.buffers)
                 pairs.append(pair)
                 pairsOpen += 1

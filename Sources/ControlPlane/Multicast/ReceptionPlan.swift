@@ -19,7 +19,7 @@ struct ReceptionPlan: Equatable {
         }
     }
 
-    /// In the order of the stream's tracks.
+    /// By the media's place among those that a relay takes (``TrackMap``).
     let tracks: [Track]
     let description: SessionDescription
 
@@ -42,7 +42,7 @@ struct ReceptionPlan: Equatable {
     /// A plan of a description; throws what is wrong with it.
     init(_ description: SessionDescription, _ source: RTPSource) throws(ValueProblem) {
         self.description = description
-        let indices = description.receivableMedia.prefix(tracksPerStreamMax)
+        let indices = description.receivableMedia
         guard !indices.isEmpty else { throw ValueProblem("\(source.file) names no media") }
         var tracks: [Track] = []
         for (number, index) in indices.enumerated() {

@@ -8,7 +8,8 @@ import WireFormats
 protocol PathObserver: AnyObject {
     /// The stream is gone, for good or because the source came back as something else. Its handle is no longer valid.
     func streamEnded(_ reason: String)
-    /// The description changed in a way that running readers can follow.
+    /// The description changed. Who uses a track that is not in it any more, or has another SSRC, is told to end; others can go on
+    /// (``StreamDescription/keeps(_:in:)``).
     func descriptionChanged(_ description: StreamDescription)
 }
 
@@ -280,6 +281,7 @@ final class Path {
         isPlaying = false
         logger.info("stream ends", metadata: ["reason": "\(reason)"])
         source?.streamEnded()
+        multicast?.sends(nil)
         for observer in Array(observers.values) { observer.streamEnded(reason) }
         port.submitAlways(.removeStream(ended.handle))
     }
@@ -310,19 +312,29 @@ extension Path: PathSourceHost {
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
         publisherWait.stop()
         if let live {
-            switch live.adopt(sdp) {
+            let before = live.description
+            switch try live.adopt(sdp) {
             case .same: return live.description
             case .changed:
+                logger.notice(
+                    "the source came back with another description",
+                    metadata: ["tracks": "\(live.description.words)", "before": "\(before.words)"])
+                multicast?.sends(live.description)
                 descriptionChanged()
+                live.planTracks()
                 return live.description
             case .incompatible: endStream("the source came back with other tracks")
             }
         }
+        var settings = settings
+        // What stands between has chosen already, by what the source calls its tracks.
+        if stage != nil { settings.tracks = TrackSelection() }
         let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
         self.live = live
         if stage == nil, let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
         slate?.streamBegan(live.description)
         live.onNotice = { [weak self] in self?.noticed($0) }
+        multicast?.sends(live.description)
         logger.info("stream begins", metadata: ["tracks": "\(live.description.words)", "packet-log-bytes": "\(live.sizing.bytes)"])
         let waiting = describers.removeAll()
         for promise in waiting { promise.succeed(live.description) }
@@ -332,8 +344,7 @@ extension Path: PathSourceHost {
 
     func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription? {
         guard let live else { return nil }
-        if let words = live.misfit(sdp) { throw PathError.refused("it does not fit the stream that is served: \(words)") }
-        return live.description
+        return try live.standby(sdp)
     }
 
     func mediaBegins() { live?.mediaBegins(port) }

@@ -5,7 +5,8 @@ import WireFormats
 
 /// One publisher's hold on a path, from ANNOUNCE to its end. Belongs to the event loop.
 final class Publication {
-    /// The stream, with the controls of the publisher's own SDP.
+    /// The stream, with the tracks of the publisher's own SDP: all that it announced, numbered by their places in it. Those that the
+    /// path leaves out are there too: encoders give up when a SETUP is refused, so what comes for them is taken and thrown away.
     let description: StreamDescription
     /// The publication ended by itself: its media stopped, its connection is gone, the path ended. Not called after ``end(reason:)``.
     var onEnded: ((String) -> Void)?
@@ -17,6 +18,8 @@ final class Publication {
         case interleaved(rtp: UInt8, rtcp: UInt8)
     }
 
+    /// The stream as it is served.
+    private let served: StreamDescription
     private let path: Path
     private let watch: MediaWatch
     private var transports: [Transport?]
@@ -25,12 +28,15 @@ final class Publication {
     private var isRecording = false
     private var isEnded = false
 
-    init(path: Path, description: StreamDescription) {
+    init(path: Path, description: StreamDescription, served: StreamDescription) {
+        self.served = served
         self.path = path
         self.description = description
         transports = Array(repeating: nil, count: description.tracks.count)
         let ssrc = UInt32.random(in: 1...UInt32.max)
-        reporters = description.tracks.map { ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number)) }
+        reporters = description.tracks.map {
+            ReceiverReporter(track: description.map[$0.number] ?? 0, ssrc: ssrc &+ UInt32($0.number))
+        }
         watch = MediaWatch(path.port, silenceMilliseconds: path.settings.silenceMilliseconds, firstMilliseconds: nil)
     }
 
@@ -40,6 +46,7 @@ final class Publication {
     ) throws -> (rtp: UInt16, rtcp: UInt16) {
         try check(track)
         let pair = try path.mediaPorts.open(at: listenHost)
+        if description.map[track] == nil { pair.discard() }
         let isMapped = if case .v6 = listenHost { true } else { false }
         let reports = host.socketAddress(port: clientPorts.rtcp, mapped: isMapped)
         forget(track)
@@ -71,7 +78,7 @@ final class Publication {
             finish("\(error)")
             throw error
         }
-        watch.start(description) { [weak self] event in
+        watch.start(served) { [weak self] event in
             switch event {
             case .noFirstPacket, .trackSilent: break
             case .silent(let seconds): self?.endedByItself("no media for \(seconds) s")
@@ -101,11 +108,13 @@ final class Publication {
     private func attachDatagrams() throws {
         let stream = description.stream
         for track in transports.indices {
-            guard case .datagrams(let pair, let host, let reports, _) = transports[track] else { continue }
+            guard case .datagrams(let pair, let host, let reports, _) = transports[track], let number = description.map[track] else {
+                continue
+            }
             transports[track] = .datagrams(pair, host: host, reports: reports, isLeased: true)
             let lease = PairLease(pair)
             // Port 0: the first packet tells which port a publisher behind an address translator really has.
-            for (descriptor, channel) in [(pair.rtp, 2 * track), (pair.rtcp, 2 * track + 1)] {
+            for (descriptor, channel) in [(pair.rtp, 2 * number), (pair.rtcp, 2 * number + 1)] {
                 lease.uses += 1
                 sources.append(
                     try EngineSource(port: path.port, release: lease.release) { handle in
@@ -119,9 +128,9 @@ final class Publication {
     private func attach(_ descriptor: CInt, _ prefix: [UInt8], _ onText: @escaping ([UInt8]) -> Int) throws {
         var map = ChannelMap()
         for track in transports.indices {
-            guard case .interleaved(let rtp, let rtcp) = transports[track] else { continue }
-            map[2 * track] = rtp
-            map[2 * track + 1] = rtcp
+            guard case .interleaved(let rtp, let rtcp) = transports[track], let number = description.map[track] else { continue }
+            map[2 * number] = rtp
+            map[2 * number + 1] = rtcp
         }
         let buffer = LinkBuffer(prefix)
         let stream = description.stream
@@ -143,7 +152,7 @@ final class Publication {
     }
 
     private func report() {
-        for track in transports.indices {
+        for track in transports.indices where description.map[track] != nil {
             switch transports[track] {
             case .datagrams(let pair, _, let address?, _):
                 pair.send(reporters[track].report(description.counters), from: pair.rtcp, to: address)
@@ -155,7 +164,7 @@ final class Publication {
 
     private func countDrops() {
         var drops: UInt64 = 0
-        for case .datagrams(let pair, _, _, _)? in transports { drops &+= pair.takeDrops() }
+        for case .datagrams(let pair, _, _, true)? in transports { drops &+= pair.takeDrops() }
         if drops > 0 { path.feed.sourceDropped(drops) }
     }
 
@@ -188,15 +197,19 @@ extension Path {
         if let removal { throw PathError.removed(name, removal) }
         guard publication == nil else { throw PathError.alreadyPublished }
         let stream = try feed.sourceDescribed(sdp)
-        let media = LiveStream.media(of: sdp)
-        let tracks = stream.tracks.map { track in
-            StreamDescription.Track(
-                number: track.number, control: media[track.number].control ?? "", plan: track.plan, codec: track.codec)
+        let tracks = sdp.receivableMedia.enumerated().map { place, index in
+            let media = sdp.media[index]
+            let plan = stream.map[place].flatMap { stream.track($0)?.plan }
+            return StreamDescription.Track(
+                number: place, control: media.control ?? "", plan: plan ?? TrackPlan(clockRate: media.clockRate, codec: .opaque, ssrc: 0),
+                codec: media.codec)
         }
         let publication = Publication(
             path: self,
             description: StreamDescription(
-                sdp: stream.sdp, tracks: tracks, stream: stream.stream, counters: stream.counters, version: stream.version))
+                sdp: stream.sdp, tracks: tracks, map: stream.map, leftOut: stream.leftOut, canonicalName: stream.canonicalName,
+                stream: stream.stream, counters: stream.counters,
+                version: stream.version), served: stream)
         self.publication = publication
         logger.info("publisher", metadata: ["from": "\(from)", "tracks": "\(stream.words)"])
         return publication

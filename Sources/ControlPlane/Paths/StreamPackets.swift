@@ -15,14 +15,6 @@ extension LiveStream {
     }
 }
 
-extension TrackPlan {
-    /// The engine's view of a medium.
-    init(_ media: MediaDescription, ssrc: UInt32) {
-        self.init(clockRate: media.clockRate, codec: TrackCodec(media.codec.keyFrameCodec), ssrc: ssrc)
-        mayBeFragmented = !media.hasDecodingOrderNumbers
-    }
-}
-
 extension StreamDescription {
     /// With these parameter sets, by track, where the description has others or none.
     func with(_ learnt: [Int: ParameterSets]) -> StreamDescription {

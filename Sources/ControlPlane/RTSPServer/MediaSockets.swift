@@ -15,6 +15,7 @@ final class MediaSockets {
     let rtcpPort: UInt16
     private let pairs: [DatagramPair]
     private let channels: [any Channel]
+    private let isIPv6: Bool
 
     /// The engine's number of these pairs.
     static let number: UInt8 = 0
@@ -22,8 +23,9 @@ final class MediaSockets {
     private static let datagramBytesMax = 2_048
     private static let datagramsPerRead = 16
 
-    private init(pairs: [DatagramPair], first: DatagramPair, channels: [any Channel]) {
+    private init(pairs: [DatagramPair], first: DatagramPair, channels: [any Channel], isIPv6: Bool) {
         self.pairs = pairs
+        self.isIPv6 = isIPv6
         self.channels = channels
         rtpPort = first.rtpPort
         rtcpPort = first.rtcpPort
@@ -37,6 +39,7 @@ final class MediaSockets {
         at address: SocketAddress, mediaPorts: MediaPorts, port: EnginePort, logger: Logger,
         onReport: @escaping (HostAddress, UInt16, ByteBuffer) -> Void
     ) throws -> EventLoopFuture<MediaSockets> {
+        let isIPv6 = if case .v6 = address { true } else { false }
         let pairs = try mediaPorts.open(at: address, sharedBy: port.engine.workerCount)
         guard let first = pairs.first else { throw ListenError(address: "media ports", trouble: "the engine has no worker") }
         var channels: [EventLoopFuture<any Channel>] = []
@@ -52,7 +55,7 @@ final class MediaSockets {
             "media ports of readers",
             metadata: ["ports": "\(first.rtpPort)-\(first.rtcpPort)", "workers": "\(pairs.count)"])
         return EventLoopFuture.whenAllSucceed(channels, on: port.eventLoop).assumeIsolated().map {
-            MediaSockets(pairs: pairs, first: first, channels: $0)
+            MediaSockets(pairs: pairs, first: first, channels: $0, isIPv6: isIPv6)
         }.nonisolated()
     }
 
@@ -71,6 +74,12 @@ final class MediaSockets {
                 }
             }
             .withBoundSocket(copy)
+    }
+
+    /// Sends a report to a reader from the RTCP port, without waiting.
+    func send(_ report: [UInt8], host: HostAddress, port: UInt16) {
+        guard let pair = pairs.first, let address = host.socketAddress(port: port, mapped: isIPv6) else { return }
+        pair.send(report, from: pair.rtcp, to: address)
     }
 
     /// Closes both sockets; the engine must not use them any more.

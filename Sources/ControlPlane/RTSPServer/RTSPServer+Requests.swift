@@ -58,7 +58,7 @@ extension RTSPServer {
         place.path.describe(for: connection.trail).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let description):
-                let sdp = group?.description(description.sdp) ?? description.sdp
+                let sdp = group?.description(description.sdp, tracks: description.tracks.map(\.number)) ?? description.sdp
                 connection.answer(ServerAnswers.describe(uri: request.message.uri, description: sdp.serialized()))
             case .failure(let error): connection.answer(RequestRefusal(pathError: error))
             }

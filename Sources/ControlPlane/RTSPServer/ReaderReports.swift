@@ -122,7 +122,7 @@ extension ServerSession {
     /// RTCP of a track's receiver: liveness and statistics; when all tracks were said goodbye to, the session is over.
     func received(report bytes: [UInt8], track: Int) {
         let now = NIODeadline.now()
-        let taken = description.tracks.indices.contains(track) ? reports.take(bytes, track: reportTrack(track), now: now) : 0
+        let taken = description.track(track).map { reports.take(bytes, track: reportTrack($0), now: now) } ?? 0
         if taken > 0 {
             lastHeard = now
             server.countReports(taken)
@@ -131,8 +131,8 @@ extension ServerSession {
         if !machine.tracks.isEmpty, machine.tracks.allSatisfy({ reports.saidGoodbye(track: $0.number) }) { end(.goodbye) }
     }
 
-    private func reportTrack(_ number: Int) -> ReaderReports.Track {
-        let plan = description.tracks[number].plan
-        return ReaderReports.Track(number, ssrc: plan.ssrc, clockRate: plan.clockRate, counters: streamCounters)
+    private func reportTrack(_ track: StreamDescription.Track) -> ReaderReports.Track {
+        let plan = track.plan
+        return ReaderReports.Track(track.number, ssrc: plan.ssrc, clockRate: plan.clockRate, counters: streamCounters)
     }
 }

@@ -24,7 +24,7 @@ final class ServerSession {
     /// What the client calls itself.
     let agent: String?
     /// What a reader set up, with the stream that it belongs to.
-    let description: StreamDescription
+    private(set) var description: StreamDescription
 
     /// The reader in the engine, from the first PLAY on.
     var subscription: Subscription?
@@ -116,6 +116,7 @@ final class ServerSession {
         } else {
             path.removeObserver(self)
             path.trails.remove(trail)
+            sayGoodbye(reason)
             subscription?.remove()
             subscription = nil
             path.multicast?.release(self)
@@ -132,6 +133,10 @@ final class ServerSession {
 extension ServerSession: PathObserver {
     func streamEnded(_ reason: String) { end(path.removal == nil ? .streamEnded : .pathRemoved) }
 
-    // Readers go on: what they set up is the same, and RTSP 1.0 has no way to tell them of better parameter sets.
-    func descriptionChanged(_ description: StreamDescription) {}
+    // Whose tracks are the same goes on: RTSP 1.0 has no way to tell a player of better parameter sets. Who had one that is gone is told
+    // by the end of its session, and asks again.
+    func descriptionChanged(_ next: StreamDescription) {
+        guard description.keeps(machine.tracks.map(\.number), in: next) else { return end(.tracksChanged) }
+        description = next
+    }
 }

@@ -68,10 +68,12 @@ package enum SessionEnd: String, Sendable, CaseIterable {
     case timeout
     /// The reader said goodbye by RTCP (BYE).
     case goodbye
-    /// The stream it read ended, or changed beyond what a running session can follow.
+    /// The stream it read ended, or came back with other tracks alone.
     case streamEnded
     /// The path that it read or published to is not served any more.
     case pathRemoved
+    /// A track that it had set up is gone, or became another one; the stream goes on.
+    case tracksChanged
     /// The engine gave the reader up: it took nothing.
     case stalled
     /// The engine found the connection broken.

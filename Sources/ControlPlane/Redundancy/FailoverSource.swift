@@ -138,8 +138,8 @@ final class FailoverSource: PathSource {
         guard let described = leg.described else { return false }
         do {
             let stream = try describe(leg, described.sdp)
-            guard stream.stream == described.stream.stream else {
-                // What it was told to feed is gone.
+            guard stream.stream == described.stream.stream, stream.map == described.stream.map else {
+                // What it was told to feed is gone, or its tracks are.
                 restart(leg)
                 return false
             }

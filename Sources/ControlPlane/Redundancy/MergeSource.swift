@@ -141,8 +141,8 @@ extension MergeSource: LegOwner {
         let others = begun.subtracting([leg.number])
         if !others.isEmpty || leg.number > 0 { _ = try host.standbyDescribed(sdp) }
         var description = try host.sourceDescribed(sdp)
-        if let former = stream, former.stream != description.stream {
-            // What others were told to feed is gone, and its counters with it.
+        if let former = stream, former.stream != description.stream || !former.keeps(former.tracks.map(\.number), in: description) {
+            // What others were told to feed is gone, and its counters with it, or some of its tracks are.
             watched = Array(repeating: Watched(), count: legs.count)
             for other in legs where other !== leg && other.described != nil {
                 other.described = nil

@@ -122,8 +122,7 @@ final class Slate {
     // MARK: Beginning and end
 
     private func lookAtSource() {
-        guard let stream, let host else { return }
-        let track = stream.tracks[anchor]
+        guard let stream, let host, let track = stream.track(anchor) else { return }
         let step = stream.counters[anchor, .timestampStep]
         let sight = SlateWatch.Sight(
             packets: stream.counters[anchor, .packets],
@@ -165,7 +164,8 @@ final class Slate {
     // MARK: Clip
 
     private func play(_ clip: SlateClip, _ fit: SlateClip.Fit, _ stream: StreamDescription) {
-        let preface = SlateClip.preface(stream.sdp.media[anchor])
+        let place = stream.tracks.firstIndex { $0.number == anchor }
+        let preface = place.flatMap { stream.sdp.media.indices.contains($0) ? SlateClip.preface(stream.sdp.media[$0]) : nil } ?? []
         if !preface.isEmpty {
             let buffer = LinkBuffer(preface)
             if !port.submit(.setPreface(stream.stream, buffer)) { buffer.free() }

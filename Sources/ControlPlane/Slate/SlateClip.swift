@@ -45,7 +45,9 @@ struct SlateClip {
         }
     }
 
-    private static func media(of clip: Clip) -> [MediaDescription] { LiveStream.media(of: clip.description) }
+    private static func media(of clip: Clip) -> [MediaDescription] {
+        clip.description.receivableMedia.prefix(tracksPerStreamMax).map { clip.description.media[$0] }
+    }
 
     /// How the clip's tracks become a stream's.
     struct Fit: Equatable {

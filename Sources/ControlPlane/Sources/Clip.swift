@@ -56,7 +56,7 @@ struct Clip: Sendable {
     /// A recording from its two files' bytes; `name` is for messages.
     init(dump: [UInt8], sdp: [UInt8], name: String) throws(Trouble) {
         do throws(SDPError) { description = try SessionDescription(sdp) } catch { throw Trouble(description: "\(name): its SDP: \(error)") }
-        let media = LiveStream.media(of: description)
+        let media = description.receivableMedia.map { [description] in description.media[$0] }
         var trackOfType: [UInt8: Int] = [:]
         for (number, media) in media.enumerated() {
             for type in media.payloadTypes where trackOfType[type] == nil { trackOfType[type] = number }

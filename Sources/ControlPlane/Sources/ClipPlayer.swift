@@ -19,6 +19,8 @@ struct ClipPlayer {
         octetCounts = packetCounts
     }
 
+    private func isPlayed(_ track: Int) -> Bool { payloadTypes.isEmpty || payloadTypes[track] != nil }
+
     /// When the next packets are due.
     var due: UInt64 { clip.nanoseconds(loops: loops) + UInt64(clip.packets[index].milliseconds) * 1_000_000 }
 
@@ -58,7 +60,7 @@ struct ClipPlayer {
     /// Sender reports of all tracks as interleaved frames: what the RTP clocks show now and what the wall clock does.
     func senderReports(elapsed: UInt64, unixNanoseconds: UInt64, canonicalName: String) -> [UInt8] {
         var frames: [UInt8] = []
-        for (number, track) in clip.tracks.enumerated() where track.packets > 0 {
+        for (number, track) in clip.tracks.enumerated() where track.packets > 0 && isPlayed(number) {
             let began = UInt64(track.firstMilliseconds) * 1_000_000
             // Before a track's first packet its clock stands before the first timestamp.
             let ticks =

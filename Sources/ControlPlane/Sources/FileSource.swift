@@ -94,7 +94,7 @@ final class FileSource: PathSource {
             let stream = description.stream
             source = try port.adding(to: description) {
                 try EngineSource(port: port, release: {}) { handle in
-                    .addFedSource(handle, stream, channels: ChannelMap(identity: 2 * clip.tracks.count))
+                    .addFedSource(handle, stream, channels: description.map.channels)
                 }
             }
         } catch {
@@ -103,7 +103,9 @@ final class FileSource: PathSource {
             return
         }
         words = "playing"
-        player = ClipPlayer(clip)
+        let media = clip.description.receivableMedia.map { clip.description.media[$0] }
+        player = ClipPlayer(
+            clip, payloadTypes: media.enumerated().map { description.map[$0] == nil ? nil : $1.payloadTypes.first })
         began = .now()
         report()
         reports.every(milliseconds: Self.reportMilliseconds) { [weak self] in self?.report() }

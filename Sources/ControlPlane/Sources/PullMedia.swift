@@ -6,6 +6,8 @@ import Signalling
 /// The media of one connection to a server: its sockets, its sources in the engine, and the receiver reports.
 final class PullMedia {
     private struct Track {
+        /// The stream's number of it; nil for one that is not taken.
+        let number: Int?
         var pair: DatagramPair?
         /// The engine uses the pair, and it is closed when the engine is done with it.
         var isLeased = false
@@ -21,6 +23,7 @@ final class PullMedia {
     private let channel: any Channel
     /// Writes to the server; leaves it out when the server does not read.
     private let send: ([UInt8]) -> Void
+    /// By the media's place in the source's description (``TrackMap``), as the client counts them.
     private var tracks: [Track]
     private var sources: [EngineSource] = []
     private(set) var isAttached = false
@@ -45,8 +48,9 @@ final class PullMedia {
         self.channel = channel
         self.send = send
         let ssrc = UInt32.random(in: 1...UInt32.max)
-        tracks = description.tracks.map {
-            Track(reporter: ReceiverReporter(track: $0.number, ssrc: ssrc &+ UInt32($0.number), leg: description.leg))
+        tracks = (0..<description.map.count).map { place in
+            let number = description.map[place]
+            return Track(number: number, reporter: ReceiverReporter(track: number ?? 0, ssrc: ssrc &+ UInt32(place), leg: description.leg))
         }
     }
 
@@ -81,20 +85,21 @@ final class PullMedia {
         isAttached = true
         var map = ChannelMap()
         var isInterleaved = false
-        for number in tracks.indices {
-            if let pair = tracks[number].pair, let peer = tracks[number].peer {
+        for place in tracks.indices {
+            guard let number = tracks[place].number else { continue }
+            if let pair = tracks[place].pair, let peer = tracks[place].peer {
                 // A sender of a group is known by its host alone.
-                tracks[number].isLeased = true
+                tracks[place].isLeased = true
                 try attach(pair, track: number, host: peer, rtp: 0, rtcp: 0)
             }
-            switch tracks[number].transport {
+            switch tracks[place].transport {
             case .interleaved(let rtp, let rtcp):
                 map[2 * number] = rtp
                 map[2 * number + 1] = rtcp
                 isInterleaved = true
             case .datagrams(let ports, let source):
-                guard let pair = tracks[number].pair, let host = host(source) else { continue }
-                tracks[number].isLeased = true
+                guard let pair = tracks[place].pair, let host = host(source) else { continue }
+                tracks[place].isLeased = true
                 try attach(pair, track: number, host: host, rtp: ports?.rtp ?? 0, rtcp: ports?.rtcpPort ?? 0)
             case .multicast, nil: break
             }

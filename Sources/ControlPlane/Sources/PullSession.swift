@@ -193,14 +193,15 @@ final class PullSession {
         }
         self.media = media
         do {
-            let offers = try description.tracks.map { track -> TrackOffer in
+            let offers = try (0..<description.map.count).map { place -> TrackOffer? in
+                guard description.map[place] != nil else { return nil }
                 switch carriage {
                 case .tcp, .http: return .interleaved
                 case .multicast: return .multicast
                 case .udp: break
                 }
                 let pair = try mediaPorts.open(at: local)
-                media.offer(pair, track: track.number)
+                media.offer(pair, track: place)
                 return .datagrams(PortPair(rtp: pair.rtpPort, rtcp: pair.rtcpPort))
             }
             perform(client.setUp(offers, now: now))

@@ -185,6 +185,8 @@ package struct PathOverview: Sendable, Codable, Equatable {
     package var reportsUnusable: UInt64 = 0
     /// Its tracks, while it has a stream.
     package var tracks: [TrackOverview] = []
+    /// The codecs of the source's other media, which the path leaves out.
+    package var tracksLeftOut: [String] = []
     /// Its sources in the order of preference, where it has backups.
     package var legs: [LegOverview] = []
     /// The programs that its tracks go through, while its source is known; left out for a path that has none.
@@ -283,6 +285,10 @@ package struct ExpressionOverview: Sendable, Codable, Equatable {
 
 /// One track of a path's source, by the source's own numbers.
 package struct TrackOverview: Sendable, Codable, Equatable {
+    /// Its name in the description, `trackID=0`: the same as long as the stream has the track.
+    package var control = ""
+    /// Its number in the stream; its multicast port is twice that above the group's.
+    package var number = 0
     /// `H.264`.
     package var codec = ""
     /// Ticks of its clock in a second.

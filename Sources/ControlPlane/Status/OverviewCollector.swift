@@ -193,13 +193,15 @@ final class OverviewCollector {
             (overview.words, overview.silentSeconds) = silences.words(path: path.name, track: track.number, now: now)
             return overview
         }
+        overview.tracksLeftOut = live.description.leftOut.map(PeerWords.printable)
         return overview
     }
 
     private static func trackOverview(_ track: StreamDescription.Track, _ counters: StreamCounters) -> TrackOverview {
         let number = track.number, clockRate = max(track.plan.clockRate, 1)
         return TrackOverview(
-            codec: track.codec.name, clockRate: clockRate, packets: counters[number, .packets], bytes: counters[number, .bytes],
+            control: track.control, number: number, codec: track.codec.name, clockRate: clockRate, packets: counters[number, .packets],
+            bytes: counters[number, .bytes],
             lost: Int64(bitPattern: counters[number, .expected] &- counters[number, .receivedInEpoch]),
             jitterMilliseconds: (Double(counters[number, .jitter]) * 1_000 / Double(clockRate)).tenths,
             keyFrames: counters[number, .keyFrames], waiting: counters[number, .waiting], missing: counters[number, .missing],

@@ -81,7 +81,8 @@ package struct OverviewTable {
         if !path.tracks.isEmpty, path.state == .playing {
             notes.append(
                 "    " + path.tracks.map { $0.codec + ($0.silentSeconds > 0 ? " (\($0.words))" : "") }.joined(separator: ", ")
-                    + (path.epochs > path.tracks.count ? ", spliced" : ""))
+                    + (path.epochs > path.tracks.count ? ", spliced" : "")
+                    + (path.tracksLeftOut.isEmpty ? "" : "; left out: " + path.tracksLeftOut.joined(separator: ", ")))
         }
         return notes
     }

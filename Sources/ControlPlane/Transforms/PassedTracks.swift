@@ -2,25 +2,46 @@ import Glibc
 import NIOCore
 import PlaneLink
 
+/// One track of the stream that is served, as long as it is the same one.
+struct ServedTrack: Equatable {
+    let stream: StreamHandle
+    let number: Int
+    let ssrc: UInt32
+}
+
 /// Carries the tracks that no program changes from the source's stream to the one that is served, untouched: packets of any size, and the
 /// sender reports, in their order. One connection within the process, which the engine writes and reads.
 final class PassedTracks {
+    /// A track of the source's stream, and where it goes.
+    struct Pair: Equatable {
+        let from: Int
+        let to: ServedTrack
+    }
+
+    let pairs: [Pair]
     private let reader: Subscription
     private let source: EngineSource
 
     /// Begins with the next packet. `failed` is called when the engine gives up. Throws what the user should know.
     init(
-        _ tracks: [Int], from hidden: StreamDescription, to served: StreamDescription, port: EnginePort, failed: @escaping (String) -> Void
+        _ pairs: [Pair], from hidden: StreamDescription, to served: StreamDescription, port: EnginePort, failed: @escaping (String) -> Void
     ) throws {
+        self.pairs = pairs
+        // On the wire as the source's stream numbers them.
         var channels = ChannelMap()
-        for track in tracks {
-            for channel in [2 * track, 2 * track + 1] { channels[channel] = UInt8(truncatingIfNeeded: channel) }
+        var targets = ChannelMap()
+        for pair in pairs {
+            for part in 0..<2 {
+                let wire = UInt8(truncatingIfNeeded: 2 * pair.from + part)
+                channels[2 * pair.from + part] = wire
+                targets[2 * pair.to.number + part] = wire
+            }
         }
         let pipe = try LoopbackPipe()
         let prefix = LinkBuffer([])
         do {
             source = try EngineSource(port: port, release: { close(pipe.source) }) { handle in
-                .addInterleavedSource(handle, served.stream, descriptor: pipe.source, channels: channels, prefix: prefix)
+                .addInterleavedSource(handle, served.stream, descriptor: pipe.source, channels: targets, prefix: prefix)
             }
         } catch {
             prefix.free()

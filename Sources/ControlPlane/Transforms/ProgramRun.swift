@@ -53,6 +53,8 @@ final class ProgramRun {
     private var reports: EngineSource?
     private var media: GivenMedia?
     private var served: StreamDescription?
+    /// The served stream's track.
+    private var output = 0
     private var inputFirst: UInt32?
     private var first: (header: RTPHeader, bytes: [UInt8], port: UInt16)?
     private var lastReport: (report: RTCPSenderReport, at: NIODeadline)?
@@ -125,7 +127,10 @@ final class ProgramRun {
 
     /// What the program is sent, as an SDP that it can read.
     static func description(_ input: StreamDescription, track: Int, port: UInt16, pathName: String) -> SessionDescription {
-        var media = input.sdp.media[track]
+        guard let place = input.tracks.firstIndex(where: { $0.number == track }), input.sdp.media.indices.contains(place) else {
+            return SessionDescription(lines: [SDPLine("v", "0")], media: [])
+        }
+        var media = input.sdp.media[place]
         media.port = port
         media.proto = "RTP/AVP"
         media.lines.removeAll { $0.isAttribute("control") }
@@ -140,8 +145,9 @@ final class ProgramRun {
     // MARK: What the owner wants
 
     /// Where what comes out goes.
-    func serve(_ served: StreamDescription) {
+    func serve(_ served: StreamDescription, track: Int) {
         self.served = served
+        output = track
         attach()
     }
 
@@ -231,7 +237,7 @@ final class ProgramRun {
             reader.onFailed = { [weak self] in self?.fail("the engine gave it up (\($0))") }
             // The sockets wait for it, also when the owner has forgotten this run.
             reader.onGone = { [self] in readerGone() }
-            guard reader.arm(now: input.tracks[track].plan.codec == .opaque) else { throw EnginePort.Refusal.queueFull }
+            guard reader.arm(now: input.track(track)?.plan.codec == .opaque) else { throw EnginePort.Refusal.queueFull }
         } catch { return fail("\(error)") }
         seenInput = input.counters[track, .packets]
         owner?.runListens()
@@ -292,15 +298,15 @@ final class ProgramRun {
     private func attach() {
         guard let served, let first, phase == .given, !isLeased else { return }
         let stream = served.stream
-        let channel = UInt8(truncatingIfNeeded: 2 * track)
+        let channel = UInt8(truncatingIfNeeded: 2 * output)
         do {
             var map = ChannelMap()
-            map[2 * track + 1] = channel + 1
-            map[2 * track] = channel
+            map[2 * output + 1] = channel + 1
+            map[2 * output] = channel
             reports = try EngineSource(port: port, release: {}) { .addFedSource($0, stream, channels: map) }
             report()
             // A stream takes a new SSRC for its source when two packets in a row have it: this is one, the next is the same, as received.
-            if let handle = reports?.handle, served.counters[track, .packets] > 0 {
+            if let handle = reports?.handle, served.counters[output, .packets] > 0 {
                 _ = port.feed(handle, InterleavedHeader.frame(channel: channel, payload: first.bytes))
             }
             let results = results
@@ -313,7 +319,7 @@ final class ProgramRun {
             sources = [source]
         } catch { return fail("\(error)") }
         let took = port.eventLoop.now - phaseBegan
-        seenOutput = served.counters[track, .packets]
+        seenOutput = served.counters[output, .packets]
         unanswered = .zero
         enter(.sending)
         timer.every(milliseconds: Self.steadyTick) { [weak self] in self?.look() }
@@ -329,7 +335,7 @@ final class ProgramRun {
 
     private func watch() {
         guard let served else { return }
-        let sent = served.counters[track, .packets]
+        let sent = served.counters[output, .packets]
         let silence = patience(sent != seenOutput)
         seenOutput = sent
         if silence > .milliseconds(Int64(rule.silenceMilliseconds)) {
@@ -369,13 +375,13 @@ final class ProgramRun {
     private func report() {
         guard let handle = reports?.handle, let lastReport, let first, let inputFirst, let served else { return }
         let mapping = ReportMapping(
-            inputFirst: inputFirst, inputClock: input.tracks[track].plan.clockRate, outputFirst: first.header.timestamp,
-            outputClock: served.tracks[track].plan.clockRate)
+            inputFirst: inputFirst, inputClock: input.track(track)?.plan.clockRate ?? 0, outputFirst: first.header.timestamp,
+            outputClock: served.track(output)?.plan.clockRate ?? 0)
         // Told as of now: a moment of the past would look like a clock that was set.
         let passed = UInt64(clamping: (port.eventLoop.now - lastReport.at).nanoseconds)
         let report = mapping.output(lastReport.report.moved(by: passed, clockRate: mapping.inputClock), ssrc: first.header.ssrc)
         let packet = RTCPWriter.senderReport(report, canonicalName: "weir-transform")
-        _ = port.feed(handle, InterleavedHeader.frame(channel: UInt8(truncatingIfNeeded: 2 * track + 1), payload: packet))
+        _ = port.feed(handle, InterleavedHeader.frame(channel: UInt8(truncatingIfNeeded: 2 * output + 1), payload: packet))
     }
 
     // MARK: End

@@ -44,6 +44,8 @@ final class ProgramTransform: ProgramRunOwner {
     private var run: ProgramRun?
     private var input: StreamDescription?
     private var served: StreamDescription?
+    /// Where what comes out goes.
+    private(set) var output: ServedTrack?
     private var isWanted = false
     private var suppressedBefore: UInt64 = 0
     private var backoff = Backoff()
@@ -94,10 +96,11 @@ final class ProgramTransform: ProgramRunOwner {
         if run == nil, !retry.isRunning { begin() }
     }
 
-    /// Where what comes out goes; nil: nowhere any more.
-    func serve(_ served: StreamDescription?) {
+    /// What comes out goes to this track; nil: nowhere any more.
+    func serve(_ output: ServedTrack?, in served: StreamDescription? = nil) {
+        self.output = output
         self.served = served
-        if let served { return run?.serve(served) ?? () }
+        if let served, let output { return run?.serve(served, track: output.number) ?? () }
         // Its sockets go with the stream that they fed.
         guard let run, run.isAttached else { return }
         isFlowing = false
@@ -155,7 +158,7 @@ final class ProgramTransform: ProgramRunOwner {
                 mediaPorts: mediaPorts)
             self.run = run
             run.owner = self
-            if let served { run.serve(served) }
+            if let served, let output { run.serve(served, track: output.number) }
             logger.info("transform starts", metadata: ["pid": "\(run.process)"])
         } catch { failed("\(error)") }
     }

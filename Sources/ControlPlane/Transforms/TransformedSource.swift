@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import PlaneLink
+import Signalling
 import WireFormats
 
 /// A path's source with programs between it and the readers (`transform:`).
@@ -55,6 +56,10 @@ final class TransformedSource: PathSource {
     var nextTry: NIODeadline? { source?.nextTry ?? transforms.compactMap(\.nextTry).min() }
 
     var legOverviews: [LegOverview] { source?.legOverviews ?? [] }
+
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        if let source { source.pass(request, done) } else { done(.unsupported) }
+    }
 
     func want(_ level: SourceLevel) {
         self.level = level
@@ -117,30 +122,52 @@ final class TransformedSource: PathSource {
 
     private func describe() throws {
         guard let host, let offered, let hidden else { return }
+        // What the path left out of its source is not served either.
+        let receivable = offered.receivableMedia
         var described = offered
-        for (number, index) in LiveStream.indices(of: offered).enumerated() {
-            guard let transform = transforms.first(where: { $0.track == number }) else { continue }
-            guard let media = transform.media else { return }
-            described.media[index] = media.replacing(offered.media[index])
+        described.media = []
+        for (place, number) in hidden.description.map.taken where receivable.indices.contains(place) {
+            let media = offered.media[receivable[place]]
+            guard let transform = transforms.first(where: { $0.track == number }) else {
+                described.media.append(media)
+                continue
+            }
+            guard let given = transform.media else { return }
+            described.media.append(given.replacing(media))
         }
-        let before = served?.stream
+        let former = served
         isDescribing = true
         defer { isDescribing = false }
         let served = try host.sourceDescribed(described)
         self.served = served
-        guard served.stream != before else { return }
-        host.mediaBegins()
-        for transform in transforms { transform.serve(served) }
+        if served.stream != former?.stream { host.mediaBegins() }
+        for transform in transforms {
+            guard let output = Self.output(of: transform.track, hidden.description, served), output != transform.output else { continue }
+            transform.serve(nil)
+            transform.serve(output, in: served)
+        }
         pass(from: hidden.description, to: served)
     }
 
+    /// Where a track of the source's stream goes in the stream that is served.
+    private static func output(of track: Int, _ hidden: StreamDescription, _ served: StreamDescription) -> ServedTrack? {
+        guard let rank = hidden.map.taken.firstIndex(where: { $0.track == track }), let number = served.map[rank],
+            let ssrc = served.track(number)?.plan.ssrc
+        else { return nil }
+        return ServedTrack(stream: served.stream, number: number, ssrc: ssrc)
+    }
+
     private func pass(from hidden: StreamDescription, to served: StreamDescription) {
+        let pairs = hidden.tracks.map(\.number).compactMap { number -> PassedTracks.Pair? in
+            guard !transforms.contains(where: { $0.track == number }) else { return nil }
+            return Self.output(of: number, hidden, served).map { PassedTracks.Pair(from: number, to: $0) }
+        }
+        if let passed, passed.pairs == pairs { return }
         passed?.end()
         passed = nil
-        let numbers = hidden.tracks.map(\.number).filter { number in !transforms.contains { $0.track == number } }
-        guard !numbers.isEmpty else { return }
+        guard !pairs.isEmpty else { return }
         do {
-            passed = try PassedTracks(numbers, from: hidden, to: served, port: port) { [weak self] in self?.passingFailed($0) }
+            passed = try PassedTracks(pairs, from: hidden, to: served, port: port) { [weak self] in self?.passingFailed($0) }
         } catch { passingFailed("\(error)") }
     }
 
@@ -159,18 +186,22 @@ final class TransformedSource: PathSource {
         var own = settings
         own.readers = ReaderSettings()
         own.readers.burstsAtJoin = false
+        // The stream that is served cuts packets and fills gaps.
+        own.packets.oversize = .pass
+        own.slate = .off
         let stream = try LiveStream(sdp: sdp, settings: own, port: port) { [weak self] in self?.source?.saidGoodbye() }
         hidden = stream
         if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(stream.handle, plan)) }
-        let media = LiveStream.media(of: sdp)
-        transforms = stream.description.tracks.compactMap { track in
-            guard let rule = settings.transforms.first(where: { $0.fits(media[track.number], track: track.number) }) else { return nil }
+        let media = sdp.receivableMedia.map { sdp.media[$0] }
+        let taken = stream.description.map.taken.filter { media.indices.contains($0.place) }
+        transforms = taken.compactMap { place, number in
+            guard let rule = settings.transforms.first(where: { $0.fits(media[place], track: place) }) else { return nil }
             let transform = ProgramTransform(
-                track: track.number, rule: rule, pathName: settings.name, port: port, mediaPorts: mediaPorts, logger: logger)
+                track: number, rule: rule, pathName: settings.name, port: port, mediaPorts: mediaPorts, logger: logger)
             transform.owner = self
             return transform
         }
-        for rule in settings.transforms where !media.enumerated().contains(where: { rule.fits($1, track: $0) }) {
+        for rule in settings.transforms where !taken.contains(where: { rule.fits(media[$0.place], track: $0.place) }) {
             logger.warning("a transform fits no track of the source", metadata: ["transform": "\(rule.name)"])
         }
     }
@@ -191,8 +222,16 @@ final class TransformedSource: PathSource {
 extension TransformedSource: PathSourceHost {
     var isAwaited: Bool { host?.isAwaited ?? false }
 
+    var via: String? { host?.via }
+
+    func sourceRefused(_ status: RTSPStatus) { host?.sourceRefused(status) }
+
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
-        if let hidden, hidden.adopt(sdp) == .incompatible { endHidden() }
+        if let hidden {
+            let before = hidden.description.tracks
+            // With other tracks the programs begin anew; those who read the served stream stay where theirs are the same.
+            if try hidden.adopt(sdp) == .incompatible || hidden.description.tracks != before { endHidden() }
+        }
         if hidden == nil { try open(sdp) }
         offered = sdp
         try describe()
@@ -202,9 +241,7 @@ extension TransformedSource: PathSourceHost {
     }
 
     func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription? {
-        guard let hidden else { return nil }
-        if let words = hidden.misfit(sdp) { throw PathError.refused("it does not fit the stream that is served: \(words)") }
-        return hidden.description
+        try hidden?.standby(sdp)
     }
 
     func mediaBegins() { hidden?.mediaBegins(port) }

@@ -5,7 +5,7 @@ import PlaneLink
 /// and use the same channels.
 struct FramedBlock: BitwiseCopyable {
     var stream: UInt32
-    /// Packets `first ..< end` of the stream, without those of channels that are not in the map.
+    /// Packets `first ..< end` of the stream, without those of channels that are not in the map, or of an older plan of their track.
     var first: UInt64
     var end: UInt64
     var channels: ChannelMap
@@ -69,7 +69,7 @@ struct FramedBlock: BitwiseCopyable {
     /// Makes the block that begins at `first`: what lies before `limit`, as much as one send takes. With `isHeld` from those that
     /// the kernel may keep, if one of them is free.
     mutating func make(
-        _ stream: UInt32, _ log: PacketLog, first: UInt64, limit: UInt64, channels: ChannelMap, isHeld: Bool
+        _ stream: UInt32, _ log: PacketLog, plans: TrackPlans, first: UInt64, limit: UInt64, channels: ChannelMap, isHeld: Bool
     ) -> Int {
         let number = take(isHeld: isHeld)
         let start = unsafe bytes(of: number)
@@ -79,7 +79,7 @@ struct FramedBlock: BitwiseCopyable {
         while packet < limit, count < Self.payloadBytesMax {
             let record = log.record(packet)
             packet += 1
-            guard let wire = channels[Int(record.channel)] else { continue }
+            guard let wire = channels[Int(record.channel)], plans.hold(record) else { continue }
             let length = Int(record.length)
             let word = UInt32(0x24) << 24 | UInt32(wire) << 16 | UInt32(truncatingIfNeeded: length) & 0xFFFF
             unsafe (start + count).storeBytes(of: word.bigEndian, as: UInt32.self)

@@ -1,4 +1,4 @@
-/// Consecutive packets of one channel that the kernel can be given as one message: all of one size, the last may be shorter.
+/// Consecutive packets of one channel, under one plan of its track, that the kernel can be given as one message: all of one size, the last may be shorter.
 struct Train: BitwiseCopyable {
     /// The first packet's number, and the number after the last.
     let first: UInt64
@@ -28,7 +28,9 @@ struct Train: BitwiseCopyable {
         while end < limit, Int(end - first) < segmentsMax {
             let next = log.record(end)
             let length = Int(next.length)
-            guard next.channel == record.channel, next.position == nextPosition, length <= size, bytes + length <= bytesMax else { break }
+            guard next.channel == record.channel, next.plan == record.plan, next.position == nextPosition, length <= size,
+                bytes + length <= bytesMax
+            else { break }
             bytes += length
             nextPosition += UInt64(length)
             end += 1

@@ -34,6 +34,14 @@ import WireFormats
         frameBytes = (memory.keyFrameBytes - StreamSizing.prefaceBytesMax) / 2
     }
 
+    /// Forgets what it has: the track is another one now.
+    mutating func clear() {
+        isTaking = false
+        hasTimestamp = false
+        keptBytes = 0
+        prefaceBytes = 0
+    }
+
     /// Looks at a packet of the track, in the order of its log.
     @unsafe mutating func take(
         _ packet: UnsafeRawPointer, _ count: Int, sequence: UInt16, timestamp: UInt32, marks: FrameMarks, endsFrame: Bool

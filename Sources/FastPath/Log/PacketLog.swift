@@ -20,11 +20,17 @@ struct PacketRecord: BitwiseCopyable {
     var flags: PacketFlags
     /// Of an RTP packet, as readers see them.
     var sequence: UInt16
-    private var reserved: UInt16 = 0
+    /// Which plan of its track it was logged under (``StreamState/plans``).
+    let plan: UInt8
+    private var reserved: UInt8 = 0
     var timestamp: UInt32
     private var reserved2: UInt32 = 0
 
-    init(position: UInt64, arrival: UInt64, length: UInt16, channel: UInt8, flags: PacketFlags, sequence: UInt16, timestamp: UInt32) {
+    init(
+        position: UInt64, arrival: UInt64, length: UInt16, channel: UInt8, plan: UInt8, flags: PacketFlags, sequence: UInt16,
+        timestamp: UInt32
+    ) {
+        self.plan = plan
         self.position = position
         self.arrival = arrival
         self.length = length
@@ -99,7 +105,7 @@ struct PacketRecord: BitwiseCopyable {
         return left > UInt64(length) ? write : write + left
     }
 
-    /// Room for a packet of `length` bytes at the log's end; it belongs to the log after ``append(length:channel:flags:arrival:sequence:timestamp:)``.
+    /// Room for a packet of `length` bytes at the log's end; it belongs to the log after ``append(length:channel:plan:flags:arrival:sequence:timestamp:)``.
     /// Nil when a worker still sends what lies there.
     @unsafe mutating func room(for length: Int) -> UnsafeMutableRawPointer? {
         let position = start(for: length)
@@ -132,12 +138,12 @@ struct PacketRecord: BitwiseCopyable {
 
     /// Makes the bytes written to ``room(for:)`` the next packet. Its number is the head before the call.
     mutating func append(
-        length: Int, channel: UInt8, flags: PacketFlags, arrival: UInt64, sequence: UInt16, timestamp: UInt32
+        length: Int, channel: UInt8, plan: UInt8, flags: PacketFlags, arrival: UInt64, sequence: UInt16, timestamp: UInt32
     ) {
         let position = start(for: length)
         unsafe log.records[Int(head & log.recordMask)] = PacketRecord(
-            position: position, arrival: arrival, length: UInt16(truncatingIfNeeded: length), channel: channel, flags: flags,
-            sequence: sequence, timestamp: timestamp)
+            position: position, arrival: arrival, length: UInt16(truncatingIfNeeded: length), channel: channel, plan: plan,
+            flags: flags, sequence: sequence, timestamp: timestamp)
         write = position + UInt64(length)
         head += 1
         board.publish(.head, head)

@@ -59,6 +59,27 @@ struct TrackState: BitwiseCopyable {
     init() {}
 }
 
+/// How often each track was planned anew, modulo 256. Each packet's record says which plan it was logged under; a worker that knows
+/// another one sends it to nobody. So however the workers' commands overtake each other, no reader of a track is sent another track.
+struct TrackPlans: BitwiseCopyable, Equatable {
+    /// A byte for each track, track 0's lowest.
+    private(set) var word: UInt64 = 0
+
+    init(word: UInt64 = 0) { self.word = word }
+
+    /// The number of a track's plan.
+    subscript(track: Int) -> UInt8 { UInt8(truncatingIfNeeded: word >> UInt64(8 * track)) }
+
+    /// A track is planned anew.
+    mutating func count(_ track: Int) {
+        let shift = UInt64(8 * track)
+        word = word & ~(0xFF << shift) | UInt64(self[track] &+ 1) << shift
+    }
+
+    /// Whether a packet was logged under the plan of its track.
+    @inline(__always) func hold(_ record: PacketRecord) -> Bool { record.plan == self[Int(record.channel) / 2] }
+}
+
 /// One stream as a worker keeps it. Every worker has one, with its own readers; one worker is the stream's home: it receives, and
 /// writes the log.
 struct StreamState: BitwiseCopyable {
@@ -69,8 +90,14 @@ struct StreamState: BitwiseCopyable {
     let log: PacketLog
     let isHome: Bool
     var policy = StreamPolicy()
-    let trackCount: Int
+    var trackCount: Int
     var tracks: InlineArray<8, TrackState>
+    /// Which plan of each track holds, as far as this worker has got.
+    var plans = TrackPlans()
+    /// The tracks that were planned so far, as bits.
+    var tracksPlanned: UInt8 = 0
+    /// What readers know the stream by in RTCP (the CNAME), whatever becomes of its tracks: the first plan's SSRC of track 0.
+    var name: UInt32 = 0
     /// The track whose key frames readers begin at, or -1.
     var anchor = -1
     /// Home: the anchor's last key frame, where it may have to be sent again.

@@ -134,10 +134,19 @@ extension Worker where K: ~Copyable {
     }
 
     private mutating func setTrack(_ handle: StreamHandle, _ track: Int, _ plan: TrackPlan) {
-        guard let stream = find(handle), track < streams[stream].state.trackCount else { return }
+        guard track < tracksPerStreamMax, let stream = find(handle) else { return }
+        let bit = UInt8(1) << UInt8(track)
+        if streams[stream].state.tracksPlanned & bit != 0 { return planAnew(stream, track, plan) }
+        streams[stream].state.tracksPlanned |= bit
+        streams[stream].state.trackCount = max(streams[stream].state.trackCount, track + 1)
+        if track == 0 { streams[stream].state.name = plan.ssrc }
+        setPlan(stream, track, plan)
+        if plan.codec != .opaque, streams[stream].state.anchor < 0 { streams[stream].state.anchor = track }
+    }
+
+    func setPlan(_ stream: Int, _ track: Int, _ plan: TrackPlan) {
         streams[stream].state.tracks[track].plan = plan
         streams[stream].state.tracks[track].keyFrames = KeyFrameCodec(rawValue: plan.codec.rawValue) ?? .opaque
-        if plan.codec != .opaque, streams[stream].state.anchor < 0 { streams[stream].state.anchor = track }
     }
 
     mutating func removeStream(_ stream: Int) {

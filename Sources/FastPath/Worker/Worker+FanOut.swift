@@ -54,6 +54,10 @@ extension Worker where K: ~Copyable {
                 break
             }
             let train = Train.cut(streams[stream].state.log, from: first, limit: limit, segmentsMax: kernel.segmentsMax)
+            guard streams[stream].state.plans.hold(train.record) else {
+                streams[stream].state.sent = train.end
+                continue
+            }
             let bytes = unsafe streams[stream].state.log.bytes(of: train.record)
             let channel = Int(train.channel)
             var hold = beginHold(stream, train)
@@ -208,7 +212,7 @@ extension Worker where K: ~Copyable {
             subscribers[reader].offeredPackets = UInt32(train.packets)
             subscribers[reader].offeredBytes = UInt32(train.bytes)
             subscribers[reader].cursor = train.end
-            let port = subscribers[reader].ports[Int(train.channel)]
+            let port = streams[stream].state.plans.hold(train.record) ? subscribers[reader].ports[Int(train.channel)] : 0
             guard port != 0, fitsDatagram(train, reader) else {
                 subscribers[reader].offeredFirst = train.end
                 didSend = true

@@ -133,7 +133,8 @@ extension Worker where K: ~Copyable {
             if !keepWithinBounds(reader, stream, limit) {
                 guard isPinned else { return -1 }
                 let block = blocks.make(
-                    UInt32(stream), streams[stream].state.log, first: cursor, limit: limit, channels: subscribers[reader].channels,
+                    UInt32(stream), streams[stream].state.log, plans: streams[stream].state.plans, first: cursor, limit: limit,
+                    channels: subscribers[reader].channels,
                     isHeld: takesZeroCopy(reader, bytes: .max))
                 return offer(reader, block)
             }
@@ -256,7 +257,7 @@ extension Worker where K: ~Copyable {
         while left > 0, subscribers[reader].cursor < subscribers[reader].offeredEnd {
             let record = log.record(subscribers[reader].cursor)
             subscribers[reader].cursor += 1
-            guard let wire = subscribers[reader].channels[Int(record.channel)] else { continue }
+            guard let wire = subscribers[reader].channels[Int(record.channel)], streams[stream].state.plans.hold(record) else { continue }
             let frame = 4 + Int(record.length)
             if left < frame {
                 unsafe keepRemainder(reader, wire, log.bytes(of: record), Int(record.length), sent: left)

@@ -22,7 +22,9 @@ extension Worker where K: ~Copyable {
         isSource: Bool = true
     ) {
         streams[stream].state.writer.append(
-            length: count, channel: channel, flags: flags, arrival: now, sequence: sequence, timestamp: timestamp)
+            length: count, channel: channel, plan: streams[stream].state.plans[Int(channel) / 2], flags: flags, arrival: now,
+            sequence: sequence,
+            timestamp: timestamp)
         let streamCounters = streams[stream].state.counters
         streamCounters.add(.packetsLogged)
         if isSource {

@@ -134,7 +134,7 @@ extension Worker where K: ~Copyable {
         let time = state.clock.told.nanoseconds(of: timestamp, clockRate: rate)
         let ntp = SourceReport.ntp(time &+ streams[stream].state.clock.published)
         // One name for all tracks of the stream (RFC 3550 section 6.5.1); the source's own is not given away.
-        let name = streams[stream].state.tracks[0].plan.ssrc
+        let name = streams[stream].state.name
         let count = SenderReportBytes.count
         guard let room = unsafe streams[stream].state.writer.room(for: count) else { return counters.add(.packetsLogPinned) }
         unsafe SenderReportBytes.write(

@@ -200,17 +200,36 @@ extension Worker where K: ~Copyable {
         let keyFrame = streams[stream].state.board.load(.keyFrame)
         guard keyFrame > streams[stream].state.keyFrameSeen else { return }
         streams[stream].state.keyFrameSeen = keyFrame
-        guard streams[stream].state.waiting > 0, pin(stream, keyFrame - 1) else { return }
-        releaseWaiting(in: streams[stream].state.quiet, stream, keyFrame - 1)
-        releaseWaiting(in: streams[stream].state.interleaved, stream, keyFrame - 1)
-        releaseWaiting(in: streams[stream].state.lagging, stream, keyFrame - 1)
+        guard streams[stream].state.waiting > 0, pin(stream, keyFrame - 1), isAnchored(stream, keyFrame - 1) else { return }
+        releaseWaiting(stream, keyFrame - 1, orphansOnly: false)
     }
 
-    private mutating func releaseWaiting(in list: SubscriberList, _ stream: Int, _ packet: UInt64) {
+    /// Whether a pinned packet is of the anchor track as this worker knows it.
+    private func isAnchored(_ stream: Int, _ packet: UInt64) -> Bool {
+        let record = streams[stream].state.log.record(packet)
+        return Int(record.channel) == 2 * streams[stream].state.anchor && streams[stream].state.plans.hold(record)
+    }
+
+    /// Readers that wait for a key frame of a track that has none any more go on at once, like those that have none to wait for.
+    mutating func releaseOrphans(_ stream: Int) {
+        guard streams[stream].state.waiting > 0 else { return }
+        releaseWaiting(stream, streams[stream].state.board.load(.head), orphansOnly: true)
+        unpin(stream)
+    }
+
+    private mutating func releaseWaiting(_ stream: Int, _ packet: UInt64, orphansOnly: Bool) {
+        releaseWaiting(in: streams[stream].state.quiet, stream, packet, orphansOnly)
+        releaseWaiting(in: streams[stream].state.interleaved, stream, packet, orphansOnly)
+        releaseWaiting(in: streams[stream].state.lagging, stream, packet, orphansOnly)
+    }
+
+    private mutating func releaseWaiting(in list: SubscriberList, _ stream: Int, _ packet: UInt64, _ orphansOnly: Bool) {
+        let anchor = streams[stream].state.anchor
         var index = list.first
         while index != SubscriberList.end {
             let reader = Int(index)
             index = subscribers[reader].next
+            if orphansOnly, anchor >= 0, subscribers[reader].takes(2 * anchor) { continue }
             switch subscribers[reader].state {
             case .armed:
                 streams[stream].state.waiting -= 1
@@ -244,7 +263,7 @@ extension Worker where K: ~Copyable {
         let tail = board.load(.tail)
         let head = board.load(.head)
         guard packet >= subscribers[reader].cursor, packet >= tail + (head - min(tail, head)) / 8 || tail == 0, packet < head,
-            pin(stream, packet)
+            pin(stream, packet), isAnchored(stream, packet)
         else { return nil }
         let record = streams[stream].state.log.record(packet)
         let bytes = streams[stream].state.log.record(head - 1).end - record.position
@@ -261,7 +280,8 @@ extension Worker where K: ~Copyable {
         let state = streams[stream].state
         var missing = 0
         // What the counters say was logged before the head was read: a track that has nothing from the packet on goes on after it.
-        for track in 0..<state.trackCount where state.counters[track, .packets] > 0 {
+        let plans = TrackPlans(word: state.board.load(.plans))
+        for track in 0..<state.trackCount where state.counters[track, .packets] > 0 && plans[track] == state.plans[track] {
             point[track] = JoinPoint.Start(
                 sequence: UInt16(truncatingIfNeeded: state.counters[track, .sequenceOut]) &+ 1,
                 timestamp: UInt32(truncatingIfNeeded: state.counters[track, .timestampOut] &+ state.counters[track, .timestampStep]),
@@ -275,7 +295,7 @@ extension Worker where K: ~Copyable {
         while number < end, missing != 0 {
             let record = state.log.record(number)
             let track = Int(record.channel) / 2
-            if record.channel & 1 == 0, missing & (1 << track) != 0 {
+            if record.channel & 1 == 0, missing & (1 << track) != 0, state.plans.hold(record) {
                 point[track] = JoinPoint.Start(sequence: record.sequence, timestamp: record.timestamp, isKnown: true)
                 missing &= ~(1 << track)
             }
@@ -293,7 +313,9 @@ extension Worker where K: ~Copyable {
         for number in first..<head {
             let record = state.log.record(number)
             let track = Int(record.channel) / 2
-            guard record.channel & 1 == 0, point[track].isKnown, Int16(bitPattern: record.sequence &+ 1 &- point[track].sequence) > 0 else {
+            guard record.channel & 1 == 0, point[track].isKnown, state.plans.hold(record),
+                Int16(bitPattern: record.sequence &+ 1 &- point[track].sequence) > 0
+            else {
                 continue
             }
             let step = UInt32(truncatingIfNeeded: state.counters[track, .timestampStep])

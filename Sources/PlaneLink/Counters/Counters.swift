@@ -296,6 +296,10 @@ public struct StreamCounters: Sendable, BitwiseCopyable {
     @inlinable public func set(_ track: Int, _ counter: TrackCounter, _ value: UInt64) {
         block.set(Self.tracksStart + track * Self.perTrack + counter.rawValue, value)
     }
+    /// Sets all counters of a track to 0; for the engine.
+    @inlinable public func clear(_ track: Int) {
+        for counter in 0..<Self.perTrack { block.set(Self.tracksStart + track * Self.perTrack + counter, 0) }
+    }
 
     func free() { block.free() }
 }

@@ -5,7 +5,10 @@
 public enum Command: Sendable, BitwiseCopyable {
     /// Opens a stream in the given memory. Ends with ``Report/streamRemoved(_:)`` after ``removeStream(_:)``.
     case addStream(StreamHandle, StreamMemory, trackCount: UInt8)
-    /// Says what a track is. Before the first source is attached.
+    /// Says what a track is: before the first source is attached, or while the stream runs. Then the track begins anew as another one,
+    /// which should have another SSRC: its time line and its counters start over, and nothing that was logged under the plan before
+    /// is sent to anybody any more. Readers of the old track are to be removed first. A number beyond the stream's tracks, below
+    /// ``tracksPerStreamMax``, adds a track. To leave a track silent, plan it with an opaque codec: readers wait for no key frame of it.
     case setTrack(StreamHandle, track: UInt8, TrackPlan)
     /// How the stream's readers are treated. Before the first reader is added; without it the defaults of ``StreamPolicy`` hold.
     case setPolicy(StreamHandle, StreamPolicy)

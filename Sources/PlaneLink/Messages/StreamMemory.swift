@@ -91,6 +91,8 @@ import Synchronization
         case rate
         /// Which worker is the home worker; written by the engine before any worker hears of the stream.
         case home
+        /// A byte for each track, track 0's lowest: how often it was planned anew, as far as the home worker has got.
+        case plans
     }
 
     @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>

@@ -60,7 +60,10 @@ extension RTSPClient {
 
     /// Sets up the first track from `track` on, or plays when all had their turn.
     mutating func setUpNext(from track: Int) {
-        if track < min(controls.tracks.count, offers.count) {
+        var track = track
+        let end = min(controls.tracks.count, offers.count)
+        while track < end, offers[track] == nil { track += 1 }
+        if track < end {
             phase = .settingUp(track: track)
             send(.setUp(track: track))
         } else if tracksReady > 0 {
@@ -82,7 +85,7 @@ extension RTSPClient {
             var spec = TransportSpec(protocolToken: controls.tracks[track].profile)
             spec.isMulticast = true
             return TransportHeader.text(spec)
-        case .interleaved:
+        case .interleaved, nil:
             var spec = TransportSpec(protocolToken: controls.tracks[track].profile + "/TCP")
             spec.isUnicast = true
             let channel = UInt8(truncatingIfNeeded: min(track, 126) * 2)

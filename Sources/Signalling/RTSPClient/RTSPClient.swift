@@ -91,7 +91,7 @@ package struct RTSPClient: Sendable {
     var sessionID: String?
     var timeoutSeconds: UInt64 = 60
     var controls: TrackControls
-    var offers: [TrackOffer] = []
+    var offers: [TrackOffer?] = []
     var tracksReady = 0
     var lastSetUpStatus = RTSPStatus.ok
     var hasInterleavedTracks = false
@@ -129,8 +129,9 @@ package struct RTSPClient: Sendable {
         return take()
     }
 
-    /// Media is wanted: sets the tracks up and plays. `offers` has one entry per media of the description.
-    package mutating func setUp(_ offers: [TrackOffer], now: UInt64) -> [Action] {
+    /// Media is wanted: sets the tracks up and plays. `offers` has one entry per media of the description; nil for one that is not
+    /// wanted, which is not asked for.
+    package mutating func setUp(_ offers: [TrackOffer?], now: UInt64) -> [Action] {
         self.now = now
         guard phase == .described, !controls.tracks.isEmpty else { return [] }
         self.offers = offers

@@ -100,8 +100,10 @@ extension SessionDescription {
     }
 
     /// The description for those who listen to a group without a word to the server: each media's port, two apart from `firstPort`
-    /// on, the group in `c=`, and the sender in `a=source-filter` if it is known.
-    package func forGroup(_ group: SDPConnection, firstPort: UInt16, source: String?) -> SessionDescription {
+    /// on by the numbers in `tracks` (nil: the media's places), the group in `c=`, and the sender in `a=source-filter` if it is known.
+    package func forGroup(
+        _ group: SDPConnection, firstPort: UInt16, tracks: [Int]? = nil, source: String?
+    ) -> SessionDescription {
         var copy = self
         copy.lines.removeAll { $0.isType("c") || $0.isAttribute("source-filter") }
         // The order of RFC 8866 section 5: c= stands behind i=, u=, e= and p=.
@@ -111,7 +113,9 @@ extension SessionDescription {
             let filter = SDPSourceFilter(isInclusive: true, destination: group.address, sources: [source])
             copy.lines.append(.attribute("source-filter", filter.text(isIPv6: group.isIPv6)))
         }
-        for index in copy.media.indices { copy.media[index].port = firstPort &+ UInt16(truncatingIfNeeded: 2 * index) }
+        for (index, track) in zip(copy.media.indices, tracks ?? Array(copy.media.indices)) {
+            copy.media[index].port = firstPort &+ UInt16(truncatingIfNeeded: 2 * track)
+        }
         return copy
     }
 }

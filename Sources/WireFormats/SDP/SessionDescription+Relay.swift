@@ -27,8 +27,11 @@ extension SessionDescription {
     ///
     /// - Parameter tracks: which media to keep, by index; their new numbers are their places in this list. Nil keeps
     ///   ``receivableMedia``. Numbers that do not exist are left out.
+    /// - Parameter controls: the kept media's `a=control`, in the order of `tracks`; nil: `trackID=` and the number.
     /// - Parameter range: the session's `a=range`; nil for none.
-    package func forReaders(origin: SDPOrigin, tracks: [Int]? = nil, range: RangeHeader? = .live) -> SessionDescription {
+    package func forReaders(
+        origin: SDPOrigin, tracks: [Int]? = nil, controls: [String]? = nil, range: RangeHeader? = .live
+    ) -> SessionDescription {
         var session: [SDPLine] = [
             SDPLine("v", "0"), SDPLine("o", origin.text),
             lines.first { $0.isType("s") && !$0.bytes.isEmpty } ?? SDPLine("s", " "),
@@ -45,7 +48,8 @@ extension SessionDescription {
 
         var kept: [MediaDescription] = []
         for index in tracks ?? receivableMedia where media.indices.contains(index) {
-            kept.append(media(index, track: kept.count))
+            let control = controls.flatMap { kept.count < $0.count ? $0[kept.count] : nil }
+            kept.append(media(index, control: control ?? "trackID=\(kept.count)"))
         }
         return SessionDescription(lines: session, media: kept)
     }
@@ -55,7 +59,7 @@ extension SessionDescription {
         if let place = lines.firstIndex(where: { $0.isType("o") }) { lines[place] = SDPLine("o", origin.text) }
     }
 
-    private func media(_ index: Int, track: Int) -> MediaDescription {
+    private func media(_ index: Int, control: String) -> MediaDescription {
         var block = media[index]
         block.port = 0
         block.portCount = nil
@@ -66,7 +70,7 @@ extension SessionDescription {
         for type in block.payloadTypes where media[index].formatParameters(type) == nil {
             if let text = formatParameters(media: index, payloadType: type) { block.lines.append(.attribute("fmtp", "\(type) \(text)")) }
         }
-        block.lines.append(.attribute("control", "trackID=\(track)"))
+        block.lines.append(.attribute("control", control))
         return block
     }
 

@@ -51,6 +51,12 @@ struct RelayCommand: ParsableCommand {
             valueName: "url"))
     var proxies: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Which media of the source are relayed, with commas between them: video, audio, application, a codec such as h264, a number "
+                + "from 0; no- before one leaves it out. Default: all.", valueName: "which"))
+    var tracks: String?
+
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineArguments
     @OptionGroup var readers: ReaderArguments
@@ -84,7 +90,10 @@ struct RelayCommand: ParsableCommand {
         } catch {
             throw ValidationError(error.description)
         }
-        for index in paths.indices { try readers.apply(to: &paths[index]) }
+        for index in paths.indices {
+            try set(&paths[index], "--tracks", "tracks", tracks)
+            try readers.apply(to: &paths[index])
+        }
         return paths
     }
 

@@ -79,7 +79,8 @@ import Testing
             let memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0))
             kept.memory = memory
             let description = StreamDescription(
-                sdp: sdp, tracks: [], stream: StreamHandle(index: 0, generation: 1), counters: memory.counters,
+                sdp: sdp, tracks: [], map: TrackMap([]), leftOut: [], canonicalName: "", stream: StreamHandle(index: 0, generation: 1),
+                counters: memory.counters,
                 version: 1)
             for _ in 0..<Self.streams {
                 let watch = MediaWatch(port, silenceMilliseconds: 10_000, firstMilliseconds: nil)

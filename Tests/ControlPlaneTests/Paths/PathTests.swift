@@ -161,9 +161,8 @@ private final class Observer: PathObserver {
     }
 
     @Test(arguments: [
-        ["m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000"], ["m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000", "m=audio 0 RTP/AVP 8"],
-        ["m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000", "m=audio 0 RTP/AVP 8"],
-        ["m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000", "m=audio 0 RTP/AVP 96\r\na=rtpmap:96 PCMA/16000"],
+        ["m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000", "m=audio 0 RTP/AVP 0"], ["m=application 0 RTP/AVP 8"],
+        ["m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000", "m=audio 0 RTP/AVP 96\r\na=rtpmap:96 PCMA/16000"],
     ])
     func anotherKindOfSourceEndsTheStream(media: [String]) throws {
         let path = path()

@@ -41,6 +41,8 @@ extension RTSPServerTests {
             #expect(second.status == .ok)
             let live = try other.setUpLive()
             try harness.run { #expect($0.paths.remove("late/comer", reason: "enough")) }
+            // Goodbye on its track comes first.
+            #expect(!tcp.isClosed())
             #expect(tcp.isClosed() && udp.isClosed())
             #expect(try other.ask("OPTIONS", "/live", ["Session: \(live)"]).status == .ok)
             #expect(try other.ask("DESCRIBE", "/late/comer").status == .notFound)

@@ -168,6 +168,8 @@ extension RTSPServerTests {
             #expect(try tcp.ask("PLAY", "/live/", ["Session: \(first)"]).status == .ok)
             #expect(try udp.ask("PLAY", "/live/", ["Session: \(second)"]).status == .ok)
             try harness.run { $0.paths.path(named: "live")?.endStream("gone") }
+            // Goodbye on each track comes first.
+            for _ in 0..<2 { #expect(!tcp.isClosed()) }
             #expect(tcp.isClosed())
             #expect(try udp.ask("GET_PARAMETER", "/live/", ["Session: \(second)"]).status == .sessionNotFound)
             #expect(try harness.statistics().ends == [.streamEnded: 2])

@@ -179,7 +179,8 @@ import WireFormats
         let memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0))
         defer { memory.free() }
         return StreamDescription(
-            sdp: sdp, tracks: tracks, stream: StreamHandle(index: 0, generation: 1), counters: memory.counters, version: 1)
+            sdp: sdp, tracks: tracks, map: TrackMap(tracks.map(\.number)), leftOut: [], canonicalName: "weir",
+            stream: StreamHandle(index: 0, generation: 1), counters: memory.counters, version: 1)
     }
 
     @Test func takesThePathsPayloadTypesAndOrder() throws {

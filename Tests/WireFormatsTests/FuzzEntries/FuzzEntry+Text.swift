@@ -179,6 +179,15 @@ extension FuzzEntry {
         check(twice.forReaders(origin: origin) == twice.forReaders(origin: origin), "not the same twice")
     }
 
+    /// A line that says which tracks are wanted, and behind it a description.
+    static func tracks(_ bytes: [UInt8]) {
+        let line = bytes.prefix { $0 != 10 }
+        guard let selection = try? TrackSelection(String(decoding: line, as: UTF8.self)) else { return }
+        check((try? TrackSelection(selection.description)) == selection, "what a selection says of itself reads differently")
+        guard let description = try? SessionDescription(Array(bytes.dropFirst(line.count + 1))) else { return }
+        for index in description.media.indices { _ = selection.wants(description.media[index], index: index) }
+    }
+
     /// The head of a tunnel's half, and the same bytes as what a POST brings.
     static func tunnel(_ bytes: [UInt8]) {
         if let request = try? TunnelRequest.parse(bytes) {

@@ -10,7 +10,7 @@
 /// Compiled into the tests, and by `tools/fuzz` into each target together with the module's sources.
 enum FuzzEntry: String, CaseIterable, Sendable {
     case rtspStream = "rtsp-stream"
-    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel, register
+    case transport, range, authentication, url, sdp, rtp, rtcp, rtpdump, tunnel, register, tracks
     case rtpInfo = "rtp-info"
     case nameExpression = "name-expression"
     case keyFrames = "key-frames"
@@ -34,6 +34,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .nalFragments: Self.nalFragments(bytes)
         case .rtpdump: Self.rtpdump(bytes)
         case .tunnel: Self.tunnel(bytes)
+        case .tracks: Self.tracks(bytes)
         }
     }
 
