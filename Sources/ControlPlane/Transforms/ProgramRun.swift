@@ -58,6 +58,7 @@ final class ProgramRun {
     private var inputFirst: UInt32?
     private var first: (header: RTPHeader, bytes: [UInt8], port: UInt16)?
     private var lastReport: (report: RTCPSenderReport, at: NIODeadline)?
+    private var isReportDue = false
     private var seenInput: UInt64 = 0
     private var seenOutput: UInt64 = 0
     private var onStopped: (() -> Void)?
@@ -203,6 +204,8 @@ final class ProgramRun {
                         : "it sent nothing to $OUTPUT_URL within \(Self.seconds(rule.startMilliseconds)) of media")
             }
         case .sending:
+            if isReportDue { report() }
+            isReportDue = false
             takeReports()
             watch()
         case .stopping: if let killAt, port.eventLoop.now >= killAt { child.signal(SIGKILL) }
@@ -304,10 +307,13 @@ final class ProgramRun {
             map[2 * output + 1] = channel + 1
             map[2 * output] = channel
             reports = try EngineSource(port: port, release: {}) { .addFedSource($0, stream, channels: map) }
-            report()
-            // A stream takes a new SSRC for its source when two packets in a row have it: this is one, the next is the same, as received.
-            if let handle = reports?.handle, served.counters[output, .packets] > 0 {
+            if served.counters[output, .packets] == 0 {
+                report()
+            } else if let handle = reports?.handle {
+                // A stream takes a new SSRC for its source when two packets in a row have it: this is one, the next is the same, as
+                // received. Before that a report would be told in the time of the run before.
                 _ = port.feed(handle, InterleavedHeader.frame(channel: channel, payload: first.bytes))
+                isReportDue = true
             }
             let results = results
             isLeased = true

@@ -62,8 +62,11 @@ final class TransformedSource: PathSource {
     }
 
     func want(_ level: SourceLevel) {
+        let isRise = self.level < .playing && level == .playing
         self.level = level
         pursue()
+        // What plays already, for a publisher or since a program had to describe itself, does not begin once more.
+        if isRise { checkPlays() }
     }
 
     func saidGoodbye() {}
