@@ -230,6 +230,36 @@ import WireFormats
     }
 }
 
+/// RTP and RTCP on one port (RFC 5761).
+@Suite struct MultiplexingTests {
+    @Test("A reader with one port for both is sent RTCP from the socket that RTP comes from, beside one with two")
+    func oneSocket() throws {
+        var bench = try ScriptedWorker(codec: .opaque)
+        for (index, rtcp) in [(UInt32(0), UInt16(5_000)), (1, 5_011), (2, 5_020)] {
+            let handle = SubscriberHandle(index: index, generation: 1)
+            var ports = PortMap()
+            ports[0] = 5_000 + UInt16(index) * 10
+            ports[1] = rtcp
+            bench.run(
+                .addDatagramSubscriber(handle, bench.stream, host: HostAddress(ipv4: index << 8), ports: ports, sockets: 0),
+                .arm(handle, now: true), .go(handle))
+        }
+        bench.feed([rtp(sequence: 0, timestamp: 0, ssrc: 1, payload: [1, 2, 3])])
+        let report: [UInt8] = [0x80, 200, 0, 6] + big(1) + big(0xE000_0001) + big(0) + big(0) + big(1) + big(1)
+        // On the channel of its media: the source has one port, too.
+        bench.feed([report])
+        for _ in 0..<5 { bench.pass(milliseconds: 1) }
+        func slots(_ port: UInt16, _ isRTCP: Bool) -> [Int] {
+            bench.script.sent.filter { $0.port == port && (192...223).contains($0.bytes[1]) == isRTCP }.map { Int($0.slot) }
+        }
+        let media = slots(5_010, false), control = slots(5_011, true)
+        #expect(media.count == 1 && control.count == 1 && media != control)
+        for port in [UInt16(5_000), 5_020] {
+            #expect(slots(port, false) == media && slots(port, true) == media)
+        }
+    }
+}
+
 /// The keeper against a model that knows which frames were whole: losses, repeats, late packets, frames that are too large, parameter
 /// sets alone, the end at any place.
 @Suite struct KeyFrameKeeperTests {

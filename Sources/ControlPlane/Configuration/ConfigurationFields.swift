@@ -139,6 +139,9 @@ extension PathSettings {
             Field(key: "udp-wait") { (path, text) throws(ValueProblem) in
                 path.udpWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)
             },
+            Field(key: "rtcp-mux") { (path, text) throws(ValueProblem) in
+                path.multiplexing = try SettingValue.word(text, of: Multiplexing.self)
+            },
             Field(key: "silence") { (path, text) throws(ValueProblem) in
                 path.silenceMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 1_000)
             },

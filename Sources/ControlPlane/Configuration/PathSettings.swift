@@ -45,6 +45,15 @@ package struct PathSettings: Sendable, Equatable {
         case multicast
     }
 
+    /// RTP and RTCP on one port (RFC 5761), of readers and of servers that are pulled from.
+    package enum Multiplexing: String, Sendable, CaseIterable {
+        /// For readers that ask for it, and of servers whose description says that they can.
+        case auto
+        /// The same, and the description that readers get says so, too.
+        case offer
+        case off
+    }
+
     /// The name in the URL, without slashes at the ends.
     package private(set) var name: String
     package var source: Source
@@ -66,6 +75,8 @@ package struct PathSettings: Sendable, Equatable {
     package var tracks = TrackSelection()
     /// With ``Transport/auto``: how long to wait for the first datagram after PLAY, in milliseconds.
     package var udpWaitMilliseconds = 3_000
+    /// RTP and RTCP on one port.
+    package var multiplexing: Multiplexing = .auto
     /// A source that is silent on all tracks for so long is dialled again, in milliseconds.
     package var silenceMilliseconds = 10_000
     /// A server whose video track is silent for so long while another track goes on is dialled again, in milliseconds; nil: it is not.

@@ -1,14 +1,17 @@
 import Glibc
 import NIOCore
 
-/// A pair of UDP sockets that media is received on: RTP on an even port, RTCP on the next (RFC 3550 section 11).
+/// A pair of UDP sockets that media is received on: RTP on an even port, RTCP on the next (RFC 3550 section 11); or one socket for both
+/// (RFC 5761).
 ///
 /// Whoever holds it closes it, after the engine reported the sources on it removed.
 final class DatagramPair {
     let rtp: CInt
+    /// The same one where they share it.
     let rtcp: CInt
     let rtpPort: UInt16
-    var rtcpPort: UInt16 { rtpPort &+ 1 }
+    var rtcpPort: UInt16 { isMultiplexed ? rtpPort : rtpPort &+ 1 }
+    var isMultiplexed: Bool { rtp == rtcp }
     /// What the kernel granted for the receive buffer, in bytes.
     let receiveBufferBytes: Int
     private var drops: [DropCounter]
@@ -23,8 +26,8 @@ final class DatagramPair {
         self.rtcp = rtcp
         self.rtpPort = rtpPort
         receiveBufferBytes = buffers.widenReceive(rtp)
-        buffers.widenReceive(rtcp)
-        drops = [DropCounter(rtp), DropCounter(rtcp)]
+        if rtcp != rtp { buffers.widenReceive(rtcp) }
+        drops = rtcp == rtp ? [DropCounter(rtp)] : [DropCounter(rtp), DropCounter(rtcp)]
         if takesTrains { takeTrains(true) }
     }
 
@@ -59,7 +62,7 @@ final class DatagramPair {
         guard isOpen else { return }
         isOpen = false
         Glibc.close(rtp)
-        Glibc.close(rtcp)
+        if rtcp != rtp { Glibc.close(rtcp) }
     }
 }
 

@@ -127,7 +127,8 @@ final class RTPReceiver: PathSource {
                 pairs.append(pair)
                 pairsOpen += 1
                 var uses = 0
-                for (descriptor, channel) in [(pair.rtp, 2 * number), (pair.rtcp, 2 * number + 1)] {
+                let sockets = [(pair.rtp, 2 * number), (pair.rtcp, 2 * number + 1)].prefix(pair.isMultiplexed ? 1 : 2)
+                for (descriptor, channel) in sockets {
                     uses += 1
                     let release = { [weak self] in
                         uses -= 1

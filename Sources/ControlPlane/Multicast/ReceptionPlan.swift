@@ -9,6 +9,7 @@ struct ReceptionPlan: Equatable {
         /// A group to join, or the address to listen at; ``HostAddress/any`` or `0.0.0.0` for every one.
         let address: HostAddress
         let rtpPort: UInt16
+        /// The same as RTP's where they share it (RFC 5761).
         let rtcpPort: UInt16
         let senders: GroupSocket.Senders
 
@@ -61,23 +62,24 @@ struct ReceptionPlan: Equatable {
     ) throws(ValueProblem) -> Track {
         let media = description.media[index]
         let name = "\(source.file): the media number \(number + 1) (\(media.kind))"
-        guard !media.isMultiplexed else {
-            throw ValueProblem("\(name) has RTP and RTCP on one port (a=rtcp-mux), which is not built yet; have the sender use two")
-        }
         let rtp: UInt16
         let rtcp: UInt16
         if let first = source.port {
             rtp = first &+ UInt16(truncatingIfNeeded: 2 * number)
-            rtcp = rtp &+ 1
+            rtcp = media.isMultiplexed ? rtp : rtp &+ 1
         } else {
             guard media.port > 0 else {
                 throw ValueProblem("\(name) has the port 0, as descriptions of RTSP servers do; write rtp://GROUP:PORT?sdp=\(source.file)")
             }
-            guard let second = media.rtcpPort, second != media.port else {
-                throw ValueProblem("\(name) has no port for RTCP beside \(media.port)")
-            }
             rtp = media.port
-            rtcp = second
+            if media.isMultiplexed {
+                rtcp = media.port
+            } else {
+                guard let second = media.rtcpPort, second != media.port else {
+                    throw ValueProblem("\(name) has no port for RTCP beside \(media.port), and no a=rtcp-mux, by which they share it")
+                }
+                rtcp = second
+            }
         }
         let address: HostAddress
         let filter: SDPSourceFilter?
@@ -146,11 +148,12 @@ extension ReceptionPlan.Track {
         return place
     }
 
-    /// Binds both sockets and joins the group; throws what the user should know.
+    /// Binds both sockets, or the one for both, and joins the group; throws what the user should know.
     ///
     /// Bound to the group itself, so that other groups on the same port stay out, and shared with other programs that listen.
     func open(interface: NetworkInterface?, buffers: SocketBuffers) throws -> DatagramPair {
         let rtp = try socket(rtpPort, interface)
+        if rtcpPort == rtpPort { return DatagramPair(rtp: rtp, rtcp: rtp, rtpPort: rtpPort, buffers: buffers) }
         do {
             return DatagramPair(rtp: rtp, rtcp: try socket(rtcpPort, interface), rtpPort: rtpPort, buffers: buffers)
         } catch {

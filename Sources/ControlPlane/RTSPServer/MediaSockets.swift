@@ -34,7 +34,8 @@ final class MediaSockets {
     /// How many receiver reports and the like the kernel dropped since the last call because a receive buffer was full.
     func takeDrops() -> UInt64 { pairs.reduce(0) { $0 &+ $1.takeDrops() } }
 
-    /// Binds a pair for each worker at the listen address and names them to the engine. `onReport` gets every datagram of the RTCP port.
+    /// Binds a pair for each worker at the listen address and names them to the engine. `onReport` gets every datagram of the RTCP port, and
+    /// RTCP of the RTP port: of readers whose RTP and RTCP share one (RFC 5761 section 4).
     static func open(
         at address: SocketAddress, mediaPorts: MediaPorts, port: EnginePort, logger: Logger,
         onReport: @escaping (HostAddress, UInt16, ByteBuffer) -> Void
@@ -48,7 +49,7 @@ final class MediaSockets {
             // Reports are to come one by one, not several of equal size in one train.
             pair.takeTrains(false)
             port.submit(.addDatagramEgress(number, worker: UInt8(clamping: worker), rtp: pair.rtp, rtcp: pair.rtcp))
-            channels.append(read(pair.rtp, port.eventLoop) { _, _, _ in })
+            channels.append(read(pair.rtp, port.eventLoop) { if isRTCP($2) { onReport($0, $1, $2) } })
             channels.append(read(pair.rtcp, port.eventLoop, onReport))
         }
         logger.info(
@@ -57,6 +58,13 @@ final class MediaSockets {
         return EventLoopFuture.whenAllSucceed(channels, on: port.eventLoop).assumeIsolated().map {
             MediaSockets(pairs: pairs, first: first, channels: $0, isIPv6: isIPv6)
         }.nonisolated()
+    }
+
+    private static func isRTCP(_ datagram: ByteBuffer) -> Bool {
+        guard let first = datagram.getInteger(at: datagram.readerIndex, as: UInt8.self),
+            let second = datagram.getInteger(at: datagram.readerIndex + 1, as: UInt8.self)
+        else { return false }
+        return first >> 6 == 2 && (192...223).contains(second)
     }
 
     private static func read(

@@ -58,7 +58,9 @@ extension RTSPServer {
         place.path.describe(for: connection.trail).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let description):
-                let sdp = group?.description(description.sdp, tracks: description.tracks.map(\.number)) ?? description.sdp
+                let offersOnePort = place.path.settings.multiplexing == .offer && place.path.multicast == nil
+                let unicast = offersOnePort ? description.sdp.offeringMultiplexing : description.sdp
+                let sdp = group?.description(description.sdp, tracks: description.tracks.map(\.number)) ?? unicast
                 connection.answer(ServerAnswers.describe(uri: request.message.uri, description: sdp.serialized()))
             case .failure(let error): connection.answer(RequestRefusal(pathError: error))
             }
@@ -98,6 +100,7 @@ extension RTSPServer {
             role: role, kind: others.first?.transport.kind, peer: connection.host.text,
             channelsTaken: connection.channelsTaken(except: known, track: track.number),
             multicast: path.multicast?.offer(track: track.number))
+        situation.multiplexes = path.settings.multiplexing != .off
         if let known, known.connection !== connection {
             situation.interleavedRefusal = "the session was set up on another connection"
         } else if connection.sessions.contains(where: { $0 !== known && $0.machine.isInterleaved == true }) {
@@ -138,9 +141,10 @@ extension RTSPServer {
             guard let localAddress else { throw RequestRefusal.unavailable("the server does not listen", retryAfterSeconds: 5) }
             ports = try publication.setUpDatagrams(
                 track: track.number, host: session.host, clientPorts: (rtp, rtcp), listenHost: localAddress)
-        case (.datagram(_, let rtcp), nil):
+        case (.datagram(let rtp, let rtcp), nil):
             guard let media else { throw RequestRefusal.unavailable("the server does not listen", retryAfterSeconds: 5) }
-            ports = (media.rtpPort, media.rtcpPort)
+            // Who has one port for both is served from one.
+            ports = (media.rtpPort, rtp == rtcp ? media.rtpPort : media.rtcpPort)
             expectReports(of: session, port: rtcp)
         case (.interleaved(let rtp, let rtcp), let publication?):
             try publication.setUpInterleaved(track: track.number, channels: (rtp, rtcp))

@@ -2,6 +2,7 @@ import Glibc
 import NIOCore
 import PlaneLink
 import Signalling
+import WireFormats
 
 /// The media of one connection to a server: its sockets, its sources in the engine, and the receiver reports.
 final class PullMedia {
@@ -61,11 +62,13 @@ final class PullMedia {
     func ready(track: Int, _ transport: TrackTransport) {
         guard tracks.indices.contains(track) else { return }
         tracks[track].transport = transport
-        guard case .datagrams(let ports, _) = transport, let pair = tracks[track].pair else { return }
+        guard case .datagrams(let ports, _, let isMultiplexed) = transport, let pair = tracks[track].pair else { return }
         // Opens the way back through a firewall or an address translator, as LIVE555 and FFmpeg do: an RTP packet without payload
         // and an empty report.
         if let rtp = ports?.rtp, rtp != 0 { pair.send(Self.punch, from: pair.rtp, to: remote.withPort(rtp)) }
-        if let rtcp = ports?.rtcpPort, rtcp != 0 { pair.send(tracks[track].reporter.empty(), from: pair.rtcp, to: remote.withPort(rtcp)) }
+        if let rtcp = Self.reportPort(ports, isMultiplexed) {
+            pair.send(tracks[track].reporter.empty(), from: isMultiplexed ? pair.rtp : pair.rtcp, to: remote.withPort(rtcp))
+        }
     }
 
     /// A track comes from a group that was joined.
@@ -97,7 +100,8 @@ final class PullMedia {
                 map[2 * number] = rtp
                 map[2 * number + 1] = rtcp
                 isInterleaved = true
-            case .datagrams(let ports, let source):
+            // Where RTP and RTCP share a port, what comes on the other one is the server's mistake, and heard all the same.
+            case .datagrams(let ports, let source, _):
                 guard let pair = tracks[place].pair, let host = host(source) else { continue }
                 tracks[place].isLeased = true
                 try attach(pair, track: number, host: host, rtp: ports?.rtp ?? 0, rtcp: ports?.rtcpPort ?? 0)
@@ -166,9 +170,11 @@ final class PullMedia {
         guard !isDetached else { return }
         for number in tracks.indices {
             switch tracks[number].transport {
-            case .datagrams(let ports, _):
-                guard let pair = tracks[number].pair, let rtcp = ports?.rtcpPort, rtcp != 0 else { continue }
-                pair.send(tracks[number].reporter.report(description.counters), from: pair.rtcp, to: remote.withPort(rtcp))
+            case .datagrams(let ports, _, let isMultiplexed):
+                guard let pair = tracks[number].pair, let rtcp = Self.reportPort(ports, isMultiplexed) else { continue }
+                pair.send(
+                    tracks[number].reporter.report(description.counters), from: isMultiplexed ? pair.rtp : pair.rtcp,
+                    to: remote.withPort(rtcp))
             case .interleaved(_, let rtcp):
                 guard let rtcp else { continue }
                 send(tracks[number].reporter.report(description.counters, channel: rtcp))
@@ -176,6 +182,12 @@ final class PullMedia {
             case .multicast, nil: break
             }
         }
+    }
+
+    /// Where the server wants RTCP; nil: it does not say.
+    private static func reportPort(_ ports: PortPair?, _ isMultiplexed: Bool) -> UInt16? {
+        let port = isMultiplexed ? ports?.rtp : ports?.rtcpPort
+        return port == 0 ? nil : port
     }
 
     /// Whom to take datagrams from. A `source=` within a private network, or seen through a loopback connection, is often not

@@ -88,7 +88,7 @@ final class PullSession {
     init(
         url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, trackSilence: Int?, port: EnginePort,
         mediaPorts: MediaPorts,
-        owner: any PullSessionOwner, dialler: SourceDialler = .tcp, via: String? = nil, logger: Logger
+        multiplexes: Bool = true, owner: any PullSessionOwner, dialler: SourceDialler = .tcp, via: String? = nil, logger: Logger
     ) {
         self.url = url
         self.dialler = dialler
@@ -100,6 +100,7 @@ final class PullSession {
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
         settings.via = via
+        settings.multiplexes = multiplexes
         client = RTSPClient(settings: settings)
         watch = MediaWatch(
             port, silenceMilliseconds: silence, firstMilliseconds: carriage == .tcp ? nil : datagramWait,

@@ -146,7 +146,8 @@ final class RTSPPull: PathSource {
             url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
             datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds,
             trackSilence: settings.trackSilenceMilliseconds, port: port,
-            mediaPorts: mediaPorts, owner: self, dialler: dialler, via: host?.via, logger: logger)
+            mediaPorts: mediaPorts, multiplexes: settings.multiplexing != .off, owner: self, dialler: dialler, via: host?.via,
+            logger: logger)
         self.session = session
         logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])
         session.want(level)

@@ -96,16 +96,22 @@ extension Worker where K: ~Copyable {
         }
     }
 
+    /// Tells a pair's RTP socket that carries RTCP from its RTCP socket. (Pairs are below ``Limits/egressMax``, 128.)
+    private static var multiplexedBit: UInt8 { 0x80 }
+
     @unsafe private mutating func sendTrain(
         _ reader: Int, _ train: Train, _ bytes: UnsafeRawPointer, _ port: UInt16, _ prepared: inout UInt8, _ hold: inout Int32
     ) {
         let place = subscribers[reader].sockets
-        let file = train.channel & 1 == 0 ? egress[Int(place)].rtp : egress[Int(place)].rtcp
-        if place != prepared {
+        // A reader with one port for both (RFC 5761) hears RTCP from the port that RTP comes from.
+        let isMultiplexed = train.channel & 1 == 1 && subscribers[reader].ports[Int(train.channel) - 1] == port
+        let file = train.channel & 1 == 0 || isMultiplexed ? egress[Int(place)].rtp : egress[Int(place)].rtcp
+        let socket = isMultiplexed ? place | Self.multiplexedBit : place
+        if socket != prepared {
             // A socket that cuts segments refuses even one packet that is no longer than a segment, where the path takes no such.
             let isAlone = train.packets == 1 && refusesTrains(reader)
             kernel.setSegment(file, segmentBytes: isAlone ? 0 : train.segmentBytes, bytes: train.bytes)
-            prepared = isAlone ? .max : place
+            prepared = isAlone ? .max : socket
         }
         if hold >= 0, takesZeroCopy(reader) {
             return unsafe sendHeld(reader, file, bytes, train.bytes, port, hold)

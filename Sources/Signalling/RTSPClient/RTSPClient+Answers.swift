@@ -153,7 +153,10 @@ extension RTSPClient {
             let pair = spec?.interleaved ?? ChannelPair(rtp: asked, rtcp: asked + 1)
             actions.append(.ready(track: track, .interleaved(rtp: pair.rtp, rtcp: pair.rtcpChannel)))
         } else {
-            actions.append(.ready(track: track, .datagrams(serverPorts: spec?.serverPort, source: spec?.source)))
+            let isMultiplexed = spec?.rtcpMux == true && offersMultiplexing(track)
+            actions.append(
+                .ready(
+                    track: track, .datagrams(serverPorts: spec?.serverPort, source: spec?.source, isMultiplexed: isMultiplexed)))
         }
         tracksReady += 1
         setUpNext(from: track + 1)

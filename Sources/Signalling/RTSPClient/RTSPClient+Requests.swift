@@ -74,12 +74,16 @@ extension RTSPClient {
         }
     }
 
+    /// Only where the description says that the server can: others may stumble over the word.
+    func offersMultiplexing(_ track: Int) -> Bool { settings.multiplexes && controls.tracks[track].isMultiplexed }
+
     private func transport(ofTrack track: Int) -> String {
         switch offers[track] {
         case .datagrams(let ports):
             var spec = TransportSpec(protocolToken: controls.tracks[track].profile)
             spec.isUnicast = true
             spec.clientPort = ports
+            spec.rtcpMux = offersMultiplexing(track)
             return TransportHeader.text(spec)
         case .multicast:
             var spec = TransportSpec(protocolToken: controls.tracks[track].profile)

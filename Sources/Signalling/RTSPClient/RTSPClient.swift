@@ -20,6 +20,9 @@ package struct RTSPClient: Sendable {
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
 
+        /// Whether RTP and RTCP may share a port where the description says that they can (RFC 5761).
+        package var multiplexes = true
+
         /// Settings for a source.
         package init(url: SourceURL, clientNonce: @escaping @Sendable () -> String) {
             self.url = url

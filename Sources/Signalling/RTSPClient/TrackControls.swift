@@ -10,6 +10,8 @@ struct TrackControls: Sendable, Equatable {
         let profile: String
         /// The group that the description names for it; nil when it names none. Ports of 0 stand for none.
         let group: GroupAddress?
+        /// The description says that RTP and RTCP may share a port.
+        let isMultiplexed: Bool
     }
 
     /// The request URL of PLAY, PAUSE and TEARDOWN.
@@ -31,7 +33,7 @@ struct TrackControls: Sendable, Equatable {
             let isLower = profile.uppercased().hasSuffix("/TCP") || profile.uppercased().hasSuffix("/UDP")
             return Track(
                 url: ControlURL.resolve(media.control ?? "*", base: base), profile: isLower ? String(profile.dropLast(4)) : profile,
-                group: Self.group(description, index))
+                group: Self.group(description, index), isMultiplexed: media.isMultiplexed)
         }
     }
 

@@ -13,7 +13,8 @@ package enum TrackOffer: Sendable, Equatable {
 /// How the server said that it sends a track's media.
 package enum TrackTransport: Sendable, Equatable {
     /// From these ports (nil or 0: it does not say) of `source` (nil: of the RTSP server).
-    case datagrams(serverPorts: PortPair?, source: String?)
+    /// With `isMultiplexed` RTCP travels on RTP's ports (RFC 5761).
+    case datagrams(serverPorts: PortPair?, source: String?, isMultiplexed: Bool = false)
     /// On the RTSP connection, on these channels (RTCP nil: on none).
     case interleaved(rtp: UInt8, rtcp: UInt8?)
     /// To a group.

@@ -2,7 +2,7 @@
 package struct SessionTrack: Sendable, Equatable {
     /// How its packets travel between client and server.
     package enum Transport: Sendable, Equatable {
-        /// The client's UDP ports.
+        /// The client's UDP ports; the same one twice where RTP and RTCP share it (RFC 5761).
         case datagram(rtp: UInt16, rtcp: UInt16)
         /// Channels of the RTSP connection (RFC 2326 section 10.12).
         case interleaved(rtp: UInt8, rtcp: UInt8)

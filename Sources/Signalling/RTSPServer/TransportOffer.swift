@@ -16,6 +16,8 @@ package struct TransportOffer: Sendable {
         package var datagramRefusal: String?
         /// Channels of the connection that other tracks use.
         package var channelsTaken: Set<UInt8>
+        /// Whether RTCP may travel on RTP's port (RFC 5761) for those who ask for it.
+        package var multiplexes = true
         /// The track's part of the path's multicast group; nil when the path has none.
         package var multicast: MulticastOffer?
 
@@ -109,7 +111,9 @@ package struct TransportOffer: Sendable {
             guard ports.rtp > 0, let rtcp = ports.rtcpPort, rtcp > 0 else {
                 return .failure(.init("client_port=\(ports.text) names no pair of ports"))
             }
-            return .success(.datagram(rtp: ports.rtp, rtcp: rtcp))
+            // Who names one port twice means it (LIVE555 does where the description has a=rtcp-mux); a publisher's reports have a port.
+            let isAsked = spec.rtcpMux && situation.multiplexes && situation.role == .reader
+            return .success(.datagram(rtp: ports.rtp, rtcp: isAsked ? ports.rtp : rtcp))
         }
     }
 
@@ -131,8 +135,9 @@ package struct TransportOffer: Sendable {
         answer.isUnicast = transport.kind != .multicast
         switch transport {
         case .datagram(let rtp, let rtcp):
-            answer.clientPort = PortPair(rtp: rtp, rtcp: rtcp)
+            answer.clientPort = spec.rtcpMux ? spec.clientPort : PortPair(rtp: rtp, rtcp: rtcp)
             answer.serverPort = serverPorts.map { PortPair(rtp: $0.rtp, rtcp: $0.rtcp) }
+            answer.rtcpMux = spec.rtcpMux && rtp == rtcp
         case .interleaved(let rtp, let rtcp): answer.interleaved = ChannelPair(rtp: rtp, rtcp: rtcp)
         case .multicast(let rtp, let rtcp):
             answer.isMulticast = true

@@ -120,6 +120,15 @@ extension SessionDescription {
     }
 }
 
+extension SessionDescription {
+    /// The same with `a=rtcp-mux` for each media: RTP and RTCP may share a port (RFC 5761 section 5.1.1).
+    package var offeringMultiplexing: SessionDescription {
+        var copy = self
+        for index in copy.media.indices where !copy.media[index].isMultiplexed { copy.media[index].lines.append(.attribute("rtcp-mux")) }
+        return copy
+    }
+}
+
 extension MediaDescription {
     /// Where RTCP travels (`a=rtcp`, RFC 3605), else the port above RTP's; nil when there is none.
     package var rtcpPort: UInt16? {

@@ -145,6 +145,21 @@ private final class TemporaryFile {
         #expect(done.withLockedValue { $0 } && !sockets.contains { $0.isOpen })
     }
 
+    @Test func oneSocketWhereRTPAndRTCPShareAPort() throws {
+        let file = TemporaryFile(
+            Self.sdp(TestHosts.loopback, port: 46_330).replacing("a=rtpmap:96 H264/90000", with: "a=rtpmap:96 H264/90000\r\na=rtcp-mux"))
+        let path = try path(file) { $0.dial = .always }
+        loop.run()
+        try #require(added.map(\.channel) == [0, 2, 3])
+        #expect(added.map { BoundSocket.port(of: $0.descriptor) } == [46_330, 46_332, 46_333])
+        let sockets = added.map { SocketIdentity($0.descriptor) }
+        arrives(added[0])
+        #expect(path.isPlaying)
+        path.stop {}
+        port.drainReports()
+        #expect(!sockets.contains { $0.isOpen })
+    }
+
     /// A unicast port is for one alone: it must be free again before it is bound anew.
     @Test func aPortIsBoundAgainWhenTheEngineLetItGo() throws {
         let file = TemporaryFile(Self.sdp(TestHosts.loopback, port: 46_320))

@@ -88,12 +88,22 @@ import WireFormats
         #expect(tracks[2].senders == .allBut([Self.host("10.0.0.4")]) && tracks[2].peer == .any)
     }
 
+    @Test func onePortForRTPAndRTCP() throws {
+        func ports(_ lines: [String], _ source: String = "x.sdp") throws -> [UInt16] {
+            try Self.plan(lines, source).tracks.flatMap { [$0.rtpPort, $0.rtcpPort] }
+        }
+        let lines = ["c=IN IP4 239.1.2.3", "m=video 5005 RTP/AVP 96", "a=rtcp-mux", "m=audio 5006 RTP/AVP 0"]
+        #expect(try ports(lines) == [5_005, 5_005, 5_006, 5_007])
+        #expect(try ports(lines, "rtp://239.1.2.3:6000?sdp=x.sdp") == [6_000, 6_000, 6_002, 6_003])
+        #expect(try ports(["c=IN IP4 239.1.2.3", "m=video 65535 RTP/AVP 96", "a=rtcp-mux"]) == [65_535, 65_535])
+    }
+
     @Test(
         arguments: [
             ([], "x.sdp", "x.sdp names no media"),
             (["m=video 5004 RTP/AVP 96"], "x.sdp", "x.sdp: the media number 1 (video) has no `c=` line"),
             (["c=IN IP4 0.0.0.0", "m=video 0 RTP/AVP 96"], "x.sdp", "has the port 0, as descriptions of RTSP servers do"),
-            (["c=IN IP4 239.1.2.3", "m=video 5004 RTP/AVP 96", "a=rtcp-mux"], "x.sdp", "has RTP and RTCP on one port (a=rtcp-mux)"),
+            (["c=IN IP4 239.1.2.3", "m=video 5004 RTP/AVP 96", "a=rtcp:5004"], "x.sdp", "has no port for RTCP beside 5004"),
             (
                 ["c=IN IP4 10.0.0.9", "a=source-filter: incl IN IP4 * 10.0.0.1 10.0.0.2", "m=video 5004 RTP/AVP 96"], "x.sdp",
                 "10.0.0.9 is no group, and there its source-filter can name one sender"

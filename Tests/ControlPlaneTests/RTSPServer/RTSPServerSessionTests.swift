@@ -112,6 +112,25 @@ extension RTSPServerTests {
             try harness.eventually("goodbye") { $0.server.statistics.ends == [.goodbye: 1] }
         }
 
+        /// RFC 5761: the reader's one port, and RTP's port of ours.
+        @Test func reportsOnRTPsPortAreHeard() throws {
+            let harness = try ServerHarness()
+            defer { try? harness.stop() }
+            let reports = try ReportSocket()
+            let client = try harness.client()
+            let setUp = try client.ask("SETUP", "/cam/one", ["Transport: RTP/AVP;unicast;client_port=\(reports.port);RTCP-mux"])
+            let transport = try #require(try TransportHeader.parse(setUp.headers["Transport"] ?? "x").first)
+            let server = try #require(transport.serverPort)
+            #expect(transport.rtcpMux && server.rtcp == server.rtp && server.rtp % 2 == 0)
+            // What players open their NAT with is no report.
+            reports.send([0x80] + [UInt8](repeating: 0, count: 11), to: server.rtp)
+            reports.send([0x80, 201, 0, 1, 0, 0, 0, 1], to: server.rtp)
+            try harness.eventually("the report is counted") { $0.server.statistics.receiverReports == 1 }
+            #expect(try harness.statistics().refusals.isEmpty)
+            reports.send([0x80, 201, 0, 1, 0, 0, 0, 1] + [0x81, 203, 0, 1, 0, 0, 0, 1], to: server.rtp)
+            try harness.eventually("goodbye") { $0.server.statistics.ends == [.goodbye: 1] }
+        }
+
         @Test func interleavedReportsAreHeardToo() throws {
             let harness = try ServerHarness()
             defer { try? harness.stop() }

@@ -23,7 +23,8 @@ struct RTSPClientParameterTests {
     @Test func goesThereAndComesBack() throws {
         var script = try playing()
         script.take(script.client.pass(7, Self.question, now: script.now))
-        let request = try #require(script.request())
+        let asked = script.request()
+        let request = try #require(asked)
         #expect(request.method == .getParameter && request.body == Self.question.body && request.headers["Session"] == "12")
         #expect(request.headers.contentType == "text/parameters")
         // The engine reads the connection, and hands up what stands between the frames.

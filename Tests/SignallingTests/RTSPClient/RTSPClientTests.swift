@@ -52,6 +52,26 @@ import WireFormats
         #expect(script.events.last == .ready(track: 0, expected))
     }
 
+    /// RTP and RTCP on one port: asked for where the description has it, done where the answer has it.
+    @Test(arguments: [
+        (true, "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6000;RTCP-mux", true),
+        (true, "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001", false),
+        (false, "RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6000;RTCP-mux", false),
+    ])
+    func multiplexesWhereBothAgree(described: Bool, header: String, agreed: Bool) throws {
+        var script = try ClientScript()
+        let sdp = ClientScript.sdp
+        script.describe(sdp: described ? sdp.replacing("a=control:track1", with: "a=rtcp-mux\r\na=control:track1") : sdp)
+        script.take(script.client.setUp([.datagrams(PortPair(rtp: 5000, rtcp: 5001)), .interleaved], now: script.now))
+        let request = script.answer("200 OK", "Session: a\r\nTransport: \(header)\r\n")
+        #expect(request?.headers["Transport"] == "RTP/AVP;unicast;client_port=5000-5001" + (described ? ";RTCP-mux" : ""))
+        guard case .ready(0, .datagrams(_, _, let isMultiplexed))? = script.events.last else {
+            Issue.record("\(script.events)")
+            return
+        }
+        #expect(isMultiplexed == agreed)
+    }
+
     @Test(arguments: [
         ("Content-Base: rtsp://cam.example/live/\r\n", "rtsp://cam.example/live/track1", "rtsp://cam.example/live/"),
         // Anjvision.

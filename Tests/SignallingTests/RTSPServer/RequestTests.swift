@@ -268,6 +268,30 @@ import WireFormats
             TransportHeader.text(six.answer(serverPorts: nil, ssrc: nil)) == "RTP/AVP;multicast;destination=ff15::1;port=5004-5005;ttl=3")
     }
 
+    /// RTP and RTCP on one port: as RFC 7826 section 18.54 asks for it, and as LIVE555 does.
+    @Test(arguments: [
+        ("RTP/AVP;unicast;client_port=5000-5001;RTCP-mux", UInt16(5_000), "client_port=5000-5001;server_port=6000-6000;RTCP-mux"),
+        ("RTP/AVP;unicast;client_port=5000;rtcp-mux", 5_000, "client_port=5000;server_port=6000-6000;RTCP-mux"),
+        ("RTP/AVP;unicast;client_port=5000-5000", 5_000, "client_port=5000-5000;server_port=6000-6000"),
+        ("RTP/AVP;unicast;client_port=5000-5001", 5_001, "client_port=5000-5001;server_port=6000-6001"),
+    ])
+    func multiplexes(header: String, rtcp: UInt16, answer: String) throws {
+        let offer = try TransportOffer(header: header, situation: Self.reader)
+        #expect(offer.transport == .datagram(rtp: 5_000, rtcp: rtcp))
+        let ports: (rtp: UInt16, rtcp: UInt16) = (6_000, rtcp == 5_000 ? 6_000 : 6_001)
+        #expect(TransportHeader.text(offer.answer(serverPorts: ports, ssrc: nil)) == "RTP/AVP;unicast;\(answer)")
+    }
+
+    @Test func multiplexesForNobodyElse() throws {
+        var off = Self.reader
+        off.multiplexes = false
+        for (situation, mode) in [(off, ""), (TransportOffer.Situation(role: .publisher, kind: nil, peer: "10.0.0.1"), ";mode=record")] {
+            let offer = try TransportOffer(header: "RTP/AVP;unicast;client_port=5000-5001;RTCP-mux\(mode)", situation: situation)
+            #expect(offer.transport == .datagram(rtp: 5_000, rtcp: 5_001))
+            #expect(!offer.answer(serverPorts: (6_000, 6_001), ssrc: nil).rtcpMux)
+        }
+    }
+
     @Test func answersWithTheClientsToken() throws {
         let udp = try TransportOffer(header: "RTP/AVP/UDP;unicast;client_port=5000;mode=\"PLAY\"", situation: Self.reader)
         #expect(
