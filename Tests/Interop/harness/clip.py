@@ -108,10 +108,10 @@ def demo_hashes(cache_folder):
 
 
 class Numbered:
-    """20 s of 640x360 H.264 with B frames + AAC; no two pictures are alike, a key frame comes every `key_every` pictures."""
+    """20 s of 640x360 H.264 with B frames (or none) + AAC; no two pictures are alike, a key frame comes every `key_every` pictures."""
 
-    def __init__(self, cache_folder, key_every=25):
-        self.key_every, name = key_every, f"numbered-{key_every}"
+    def __init__(self, cache_folder, key_every=25, b_frames=2):
+        self.key_every, self.b_frames, name = key_every, b_frames, f"numbered-{key_every}-{b_frames}"
         self.path = cached(cache_folder, f"{name}.mp4", self._make)
         pictures = cached(cache_folder, f"{name}.framemd5", lambda path: self._hash(path, "-map", "0:v", "-c:v", "rawvideo"))
         units = cached(cache_folder, f"{name}.audiomd5", lambda path: self._hash(path, "-map", "0:a", "-c:a", "copy"))
@@ -124,7 +124,7 @@ class Numbered:
 
     def _make(self, path):
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=20", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=20",
-               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "2", "-g", self.key_every, "-keyint_min",
+               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", self.b_frames, "-g", self.key_every, "-keyint_min",
                self.key_every, "-sc_threshold", "0", "-b:v", "1500k", "-c:a", "aac", "-b:a", "64k", "-movflags", "+faststart", path)
 
     def _hash(self, path, *arguments):
