@@ -224,7 +224,6 @@ final class MulticastSender {
 
     private func end() {
         patience.stop()
-        sayGoodbye(tracks)
         switch state {
         case .idle: return
         case .arming(let subscription, _), .sending(let subscription): subscription.remove()

@@ -126,6 +126,7 @@ final class Path {
 
     private func end(_ reason: String, _ done: @escaping () -> Void) {
         isStopped = true
+        multicast?.sends(nil)
         broadcast?.stop()
         linger.stop()
         publication?.endedByItself(reason)
