@@ -366,7 +366,11 @@ final class RTSPConnection {
     /// Whether the connection must go: requests that drip, silence without a session, answers that are not taken.
     func sweep(now: NIODeadline) {
         let settings = server.settings
-        if isGivenAway { return }
+        if isGivenAway {
+            // Its last answer has to leave, too.
+            if writesPending > 0, now - writeProgress > .fractional(seconds: settings.answerStallSeconds) { close() }
+            return
+        }
         if let drainDeadline {
             if now >= drainDeadline { close() }
             return
