@@ -54,6 +54,54 @@ import Testing
         #expect(bench.stop() == 0)
     }
 
+    @Test("The worker allocates nothing where it cuts packets and finds parameter sets", arguments: EngineShape.all)
+    func allocationsOfCutting(shape: EngineShape) throws {
+        try #require(allocationcount_is_active() == 1 || isSanitized, "the counting allocator is not linked")
+        var policy = Bench.withoutBurst
+        policy.packetBytesMax = 1_472
+        let bench = try Bench(shape, codec: .h264, policy: policy)
+        let source = bench.addFed()
+        let socket = TestSocket(datagram: ())
+        #expect(bench.join(bench.addReader(1, socket)) != nil)
+        let (player, connection) = TestSocket.connectedPair()
+        #expect(bench.join(bench.addInterleaved(30, connection)) != nil)
+        // Parameter sets alone, an aggregate of two units, a large unit: 1 + 2 + 14 packets.
+        func frame(_ number: Int) -> [UInt8] {
+            let units: [[UInt8]] = [idr(900), [0x06] + [UInt8](repeating: 9, count: 800)]
+            var aggregate: [UInt8] = [0x78]
+            for unit in units { aggregate += [UInt8(unit.count >> 8), UInt8(unit.count & 0xFF)] + unit }
+            let payloads: [[UInt8]] = [[0x67, UInt8(number & 0xFF), 2, 3], aggregate, idr(20_000)]
+            return payloads.enumerated().flatMap { place, payload in
+                framed(
+                    0,
+                    rtp(
+                        sequence: UInt16(truncatingIfNeeded: number * 3 + place), timestamp: UInt32(truncatingIfNeeded: number * 3_600),
+                        marker: place == 2, payload: payload))
+            }
+        }
+        let packets = 1 + 2 + 14
+        func run(_ frames: Range<Int>) {
+            for number in frames {
+                bench.feed(source, frame(number))
+                _ = bench.reaches(UInt64((number + 1) * packets * 2)) { bench.engine.counters[.packetsSent] }
+                while socket.receive(milliseconds: 0) != nil {}
+                while player.receive(milliseconds: 0, room: 1 << 20) != nil {}
+            }
+        }
+        run(0..<20)
+        var allocated: [UInt64] = []
+        while allocated.last != 0, allocated.count < 5 {
+            let first = 20 + allocated.count * 50
+            let before = allocationcount_of_workers()
+            run(first..<first + 50)
+            allocated.append(allocationcount_of_workers() - before)
+        }
+        #expect(bench.engine.counters[.packetsSent] == UInt64((20 + allocated.count * 50) * packets * 2))
+        #expect(bench.engine.counters[.packetsFragmented] == UInt64((20 + allocated.count * 50) * 2))
+        #expect(allocated.last == 0, "allocations in rounds of 850 packets: \(allocated)")
+        #expect(bench.stop() == 0)
+    }
+
     /// Sanitizers bring their own allocator; the other runs of the tests prove the point.
     private var isSanitized: Bool { allocationcount_is_active() == 0 }
 
