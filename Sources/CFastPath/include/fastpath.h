@@ -405,20 +405,17 @@ int fp_flush(fp_engine *engine);
 /* Of the whole engine. Packets are RTP and RTCP; bytes are theirs, without framing. */
 enum {
     FP_COUNTER_PACKETS_RECEIVED = 0, FP_COUNTER_BYTES_RECEIVED = 1, /* taken from sources into streams */
-    FP_COUNTER_PACKETS_SENT = 2, FP_COUNTER_BYTES_SENT = 3,         /* that the kernel took for readers */
-    FP_COUNTER_SENDS_SUBMITTED = 4,         /* sends that carried them */
+    FP_COUNTER_PACKETS_SENT = 2, FP_COUNTER_BYTES_SENT = 3, FP_COUNTER_SENDS_SUBMITTED = 4, /* to readers; sends that carried them */
     FP_COUNTER_DATAGRAMS_FOREIGN = 5, FP_COUNTER_DATAGRAMS_MALFORMED = 6, FP_COUNTER_DATAGRAMS_OVERSIZE = 7, /* not taken */
     FP_COUNTER_FRAMES_UNKNOWN_CHANNEL = 8,  /* interleaved frames on a channel that is not mapped */
     FP_COUNTER_PACKETS_BEFORE_KEY_FRAME = 9, /* video held back until a new epoch's first key frame */
     FP_COUNTER_RING_OVERRUNS = 10, FP_COUNTER_PACKETS_OVERRUN = 11, /* readers that fell out of the window, packets missed so */
     FP_COUNTER_SENDS_DEFERRED = 12, FP_COUNTER_PACKETS_DROPPED_NO_ROOM = 13, /* refused for want of room; given up later */
-    FP_COUNTER_TRAINS_REFUSED = 14,         /* sent again packet by packet */
-    FP_COUNTER_PACKETS_REFUSED = 15,        /* for good: host unreachable and the like */
+    FP_COUNTER_TRAINS_REFUSED = 14, FP_COUNTER_PACKETS_REFUSED = 15, /* sent again singly; for good: host unreachable and the like */
     FP_COUNTER_SHORT_WRITES = 16,           /* TCP sends that took less than offered */
     FP_COUNTER_READERS_STALLED = 17, FP_COUNTER_READERS_CONNECTION_LOST = 18, FP_COUNTER_READERS_QUEUE_FULL = 19,
     FP_COUNTER_READERS_TOO_SLOW = 20,       /* readers given up, by FP_FAILURE_... */
-    FP_COUNTER_PACKETS_OVER_POLICY = 21,    /* missed by readers further behind than the policy allows */
-    FP_COUNTER_JOIN_BURSTS = 22,            /* newcomers that began at a key frame of the past */
+    FP_COUNTER_PACKETS_OVER_POLICY = 21, FP_COUNTER_JOIN_BURSTS = 22, /* missed by the policy; newcomers begun at a past key frame */
     FP_COUNTER_PACED_TURNS = 23, FP_COUNTER_HANDOVERS = 24, FP_COUNTER_PACKETS_LOG_PINNED = 25,
     FP_COUNTER_ZC_SENT = 26, FP_COUNTER_ZC_COPIED = 27, FP_COUNTER_ZC_PENDING = 28, /* zero-copy sends; copied all the same; out */
     FP_COUNTER_RECEIVE_BUFFERS_EXHAUSTED = 29, FP_COUNTER_COMPLETION_OVERFLOWS = 30,
@@ -426,8 +423,7 @@ enum {
     FP_COUNTER_FAN_OUT_NANOSECONDS = 35, FP_COUNTER_FAN_OUTS = 36, /* from arrival to the last send, summed; how many */
     FP_COUNTER_PACKETS_BEFORE_SPLICE = 37,   /* audio of a new epoch from before what readers have heard */
     FP_COUNTER_PACKETS_FRAGMENTED = 38, FP_COUNTER_PACKETS_OVERSIZE = 39, /* larger than the stream's limit: cut; left as they are */
-    FP_COUNTER_PACKETS_OVER_DATAGRAM = 40,  /* not sent to UDP readers: no datagram holds them */
-    FP_COUNTER_PACKETS_BEHIND_CUT = 41,     /* late, from before one that was cut */
+    FP_COUNTER_PACKETS_OVER_DATAGRAM = 40, FP_COUNTER_PACKETS_BEHIND_CUT = 41, /* no datagram holds them; late, before one cut */
     FP_COUNTER_PARAMETER_SETS_TOO_LONG = 42 /* not learnt */
 };
 
@@ -437,8 +433,7 @@ enum {
     FP_STREAM_COUNTER_PACKETS_DROPPED = 6, FP_STREAM_COUNTER_LAST_ARRIVAL_NANOSECONDS = 7, /* CLOCK_MONOTONIC; 0: none yet */
     FP_STREAM_COUNTER_EPOCHS = 8, FP_STREAM_COUNTER_PACKETS_LOGGED = 9, FP_STREAM_COUNTER_SLATE_FRAMES = 10,
     FP_STREAM_COUNTER_SLATE_PACKETS = 11,
-    FP_STREAM_COUNTER_CLOCK_STEPS = 12,     /* the source's wall clock was set */
-    FP_STREAM_COUNTER_REPORTS_UNUSABLE = 13 /* its sender reports that cannot be true */
+    FP_STREAM_COUNTER_CLOCK_STEPS = 12, FP_STREAM_COUNTER_REPORTS_UNUSABLE = 13 /* the source's clock was set; untrue reports */
 };
 
 /* What a receiver report needs (RFC 3550 section 6.4). */
