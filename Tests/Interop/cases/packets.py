@@ -20,7 +20,8 @@ BARE = "keyint=25:min-keyint=25:scenecut=0:bframes=0:repeat-headers=1:log-level=
 # One access unit, or one unit, makes one packet of up to 60 kB.
 LARGE = {
     "H.264": (CODECS["H.264"][0] + ["-b:v", "4M"], "mp4", "qtdemux ! h264parse ! rtph264pay mtu=60000 config-interval=-1"),
-    "H.264 aggregates": (CODECS["H.264"][0] + ["-b:v", "4M", "-slices", "6"], "mp4",
+    # Parameter sets and key frame in one. (Of several slices GStreamer makes what ffmpeg does not read, without Weir too.)
+    "H.264 aggregates": (CODECS["H.264"][0] + ["-b:v", "4M"], "mp4",
                          "qtdemux ! h264parse ! rtph264pay mtu=60000 config-interval=-1 aggregate-mode=max-stap"),
     "H.265": (CODECS["H.265"][0] + ["-b:v", "4M"], "mp4", "qtdemux ! h265parse ! rtph265pay mtu=60000 config-interval=-1"),
     "H.265 aggregates": (CODECS["H.265"][0] + ["-b:v", "4M"], "mp4",

@@ -77,7 +77,8 @@ def chosen_tracks_of_a_publisher(context, way):
 @test(seconds_max=60, way=["udp", "tcp"])
 def other_audio_leaves_video_readers_alone(context, way):
     """A GStreamer server comes back with another audio codec: ffmpeg with video alone decodes on; one with audio ends, asks again, decodes."""
-    clip, port = Numbered(context.cache), free_port()
+    # Without B frames, whose timestamps go back by themselves.
+    clip, port = Numbered(context.cache, b_frames=0), free_port()
     origin = gst_origin(context, clip.path, port, "opus", "origin")
     weir = context.weir(
         "serve", config=f"paths:\n  cam:\n    source: rtsp://127.0.0.1:{port}/live\n    transport: tcp\n    silence: 3s\n")
