@@ -73,6 +73,23 @@ import Testing
         bench.run(.removeStream(bench.stream))
     }
 
+    @Test("A track that comes later is merged like the others")
+    func aTrackThatComesLater() throws {
+        var bench = try bench(ReorderPlan(legs: 2, waitNanosecondsMax: 50_000_000))
+        let legs = [SourceHandle(index: 2, generation: 1), SourceHandle(index: 3, generation: 1)]
+        bench.run(.setTrack(bench.stream, track: 1, TrackPlan(clockRate: 48_000, codec: .opaque, ssrc: 2)))
+        for (leg, source) in legs.enumerated() {
+            bench.run(.useLeg(bench.stream, UInt8(leg)), .addFedSource(source, bench.stream, channels: ChannelMap(identity: 4)))
+        }
+        for number in 0..<UInt16(20) {
+            for source in legs { bench.run(.feed(source, LinkBuffer(framed(2, packet(number))))) }
+            bench.pass(milliseconds: 4)
+        }
+        #expect(bench.memory.counters[1, .packets] == 20)
+        #expect(bench.memory.counters[leg: 1, 1, .duplicates] == 20)
+        bench.run(.removeStream(bench.stream))
+    }
+
     @Test("A leg that carries something else is left out; when the other is silent it stands in with a splice")
     func another() throws {
         var bench = try bench(ReorderPlan(legs: 2, waitNanosecondsMax: 50_000_000))

@@ -42,6 +42,11 @@ import WireFormats
         prefaceBytes = 0
     }
 
+    /// What comes next is of another time line: a key frame that has not ended stays half.
+    mutating func interrupt() {
+        if isTaking, hasEnded { keep() } else { isTaking = false }
+    }
+
     /// Looks at a packet of the track, in the order of its log.
     @unsafe mutating func take(
         _ packet: UnsafeRawPointer, _ count: Int, sequence: UInt16, timestamp: UInt32, marks: FrameMarks, endsFrame: Bool

@@ -339,28 +339,50 @@ import WireFormats
     private let base: UnsafeMutablePointer<TrackReorder>?
     let tracks: Int
     let legs: Int
+    private let waitNanosecondsMax: UInt64
+    private let silenceNanoseconds: UInt64
 
     /// Packets go on as they come.
-    static var none: ReorderStage { unsafe ReorderStage(base: nil, tracks: 0, legs: 0) }
+    static var none: ReorderStage {
+        unsafe ReorderStage(base: nil, tracks: 0, legs: 0, waitNanosecondsMax: 0, silenceNanoseconds: 0)
+    }
 
     /// Room for a plan; nil when there is no memory.
     static func make(_ plan: ReorderPlan, tracks: Int, silenceNanoseconds: UInt64) -> ReorderStage? {
-        let base = UnsafeMutablePointer<TrackReorder>.allocate(capacity: max(tracks, 1))
-        for track in 0..<tracks {
-            guard let reorder = TrackReorder(waitNanosecondsMax: plan.waitNanosecondsMax, silenceNanoseconds: silenceNanoseconds) else {
-                for former in 0..<track { unsafe base[former].free() }
-                unsafe base.deallocate()
+        let base = UnsafeMutablePointer<TrackReorder>.allocate(capacity: tracksPerStreamMax)
+        let empty = unsafe ReorderStage(
+            base: base, tracks: 0, legs: Int(plan.legs), waitNanosecondsMax: plan.waitNanosecondsMax, silenceNanoseconds: silenceNanoseconds
+        )
+        guard let stage = empty.grown(to: tracks) else {
+            unsafe base.deallocate()
+            return nil
+        }
+        return stage
+    }
+
+    /// The same with room for more tracks; takes the place of this one. Nil when there is no memory.
+    func grown(to count: Int) -> ReorderStage? {
+        guard let base = unsafe base, count <= tracksPerStreamMax else { return nil }
+        for track in tracks..<max(count, tracks) {
+            guard let reorder = TrackReorder(waitNanosecondsMax: waitNanosecondsMax, silenceNanoseconds: silenceNanoseconds) else {
+                for made in tracks..<track { unsafe base[made].free() }
                 return nil
             }
             unsafe (base + track).initialize(to: reorder)
         }
-        return unsafe ReorderStage(base: base, tracks: tracks, legs: Int(plan.legs))
+        return unsafe ReorderStage(
+            base: base, tracks: max(count, tracks), legs: legs, waitNanosecondsMax: waitNanosecondsMax,
+            silenceNanoseconds: silenceNanoseconds)
     }
 
-    @unsafe private init(base: UnsafeMutablePointer<TrackReorder>?, tracks: Int, legs: Int) {
+    @unsafe private init(
+        base: UnsafeMutablePointer<TrackReorder>?, tracks: Int, legs: Int, waitNanosecondsMax: UInt64, silenceNanoseconds: UInt64
+    ) {
         unsafe self.base = base
         self.tracks = tracks
         self.legs = legs
+        self.waitNanosecondsMax = waitNanosecondsMax
+        self.silenceNanoseconds = silenceNanoseconds
     }
 
     var isOn: Bool { unsafe base != nil }

@@ -101,7 +101,8 @@ struct TrackClock: BitwiseCopyable {
     /// How far `told` is from what is known: from what the source reports, or from what cannot be by arrival.
     func error(_ clockRate: UInt32) -> Int64 {
         if isReported { return reported.nanoseconds(of: told.timestamp, clockRate: clockRate) &- told.nanoseconds }
-        return min((lateness.value ?? 0) &- latenessUsual, 0)
+        guard let late = lateness.value else { return 0 }
+        return min(late &- latenessUsual, 0)
     }
 }
 

@@ -139,6 +139,14 @@ extension Worker where K: ~Copyable {
         if streams[stream].state.tracksPlanned & bit != 0 { return planAnew(stream, track, plan) }
         streams[stream].state.tracksPlanned |= bit
         streams[stream].state.trackCount = max(streams[stream].state.trackCount, track + 1)
+        // A track that comes later is put in order like the others.
+        if streams[stream].state.reorder.isOn {
+            if let grown = streams[stream].state.reorder.grown(to: track + 1) {
+                streams[stream].state.reorder = grown
+            } else {
+                report(.refused(.registerFailed, errorNumber: 12))
+            }
+        }
         if track == 0 { streams[stream].state.name = plan.ssrc }
         setPlan(stream, track, plan)
         if plan.codec != .opaque, streams[stream].state.anchor < 0 { streams[stream].state.anchor = track }

@@ -50,6 +50,7 @@ extension Worker where K: ~Copyable {
         }
         streams[stream].state.tracks[track].hasInput = true
         streams[stream].state.tracks[track].hasCut = false
+        if track == streams[stream].state.anchor { streams[stream].state.keeper?.interrupt() }
         streams[stream].state.tracks[track].candidateCount = 0
         streams[stream].state.tracks[track].ssrcIn = header.ssrc
         streams[stream].state.tracks[track].reception = ReceptionStatistics(needsProbation: false)
@@ -80,21 +81,33 @@ extension Worker where K: ~Copyable {
         }
         let step = max(state.timestampStep, 1)
         let stepNanoseconds = ClockMapping.nanoseconds(ticks: Int32(clamping: step), clockRate: rate)
-        let floor = state.clock.told.nanoseconds(of: state.timestampMax, clockRate: rate) &+ stepNanoseconds
+        // After hours the difference of two timestamps says nothing any more: they have gone round.
+        let isStale = isStale(state)
+        var told = state.clock.told
+        if isStale { told.follow(time: estimate, clockRate: rate) }
+        let floor =
+            isStale
+            ? estimate &- Int64(StreamClock.reachNanoseconds)
+            : told.nanoseconds(of: state.timestampMax, clockRate: rate) &+ stepNanoseconds
         if let known = time {
             if !streams[stream].state.clock.isPlaced {
                 // No track goes back, and none has to leave anything out, if all go on after what the last of them said.
                 let raise = max(latest(stream, floor) &- known, 0)
                 streams[stream].state.clock.place(raise: raise)
                 time = known &+ raise
-            } else if known < floor, floor &- known <= Self.overlapNanosecondsMax, state.plan.codec == .opaque {
+            } else if known < floor, floor &- known <= Self.overlapNanosecondsMax, state.plan.codec == .opaque, !state.isSlate {
                 streams[stream].state.tracks[track].clock.hasEarly = true
                 return nil
             }
         }
-        var timestamp = state.clock.told.timestamp(at: max(time ?? estimate, floor), clockRate: rate)
-        if Int32(bitPattern: timestamp &- state.timestampMax) < Int32(clamping: step) { timestamp = state.timestampMax &+ step }
-        streams[stream].state.tracks[track].clock.told.follow(timestamp: timestamp, clockRate: rate)
+        var timestamp = told.timestamp(at: max(time ?? estimate, floor), clockRate: rate)
+        if isStale {
+            streams[stream].state.tracks[track].timestampMax = timestamp &- step
+        } else if Int32(bitPattern: timestamp &- state.timestampMax) < Int32(clamping: step) {
+            timestamp = state.timestampMax &+ step
+        }
+        told.follow(timestamp: timestamp, clockRate: rate)
+        streams[stream].state.tracks[track].clock.told = told
         if let time {
             var line = ClockMapping(timestamp: timestamp, nanoseconds: time)
             // To the nanosecond, not to the tick.
@@ -105,12 +118,15 @@ extension Worker where K: ~Copyable {
         return timestamp
     }
 
+    /// Whether a track was silent for so long that its clock has gone half round, or nearly.
+    private func isStale(_ state: TrackState) -> Bool { state.plan.ticks(now &- state.arrival) >= 1 << 30 }
+
     /// The end of what readers have of the tracks that are not in this epoch yet.
     private func latest(_ stream: Int, _ floor: Int64) -> Int64 {
         var latest = floor
         for track in 0..<streams[stream].state.trackCount {
             let state = streams[stream].state.tracks[track]
-            guard state.hasOutput, !state.hasInput else { continue }
+            guard state.hasOutput, !state.hasInput, !isStale(state) else { continue }
             let end = state.clock.told.nanoseconds(of: state.timestampMax, clockRate: state.plan.clockRate)
             // What is far ahead of all time says nothing.
             if end &- Int64(truncatingIfNeeded: now) < Int64(StreamClock.reachNanoseconds) { latest = max(latest, end) }

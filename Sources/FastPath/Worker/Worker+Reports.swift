@@ -140,7 +140,7 @@ extension Worker where K: ~Copyable {
         unsafe SenderReportBytes.write(
             to: room, ssrc: state.plan.ssrc, ntp: ntp, rtpTimestamp: timestamp, packets: state.packetsOut, octets: state.octetsOut,
             name: name)
-        append(stream, count, UInt8(2 * track + 1), [], 0, 0, isFrameEnd: false)
+        append(stream, count, UInt8(2 * track + 1), [], 0, 0, isFrameEnd: false, isSource: false)
         let streamCounters = streams[stream].state.counters
         streamCounters.set(track, .senderReportOut, ntp >> 16 & 0xFFFF_FFFF)
         streamCounters.set(track, .senderReportOutAt, now)

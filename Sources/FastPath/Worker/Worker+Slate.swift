@@ -168,8 +168,10 @@ extension Worker where K: ~Copyable {
         streamCounters.add(.slatePackets)
         streamCounters.set(track, .sequenceOut, UInt64(sequence))
         streamCounters.set(track, .timestampOut, UInt64(timestamp))
-        guard startsKeyFrame, isAnchor else { return }
-        streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)
-        lookForKeyFrame(stream)
+        if startsKeyFrame, isAnchor {
+            streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)
+            lookForKeyFrame(stream)
+        }
+        logWantedReports(stream)
     }
 }
