@@ -66,7 +66,8 @@ final class Path {
     /// Why the path is not served any more; nil while it is.
     private(set) var removal: String?
     private let linger: LoopTimer
-    private let publisherWait: LoopTimer
+    /// Runs while readers are held for a publisher that left.
+    let publisherWait: LoopTimer
     private var observers: [ObjectIdentifier: any PathObserver] = [:]
 
     /// Retry-After of a 503.
@@ -292,7 +293,8 @@ final class Path {
         isPlaying = false
         publisherWait.start(milliseconds: settings.publisherWaitMilliseconds) { [weak self] in
             guard let self else { return }
-            endStream("the publisher left")
+            // What stands in between may have a stream all the same.
+            if live == nil { source?.streamEnded() } else { endStream("the publisher left") }
             instance?.idle(self)
         }
     }
@@ -311,7 +313,6 @@ extension Path: PathSourceHost {
     var isAwaited: Bool { readers > 0 || !describers.isEmpty || !players.isEmpty }
 
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
-        publisherWait.stop()
         if let live {
             let before = live.description
             switch try live.adopt(sdp) {
@@ -367,7 +368,7 @@ extension Path: PathSourceHost {
         refusal = nil
         if status == .loopDetected {
             giveUp(.loop(words))
-        } else if live == nil, instance != nil {
+        } else if live == nil, instance != nil, publication == nil, settings.redundancy.backups.isEmpty {
             giveUp(
                 status == .notFound
                     ? .notFound(name) : .notReady("the source is not ready: \(words)", retryAfterSeconds: Self.retryAfterSeconds))

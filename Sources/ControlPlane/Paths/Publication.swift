@@ -197,6 +197,8 @@ extension Path {
         if let removal { throw PathError.removed(name, removal) }
         guard publication == nil else { throw PathError.alreadyPublished }
         let stream = try feed.sourceDescribed(sdp)
+        // Only now is there a publisher again.
+        publisherWait.stop()
         let tracks = sdp.receivableMedia.enumerated().map { place, index in
             let media = sdp.media[index]
             let plan = stream.map[place].flatMap { stream.track($0)?.plan }

@@ -22,7 +22,7 @@ extension RTSPServer {
                 .control, of: settings, request: request.message, from: connection.host, now: Self.milliseconds(.now()))
             return try obey(decision, "SET_PARAMETER /\(settings.name)", nil, connection)
         }
-        let found = try? found(by: request)
+        let found = try? found(by: request, on: connection)
         let path = found?.path
         let right: AccessRight
         switch request.message.method {

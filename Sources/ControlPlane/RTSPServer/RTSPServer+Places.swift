@@ -16,7 +16,10 @@ extension RTSPServer {
     }
 
     /// Finds what a request names; nothing is made. Names that are listed go before those that expressions fit.
-    func found(by request: ServerRequest) throws(RequestRefusal) -> Found {
+    ///
+    /// What a session on `connection`, or the one that is named, belongs to goes before everything: a name that was made since must not
+    /// take an encoder's track from it.
+    func found(by request: ServerRequest, on connection: RTSPConnection? = nil) throws(RequestRefusal) -> Found {
         let readings = request.target.readings
         if request.target.isServer { throw .uriMalformed("\(request.message.method.name) needs the URL of a stream, not *") }
         // Requests about a whole stream mean the whole name: `cam/2` may fit an expression though there is a path `cam`.
@@ -24,6 +27,14 @@ extension RTSPServer {
         if isWhole, let whole = readings.first(where: { $0.control == nil }) {
             if let path = paths.path(named: whole.path) { return Found(path: path, match: nil, control: nil) }
             if let match = paths.match(whole.path) { return Found(path: nil, match: match, control: nil) }
+        }
+        let own = request.session.flatMap(session(named:)).map { [$0] } ?? connection?.sessions ?? []
+        for session in own where !isWhole {
+            for reading in readings where PathSettings.trimmed(reading.path) == session.path.name {
+                if paths.path(named: reading.path) === session.path {
+                    return Found(path: session.path, match: nil, control: reading.control)
+                }
+            }
         }
         for reading in readings {
             if let path = paths.path(named: reading.path) { return Found(path: path, match: nil, control: reading.control) }
@@ -37,8 +48,8 @@ extension RTSPServer {
     }
 
     /// The path that a request of one who may ask it is about, made if an expression makes it. Throws where it is served elsewhere.
-    func open(_ request: ServerRequest) throws -> (path: Path, control: String?) {
-        let found = try found(by: request)
+    func open(_ request: ServerRequest, on connection: RTSPConnection? = nil) throws -> (path: Path, control: String?) {
+        let found = try found(by: request, on: connection)
         let isPublisher = request.message.method == .announce
         if case .redirect(let template)? = found.settings?.source {
             guard !isPublisher else { throw PathError.readOnly }

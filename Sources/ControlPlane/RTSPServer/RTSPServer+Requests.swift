@@ -70,7 +70,7 @@ extension RTSPServer {
     // MARK: SETUP
 
     private func setUp(_ request: ServerRequest, _ connection: RTSPConnection) throws {
-        let place = try open(request)
+        let place = try open(request, on: connection)
         let session = try request.session.map { try self.session($0, for: connection) }
         if let session, session.path !== place.path { throw RequestRefusal.sessionForeign("the session belongs to /\(session.path.name)") }
         // An encoder that does not repeat the session of its ANNOUNCE means it all the same.

@@ -181,6 +181,7 @@ final class RTSPServer {
     func stop() -> EventLoopFuture<Void> {
         sweepTask?.cancel()
         sweepTask = nil
+        registrar.endAll()
         for session in Array(sessions.values) { session.end(.shutdown) }
         for connection in openConnections { connection.close() }
         guard let listener else { return port.eventLoop.makeSucceededVoidFuture() }

@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import PlaneLink
+import Signalling
 import WireFormats
 
 /// Several sources that carry the same packets and play at once: the engine takes each packet from whichever brings it first, so either
@@ -50,6 +51,13 @@ final class MergeSource: PathSource {
     var nextTry: NIODeadline? { playing.isEmpty ? legs.compactMap { $0.source?.nextTry }.min() : nil }
 
     var via: String? { host?.via }
+
+    func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
+        guard let leg = legs.first(where: { playing.contains($0.number) }) ?? legs.first(where: { $0.described != nil }),
+            let source = leg.source
+        else { return done(.unavailable(words)) }
+        source.pass(request, done)
+    }
 
     var isAwaited: Bool { playing.isEmpty && host?.isAwaited ?? false }
 

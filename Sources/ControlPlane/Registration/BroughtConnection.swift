@@ -11,17 +11,20 @@ final class BroughtConnection {
     private let eventLoop: any EventLoop
     private var brought: (any Channel)?
     private var waiting: EventLoopPromise<any Channel>?
+    private var isEnded = false
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     /// The next dial gets this connection, which nobody reads. One that nobody took is closed.
     func bring(_ channel: any Channel) {
+        guard !isEnded else { return channel.close(promise: nil) }
         brought?.close(promise: nil)
         brought = channel
     }
 
     /// No more connections come.
     func end() {
+        isEnded = true
         brought?.close(promise: nil)
         brought = nil
         waiting?.fail(Gone())
@@ -39,6 +42,7 @@ final class BroughtConnection {
     private func connect(_ prepare: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>) -> EventLoopFuture<any Channel> {
         waiting?.fail(Gone())
         waiting = nil
+        guard !isEnded else { return eventLoop.makeFailedFuture(Gone()) }
         guard let channel = brought else {
             let promise = eventLoop.makePromise(of: (any Channel).self)
             waiting = promise

@@ -115,6 +115,10 @@ final class Registrar {
             count(.registeredMax)
             throw .unavailable("\(settings.pathsMax) paths are registered, and no more may be", retryAfterSeconds: 30)
         }
+        guard paths.match(name) == nil else {
+            count(.registrationRefused)
+            throw .nameRefused("/\(name) belongs to an expression of the configuration")
+        }
         var path = PathSettings(name: name, source: .pull(url))
         // LIVE555's proxy knows the description from the start, too. And a connection that was brought is not to be had again.
         path.dial = .warm
@@ -174,6 +178,9 @@ final class Registrar {
 
     /// A path is gone, whoever removed it.
     func forget(_ name: String) { registrations.removeValue(forKey: name)?.brought?.end() }
+
+    /// Weir stops: nobody waits for a connection any more.
+    func endAll() { for registration in registrations.values { registration.brought?.end() } }
 
     /// Removes what stays away; about once a second.
     func sweep(now: NIODeadline) {

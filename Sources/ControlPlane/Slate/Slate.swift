@@ -73,17 +73,27 @@ final class Slate {
         stream = description
         watch = SlateWatch(afterMilliseconds: afterMilliseconds)
         prepare(description)
-        guard trouble == nil else { return }
+        beginLooking()
+    }
+
+    private func beginLooking() {
+        guard trouble == nil else { return look.stop() }
         look.every(milliseconds: min(max(afterMilliseconds / 4, Self.lookMillisecondsMin), Self.lookMillisecondsMax)) { [weak self] in
             self?.lookAtSource()
         }
     }
 
-    /// The source came back with other words for the same tracks.
+    /// The source came back with other words for the same tracks, or with other tracks.
     func descriptionChanged(_ description: StreamDescription) {
-        guard stream != nil else { return }
+        guard let before = stream else { return }
         stream = description
+        let isOther = before.tracks != description.tracks
+        if isOther {
+            end()
+            watch = SlateWatch(afterMilliseconds: afterMilliseconds)
+        }
         prepare(description)
+        if isOther { beginLooking() }
     }
 
     /// The stream is gone.

@@ -273,8 +273,9 @@ final class ProgramRun {
 
     /// Looks at the first packet without taking it: it tells the program's clock, SSRC and port.
     private func lookForFirst() {
-        guard first == nil else { return }
-        var bytes = [UInt8](repeating: 0, count: 2_048)
+        // What it sends is known before its first packet is taken.
+        guard first == nil, media != nil else { return }
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
         for _ in 0..<64 {
             var address = sockaddr_in()
             var size = socklen_t(MemoryLayout<sockaddr_in>.size)

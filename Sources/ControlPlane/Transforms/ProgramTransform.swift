@@ -154,7 +154,7 @@ final class ProgramTransform: ProgramRunOwner {
             let folder = try self.folder ?? PrivateFolder()
             self.folder = folder
             let run = try ProgramRun(
-                rule: rule, input: input, track: track, media: media, pathName: pathName, folder: folder, port: port,
+                rule: rule, input: input, track: track, media: rule.gives, pathName: pathName, folder: folder, port: port,
                 mediaPorts: mediaPorts)
             self.run = run
             run.owner = self

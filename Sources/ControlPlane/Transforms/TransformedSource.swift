@@ -231,9 +231,10 @@ extension TransformedSource: PathSourceHost {
 
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
         if let hidden {
-            let before = hidden.description.tracks
+            func tracks() -> [StreamDescription.Track] { hidden.description.tracks.sorted { $0.number < $1.number } }
+            let before = tracks()
             // With other tracks the programs begin anew; those who read the served stream stay where theirs are the same.
-            if try hidden.adopt(sdp) == .incompatible || hidden.description.tracks != before { endHidden() }
+            if try hidden.adopt(sdp) == .incompatible || tracks() != before { endHidden() }
         }
         if hidden == nil { try open(sdp) }
         offered = sdp

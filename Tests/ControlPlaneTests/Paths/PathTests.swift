@@ -286,6 +286,23 @@ private final class Observer: PathObserver {
         port.drainReports()
     }
 
+    /// A publisher that is refused is none: those who are held for one are let go when the time is over.
+    @Test func aRefusedPublisherEndsNoWait() throws {
+        let studio = path(.publish)
+        let observer = Observer()
+        studio.addObserver(observer)
+        studio.start(source: nil)
+        let first = try studio.announce(Descriptions.description(), from: "x")
+        try first.setUpInterleaved(track: 0, channels: (0, 1))
+        try first.record(interleavedDescriptor: openNull(), prefix: [], onText: { $0.count })
+        first.end(reason: "TEARDOWN")
+        advance(5_000)
+        #expect(throws: PathError.self) { try studio.announce(Descriptions.description([]), from: "y") }
+        advance(5_100)
+        #expect(observer.ends == ["the publisher left"])
+        port.drainReports()
+    }
+
     private func openNull() throws -> CInt {
         let descriptor = try #require(try? BoundSocket.open(.datagram, at: SocketAddress(ipAddress: "127.0.0.1", port: 0)))
         return descriptor

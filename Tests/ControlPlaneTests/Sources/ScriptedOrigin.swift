@@ -108,6 +108,8 @@ final class PullHarness: @unchecked Sendable {
     /// A pull of this URL.
     init(url: String, _ change: @Sendable (inout PathSettings) -> Void = { _ in }) throws {
         var settings = PathSettings(name: "cam", source: .pull(try SourceURL(url)))
+        // Nothing arrives in an engine that only remembers, and a busy machine takes its time.
+        settings.silenceMilliseconds = 300_000
         change(&settings)
         let loop = group.next()
         let target = try SourceURL(url)

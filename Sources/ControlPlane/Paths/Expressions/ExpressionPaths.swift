@@ -83,7 +83,10 @@ final class ExpressionPaths {
             let path = try table.add(settings.instance(named: match.name), origin: .expression(self.settings.name))
             made += 1
             instances[match.name] = path
-            path.instance = Instance(paths: self, table: table)
+            let instance = Instance(paths: self, table: table)
+            path.instance = instance
+            // Gone again unless whoever asked takes an interest in this turn: he may be refused, or sent elsewhere.
+            instance.idle(path)
             return path
         } catch { throw .refused(error.description) }
     }
