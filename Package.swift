@@ -14,6 +14,7 @@ let package = Package(
     products: [
         .executable(name: "weir", targets: ["weir"]),
         .library(name: "FastPath", targets: ["FastPath", "PlaneLink"]),
+        .library(name: "WeirRelay", targets: ["WeirRelay"]),
         // What tools/build-embed makes libfastpath of.
         .library(name: "FastPathC", type: .static, targets: ["FastPathC"]),
     ],
@@ -54,6 +55,16 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        // The whole relay as a library, on which the command stands, too.
+        .target(
+            name: "WeirRelay",
+            dependencies: [
+                "ControlPlane", "FastPath", "PlaneLink",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+
         // Measuring.
         .target(name: "CBareLoops", path: "Benchmarks/BareLoops"),
         .target(name: "CSinks", path: "Sources/CSinks"),
@@ -66,7 +77,7 @@ let package = Package(
         .executableTarget(
             name: "weir",
             dependencies: [
-                "ControlPlane", "FastPath", "PlaneLink", "Workbench",
+                "ControlPlane", "FastPath", "PlaneLink", "WeirRelay", "Workbench",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -89,6 +100,13 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "WeirRelayTests",
+            dependencies: [
+                "WeirRelay", "ControlPlane", "PlaneLink", "WireFormats",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
         .testTarget(name: "WorkbenchTests", dependencies: ["Workbench", "WireFormats"], swiftSettings: settings),

@@ -6,7 +6,7 @@ import PlaneLink
 
 /// The whole relay: an event loop with the RTSP server, the paths and their sources, above an engine that carries the media.
 ///
-/// May be used from any thread but the event loop's own; each call waits for the event loop.
+/// May be used from any thread but the event loop's own; each call that is not `async` waits for the event loop.
 package final class Relay: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
@@ -32,6 +32,20 @@ package final class Relay: Sendable {
     /// What happens just now.
     package func status() throws -> Status { try loop.submit { [core] in core.value.status() }.wait() }
 
+    /// As the other one, without waiting.
+    package func start() async throws -> ListenAddress { try await loop.flatSubmit { [core] in core.value.start() }.get() }
+
+    /// The ports that UDP readers are sent from; nil unless it listens.
+    package func mediaPorts() async throws -> (rtp: UInt16, rtcp: UInt16)? {
+        try await loop.submit { [core] in core.value.mediaPorts }.get()
+    }
+
+    /// What can be known of it, with the `readers` worst readers, of one path if it is named. Throws ``ControlAnswer/Trouble``.
+    package func overview(readers: Int = OverviewCollector.readersStandard, path: String? = nil) async throws -> Overview {
+        try await loop.flatSubmit { [core] in core.value.overview(readers: min(max(readers, 0), OverviewCollector.readersMax), path: path) }
+            .get()
+    }
+
     /// Opens a control socket at `path`, after ``start()``; whoever may connect to it may ask for an ``Overview``. Throws words for the
     /// user. Close it before ``stop(_:)``.
     package func openControl(at path: String) throws -> ControlSocket {
@@ -49,6 +63,12 @@ package final class Relay: Sendable {
 
     /// Ends the event loop's thread; after ``stop()``.
     package func end() { try? group.syncShutdownGracefully() }
+
+    /// As the other one. Answers with how much did not come home.
+    package func stop() async -> UInt32 { await withCheckedContinuation { done in stop { done.resume(returning: $0) } } }
+
+    /// As the other one, without waiting.
+    package func end() async { try? await group.shutdownGracefully() }
 }
 
 /// A relay's open control socket.
@@ -113,6 +133,8 @@ final class RelayCore {
             return listen
         }.nonisolated()
     }
+
+    var mediaPorts: (rtp: UInt16, rtcp: UInt16)? { server.media.map { ($0.rtpPort, $0.rtcpPort) } }
 
     func status() -> Status {
         var status = Status(port.engine.counters, nanoseconds: NIODeadline.now().uptimeNanoseconds)

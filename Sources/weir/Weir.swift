@@ -1,10 +1,11 @@
 import ArgumentParser
+import WeirRelay
 
 /// `weir`: the command line.
 @main
 struct Weir: AsyncParsableCommand {
     /// What `--version` and every status say.
-    static let version = "0.1.0"
+    static let version = WeirVersion.text
 
     static let configuration = CommandConfiguration(
         commandName: "weir",

@@ -14,7 +14,8 @@ ARROWS = {
     "Signalling": {"WireFormats"},
     "ControlPlane": {"Signalling", "PlaneLink", "WireFormats"},
     "Workbench": {"Signalling", "WireFormats", "FastPath", "PlaneLink"},
-    "weir": {"ControlPlane", "FastPath", "PlaneLink", "Workbench"},
+    "WeirRelay": {"ControlPlane", "FastPath", "PlaneLink"},
+    "weir": {"ControlPlane", "FastPath", "PlaneLink", "WeirRelay", "Workbench"},
 }
 # Pure modules, and the engine, do without Foundation.
 WITHOUT_FOUNDATION = {"WireFormats", "PlaneLink", "Signalling", "FastPath", "FastPathC"}

@@ -16,8 +16,9 @@ extension Configuration {
         return try finish(reader, environment)
     }
 
-    /// Reads configuration text; for tests.
-    static func parse(_ yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:]) throws(ConfigurationErrors)
+    /// Reads configuration text as ``load(file:environment:)`` does a file; messages name `fileName`.
+    package static func parse(_ yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:])
+        throws(ConfigurationErrors)
         -> Configuration
     {
         var reader = ConfigurationReader(fileName: fileName)
@@ -82,5 +83,18 @@ extension Configuration {
             }
         }
         return lines
+    }
+}
+
+extension Configuration {
+    /// Opens the recordings that paths name; throws what is wrong with them, as being in `fileName`.
+    package func checkFiles(fileName: String) throws(ConfigurationErrors) {
+        var errors: [ConfigurationError] = []
+        for path in paths {
+            do throws(ValueProblem) { try path.checkFile() } catch {
+                errors.append(ConfigurationError(place: .file(fileName, line: nil), key: "paths.\(path.name).source", problem: error.text))
+            }
+        }
+        if !errors.isEmpty { throw ConfigurationErrors(errors: errors) }
     }
 }

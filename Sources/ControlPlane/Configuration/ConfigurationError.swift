@@ -1,21 +1,21 @@
 /// One thing that is wrong in a configuration: where, what, and what would be right. Never repeats a value that may hold a secret.
-package struct ConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct ConfigurationError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Where it was found.
-    package enum Place: Sendable, Equatable {
+    public enum Place: Sendable, Equatable {
         case file(String, line: Int?)
         case environment(String)
         case option(String)
     }
 
     /// Where it was found.
-    package let place: Place
+    public let place: Place
     /// The key with its sections, such as `paths.cam.source`; empty for the file as a whole.
-    package let key: String
+    public let key: String
     /// What is wrong and what is allowed.
-    package let problem: String
+    public let problem: String
 
     /// `weir.yml:7: paths.cam.dial: …`
-    package var description: String {
+    public var description: String {
         let start: String
         switch place {
         case .file(let name, let line): start = line.map { "\(name):\($0)" } ?? name
@@ -27,12 +27,12 @@ package struct ConfigurationError: Error, Sendable, Equatable, CustomStringConve
 }
 
 /// All that is wrong in a configuration, so that a user can mend it in one go.
-package struct ConfigurationErrors: Error, Sendable, CustomStringConvertible {
+public struct ConfigurationErrors: Error, Sendable, CustomStringConvertible {
     /// At least one.
-    package let errors: [ConfigurationError]
+    public let errors: [ConfigurationError]
 
     /// One line each.
-    package var description: String { errors.map(\.description).joined(separator: "\n") }
+    public var description: String { errors.map(\.description).joined(separator: "\n") }
 }
 
 /// What is wrong with a value, in words that go behind the key.

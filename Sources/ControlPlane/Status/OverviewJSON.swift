@@ -2,7 +2,7 @@ import Foundation
 
 extension Overview {
     /// One line of JSON. The same overview gives the same line.
-    package func json() throws -> String { try ControlJSON.line(self) }
+    public func json() throws -> String { try ControlJSON.line(self) }
 }
 
 /// How values cross the control socket.

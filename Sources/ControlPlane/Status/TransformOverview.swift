@@ -1,32 +1,35 @@
 import NIOCore
 
 /// A program that changes a track of a path.
-package struct TransformOverview: Sendable, Codable, Equatable {
+public struct TransformOverview: Sendable, Codable, Equatable {
     /// The track's number.
-    package var track = 0
+    public var track = 0
     /// The rule's name in the configuration (`video`), and the program's.
-    package var rule = ""
-    package var program = ""
+    public var rule = ""
+    /// The program's name.
+    public var program = ""
     /// `idle` (nobody wants it), `starting`, `listening` (it is given media and has sent nothing yet), `sending`, `failed` (it waits to be
     /// started again).
-    package var state = State.idle
+    public var state = State.idle
     /// The process's number while it runs.
-    package var process: Int32?
+    public var process: Int32?
     /// Starts and failures since the source is known.
-    package var starts = 0
-    package var failures = 0
+    public var starts = 0
+    /// Failures since the source is known.
+    public var failures = 0
     /// What went wrong last, and how long ago.
-    package var lastError: String?
-    package var lastErrorSecondsAgo: Double?
+    public var lastError: String?
+    /// How long ago that was.
+    public var lastErrorSecondsAgo: Double?
     /// Until it is started again.
-    package var nextTrySeconds: Double?
+    public var nextTrySeconds: Double?
     /// From the first packet that went in to the first that came out, in its latest run that came so far.
-    package var firstPacketMilliseconds: Int?
+    public var firstPacketMilliseconds: Int?
     /// Lines of its standard error that were left out of the log.
-    package var logLinesSuppressed: UInt64 = 0
+    public var logLinesSuppressed: UInt64 = 0
 
     /// See ``state``.
-    package enum State: String, Sendable, Codable, CaseIterable { case idle, starting, listening, sending, failed }
+    public enum State: String, Sendable, Codable, CaseIterable { case idle, starting, listening, sending, failed }
 
     /// The words of one line.
     var words: String {

@@ -1,7 +1,5 @@
 import ArgumentParser
 import ControlPlane
-import FastPath
-import PlaneLink
 
 /// How the engine runs; the same for demo, serve, relay and bench.
 struct EngineArguments: ParsableArguments {
@@ -39,27 +37,5 @@ struct EngineArguments: ParsableArguments {
         if configuration.engine.requireIOUring, backend == .epoll || backend == .plain {
             throw ValidationError("--require-io-uring and --backend \(backend.rawValue) exclude each other; leave one out")
         }
-    }
-}
-
-extension EngineOptions {
-    /// The engine that a configuration asks for.
-    init(_ configuration: Configuration) {
-        let backend: BackendName? =
-            switch configuration.engine.backend {
-            case .auto: nil
-            case .ioUring: .ioUring
-            case .epoll: .epoll
-            case .plain: .plain
-            }
-        let zeroCopy: ZeroCopy =
-            switch configuration.engine.zeroCopy {
-            case .auto: .auto
-            case .on: .on
-            case .off: .off
-            }
-        self.init(
-            limits: configuration.limits, backend: backend, requireIOUring: configuration.engine.requireIOUring,
-            workers: configuration.engine.workers ?? min(max(Processors.usable, 1), Limits.workersMax), zeroCopy: zeroCopy)
     }
 }

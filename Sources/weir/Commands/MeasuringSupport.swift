@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlPlane
 import FastPath
+import WeirRelay
 import Workbench
 
 /// The value of a switch that is spelled out.

@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Logging
 import Synchronization
+import WeirRelay
 
 /// Runs a relay until it is asked to end: the common part of demo, serve and relay.
 struct RelayRun {
@@ -33,8 +34,9 @@ struct RelayRun {
         let engine: Engine
         let address: ListenAddress
         do {
-            engine = try Engine(options: EngineOptions(configuration))
-            relay = try Relay(configuration: configuration, engine: engine, version: Weir.version, logger: logger)
+            let assembly = try RelayAssembly(configuration: configuration, logger: logger)
+            engine = assembly.engine
+            relay = assembly.relay
             address = try relay.start()
         } catch {
             Console.shared.printError("weir: \(error)")
