@@ -89,4 +89,21 @@ package struct RTSPHeaders: Sendable, Hashable, ExpressibleByDictionaryLiteral {
             bytes.append(ASCII.lineFeed)
         }
     }
+
+    /// Takes a line of a message's head, without its end: a header, or the rest of the one before (a folded line).
+    mutating func add(line: ArraySlice<UInt8>, number: Int, countMax: Int) throws(RTSPParseError) {
+        if let first = line.first, ASCII.isBlank(first) {
+            guard !isEmpty else { throw .foldedLineFirst }
+            if line.contains(where: ASCII.isControl) { throw .malformedHeader(RTSPFirstLine.excerpt(line), line: number) }
+            appendToLast(line.trimmed.text)
+            return
+        }
+        guard count < countMax else { throw .tooManyHeaders(countMax: countMax) }
+        let (name, value) = line.split(atFirst: ASCII.colon)
+        let trimmedName = name.trimmed
+        guard let value, !trimmedName.isEmpty, trimmedName.allSatisfy(ASCII.isToken), !value.contains(where: ASCII.isControl) else {
+            throw .malformedHeader(RTSPFirstLine.excerpt(line), line: number)
+        }
+        add(trimmedName.text, value.trimmed.text)
+    }
 }

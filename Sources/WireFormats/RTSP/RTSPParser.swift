@@ -53,6 +53,12 @@ package struct RTSPParser: Sendable {
     /// The `CSeq` of the message being read, as far as its lines have come: for the answer to a message that failed.
     package var cseqOfUnfinishedMessage: String? { headers["CSeq"] }
 
+    /// A message's head is here, its body is not yet, and the peer waits for a word (`Expect: 100-continue`, RFC 7231 section 5.1.1).
+    package var awaitsContinue: Bool {
+        guard case .body = phase, let expect = headers["Expect"] else { return false }
+        return ASCII.equalIgnoringCase(expect, "100-continue")
+    }
+
     /// Takes the next bytes of the stream.
     package mutating func append(_ bytes: Span<UInt8>) {
         reclaim()
@@ -164,19 +170,7 @@ package struct RTSPParser: Sendable {
     }
 
     private mutating func addHeader(_ line: ArraySlice<UInt8>) throws(RTSPParseError) {
-        if let first = line.first, ASCII.isBlank(first) {
-            guard !headers.isEmpty else { throw .foldedLineFirst }
-            if line.contains(where: ASCII.isControl) { throw .malformedHeader(RTSPFirstLine.excerpt(line), line: lineNumber) }
-            headers.appendToLast(line.trimmed.text)
-            return
-        }
-        guard headers.count < limits.headerCountMax else { throw .tooManyHeaders(countMax: limits.headerCountMax) }
-        let (name, value) = line.split(atFirst: ASCII.colon)
-        let trimmedName = name.trimmed
-        guard let value, !trimmedName.isEmpty, trimmedName.allSatisfy(ASCII.isToken), !value.contains(where: ASCII.isControl) else {
-            throw .malformedHeader(RTSPFirstLine.excerpt(line), line: lineNumber)
-        }
-        headers.add(trimmedName.text, value.trimmed.text)
+        try headers.add(line: line, number: lineNumber, countMax: limits.headerCountMax)
     }
 
     private mutating func finished(body: [UInt8]) -> RTSPElement {

@@ -15,6 +15,10 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case nameExpression = "name-expression"
     case keyFrames = "key-frames"
     case nalFragments = "nal-fragments"
+    case wmspFraming = "wmsp-framing"
+    case pragma, chunked
+    case contentDescription = "content-description"
+    case httpRequest = "http-request"
 
     /// Runs the parser on the bytes.
     func run(_ bytes: [UInt8]) {
@@ -35,6 +39,11 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .rtpdump: Self.rtpdump(bytes)
         case .tunnel: Self.tunnel(bytes)
         case .tracks: Self.tracks(bytes)
+        case .wmspFraming: Self.wmspFraming(bytes)
+        case .pragma: Self.pragma(bytes)
+        case .contentDescription: Self.contentDescription(bytes)
+        case .httpRequest: Self.httpRequest(bytes)
+        case .chunked: Self.chunked(bytes)
         }
     }
 
