@@ -103,6 +103,28 @@ import WireFormats
         #expect(bench.memory.counters[0, .packets] == 5)
     }
 
+    @Test("A gap that is waited for behind a jitter buffer begins no slate: what waits would end it")
+    func behindAJitterBuffer() throws {
+        var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)
+        bench.run(.setReorder(bench.stream, ReorderPlan(legs: 1, waitNanosecondsMax: 1_000_000_000)))
+        _ = bench.addDatagramReader(0)
+        // One packet is lost; behind it comes the next key frame, and nothing more.
+        bench.feed(keyFrame(0, 0) + [delta(4, 3_600)] + keyFrame(6, 7_200, fill: 0x22))
+        #expect(bench.memory.counters[0, .waiting] == 4)
+        bench.pass(milliseconds: 700)
+        bench.run(.beginSlate(bench.stream, silentNanoseconds: Self.after), .repeatKeyFrame(bench.stream))
+        settle(&bench)
+        #expect(packets(bench).map(sequence) == [0, 1, 2, 3, 4] && bench.memory.counters[.slateFrames] == 0)
+        bench.pass(milliseconds: 320)
+        #expect(packets(bench).map(sequence) == [0, 1, 2, 3, 4, 6, 7, 8, 9])
+        bench.pass(milliseconds: 600)
+        bench.run(.beginSlate(bench.stream, silentNanoseconds: Self.after), .repeatKeyFrame(bench.stream))
+        settle(&bench)
+        #expect(packets(bench).map(sequence) == [0, 1, 2, 3, 4] + Array(6..<14))
+        #expect(packets(bench).suffix(4).map { Array($0.dropFirst(12)) } == keyFrame(0, 0, fill: 0x22).map { Array($0.dropFirst(12)) })
+        #expect(bench.memory.counters[.epochs] == 1)
+    }
+
     @Test("Nothing is repeated where no whole key frame was seen, or the stream keeps none", arguments: 0..<5)
     func nothingThere(reason: Int) throws {
         let sizing = reason == 4 ? StreamSizing(bitRate: 0, windowMilliseconds: 0) : Self.memory

@@ -54,10 +54,12 @@ final class Slate {
     init?(_ settings: PathSettings, port: EnginePort, logger: Logger) {
         guard settings.slate != .off else { return nil }
         kind = settings.slate
-        afterMilliseconds = settings.slateAfterMilliseconds
+        // What a program is fed may have waited to be put in order, and is not counted here.
+        let hidden = settings.transforms.isEmpty ? 0 : (settings.redundancy.reorderPlan?.waitNanosecondsMax ?? 0) / 1_000_000
+        afterMilliseconds = settings.slateAfterMilliseconds + Int(clamping: hidden)
         self.port = port
         self.logger = logger
-        watch = SlateWatch(afterMilliseconds: settings.slateAfterMilliseconds)
+        watch = SlateWatch(afterMilliseconds: afterMilliseconds)
         look = LoopTimer(port.eventLoop)
         feed = LoopTimer(port.eventLoop)
     }
@@ -135,7 +137,7 @@ final class Slate {
         guard let stream, let host, let track = stream.track(anchor) else { return }
         let step = stream.counters[anchor, .timestampStep]
         let sight = SlateWatch.Sight(
-            packets: stream.counters[anchor, .packets],
+            packets: stream.counters[anchor, .packets], waiting: stream.counters[anchor, .waiting],
             frameNanoseconds: step * 1_000_000_000 / UInt64(max(track.plan.clockRate, 1)), isConnected: host.isConnected,
             isWatched: host.isWatched, now: port.eventLoop.now.uptimeNanoseconds)
         switch watch.look(sight) {

@@ -7,6 +7,8 @@ struct SlateWatch {
     struct Sight {
         /// Packets of the pacing track that the source sent so far.
         var packets: UInt64
+        /// Packets of it that came, and wait to be put in order.
+        var waiting: UInt64 = 0
         /// From one of its frames to the next; 0: not known.
         var frameNanoseconds: UInt64 = 0
         /// Whether the source is there, as far as its connection tells.
@@ -36,6 +38,8 @@ struct SlateWatch {
             return turn(false)
         }
         if isOn { return sight.isWatched ? nil : turn(false) }
+        // A gap is being waited for: behind it the source goes on.
+        if sight.waiting > 0 { changedAt = sight.now }
         // Before its first packet a source is not away.
         guard packets > 0, sight.isWatched else { return nil }
         let frames = sight.frameNanoseconds.multipliedReportingOverflow(by: Self.framesMissedMin)

@@ -15,6 +15,9 @@ extension Worker where K: ~Copyable {
                 continue
             }
             guard now &- state.arrival >= silentNanoseconds else { continue }
+            // What waits to be put in order has come, and is about to go on.
+            let stage = streams[stream].state.reorder
+            if track < stage.tracks, stage[track].waiting > 0 { continue }
             if track == streams[stream].state.anchor { streams[stream].state.board.store(.keyFrame, 0) }
             streams[stream].state.tracks[track].hasInput = false
             streams[stream].state.tracks[track].clock.beginLine()

@@ -27,6 +27,20 @@ import WireFormats
         #expect(watch.look(sight(2, at: 70_600)) == .begin)
     }
 
+    @Test func waitsWhilePacketsWaitForOthers() {
+        var watch = SlateWatch(afterMilliseconds: 500)
+        _ = watch.look(sight(1, at: 0))
+        var held = sight(1, at: 900)
+        held.waiting = 3
+        #expect(watch.look(held) == nil)
+        #expect(watch.look(sight(2, at: 1_000)) == nil)
+        held = sight(2, at: 1_900)
+        held.waiting = 1
+        #expect(watch.look(held) == nil)
+        #expect(watch.look(sight(2, at: 2_399)) == nil)
+        #expect(watch.look(sight(2, at: 2_400)) == .begin)
+    }
+
     @Test func waitsForThreeFramesOfASlowSourceUnlessItIsGone() {
         var watch = SlateWatch(afterMilliseconds: 500)
         #expect(watch.look(sight(1, at: 0, frame: 500)) == nil)
