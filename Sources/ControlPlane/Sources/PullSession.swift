@@ -130,6 +130,9 @@ final class PullSession {
         }
     }
 
+    /// Whether PLAY was accepted, and media is still wanted.
+    var isPlaying: Bool { state == .playing }
+
     /// Asks what a reader asked.
     func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {
         guard passed.count < ParameterPassing.waitingMax else { return done(.busy) }

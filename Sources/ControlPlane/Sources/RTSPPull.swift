@@ -76,7 +76,10 @@ final class RTSPPull: PathSource {
         detour = nil
         retry.stop()
         backoff = Backoff()
-        if let session { session.finish(.closed) } else { pursue() }
+        guard let session else { return pursue() }
+        // Until the new connection plays, nothing does.
+        if session.isPlaying { host?.sourceFailed("the back end registered anew") }
+        session.finish(.closed)
     }
 
     func pass(_ request: ParameterRequest, _ done: @escaping (ParameterOutcome) -> Void) {

@@ -77,6 +77,28 @@ extension RTSPServerTests {
             #expect(unknown.status == .parameterNotUnderstood)
         }
 
+        @Test func whatIsRegisteredAnewDoesNotPlayUntilItDoes() throws {
+            let harness = try harness()
+            defer { try? harness.stop() }
+            let backEnd = try harness.client(), reader = try harness.client()
+            #expect(try register(backEnd, Self.reuse + "cam") == .ok)
+            #expect(try serve(backEnd, until: .describe) == [.options, .describe])
+            #expect(try reader.ask("DESCRIBE", "/cam").status == .ok)
+            let transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+            let session = try #require(try reader.ask("SETUP", "/cam/trackID=0", [transport]).headers.session?.id)
+            reader.send(reader.text("PLAY", "/cam", ["Session: \(session)"]))
+            #expect(try serve(backEnd, until: .play) == [.setup, .play])
+            try harness.eventually("it plays") { $0.paths.path(named: "cam")?.isPlaying == true }
+            let again = try harness.client()
+            #expect(try register(again, Self.reuse + "cam") == .ok)
+            #expect(try serve(again, until: .describe) == [.options, .describe])
+            #expect(try harness.run { $0.paths.path(named: "cam")?.isPlaying } == false)
+            #expect(try harness.run { $0.paths.path(named: "cam")?.lastTrouble } == "the back end registered anew")
+            #expect(try serve(again, until: .play) == [.setup, .play])
+            try harness.eventually("it plays again") { $0.paths.path(named: "cam")?.isPlaying == true }
+            #expect(try harness.run { $0.paths.path(named: "cam")?.lastTrouble } == nil)
+        }
+
         @Test func whatIsDialledIsNotChosenFreely() throws {
             let harness = try harness()
             defer { try? harness.stop() }
