@@ -368,7 +368,7 @@ extension Path: PathSourceHost {
         refusal = nil
         if status == .loopDetected {
             giveUp(.loop(words))
-        } else if live == nil, instance != nil, publication == nil, settings.redundancy.backups.isEmpty {
+        } else if live == nil, instance != nil, publication == nil, settings.redundancy.backups.isEmpty || status != nil {
             giveUp(
                 status == .notFound
                     ? .notFound(name) : .notReady("the source is not ready: \(words)", retryAfterSeconds: Self.retryAfterSeconds))

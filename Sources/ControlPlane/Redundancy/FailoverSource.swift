@@ -235,6 +235,7 @@ extension FailoverSource: LegOwner {
             leg.described = nil
         }
         if wasChosen || choice.chosen == nil {
+            if let refusal = legs.refusal { host?.sourceRefused(refusal) }
             host?.sourceFailed("\(leg.role) (\(leg.name)): \(words)")
         } else {
             logger.notice("a source that is not playing failed", metadata: ["source": "\(leg.name)", "trouble": "\(words)"])

@@ -181,6 +181,7 @@ extension MergeSource: LegOwner {
         begun.remove(leg.number)
         playing.remove(leg.number)
         if playing.isEmpty {
+            if let refusal = legs.refusal { host?.sourceRefused(refusal) }
             host?.sourceFailed("\(leg.role) (\(leg.name)): \(words)")
         } else {
             logger.warning("a source failed; others carry on", metadata: ["source": "\(leg.name)", "trouble": "\(words)"])

@@ -16,6 +16,9 @@ final class SourceLeg {
     var described: (sdp: SessionDescription, stream: StreamDescription)?
     private(set) var lastError: (words: String, at: NIODeadline)?
     private(set) var failures = 0
+    /// How its server refused when it was asked last; nil: it did not, or it has not been asked.
+    private(set) var refusal: RTSPStatus?
+    private var refusalNow: RTSPStatus?
     private(set) var timesTaken = 0
 
     init(number: Int, name: String, owner: any LegOwner) {
@@ -42,7 +45,7 @@ final class SourceLeg {
     /// Asks it to go so far.
     func want(_ level: SourceLevel) {
         wanted = level
-        if level > .idle { isReleased = false }
+        if level > .idle { isReleased = false } else { refusal = nil }
         if level == .idle, isReleased { return }
         source?.want(level)
     }
@@ -64,6 +67,7 @@ extension SourceLeg: PathSourceHost {
 
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
         guard let owner else { throw PathError.refused("the path is gone") }
+        refusal = nil
         return try owner.described(self, sdp)
     }
 
@@ -73,7 +77,13 @@ extension SourceLeg: PathSourceHost {
 
     func sourcePlays() { owner?.plays(self) }
 
-    func sourceFailed(_ words: String) { owner?.failed(self, words) }
+    func sourceRefused(_ status: RTSPStatus) { refusalNow = status }
+
+    func sourceFailed(_ words: String) {
+        refusal = refusalNow
+        refusalNow = nil
+        owner?.failed(self, words)
+    }
 
     func sourceDropped(_ datagrams: UInt64) { owner?.dropped(datagrams) }
 
@@ -82,4 +92,10 @@ extension SourceLeg: PathSourceHost {
         isReleased = true
         owner?.released(self)
     }
+}
+
+extension [SourceLeg] {
+    /// How the path's source refuses: as the first of them does, where all do. While one is still to be asked or just cannot be
+    /// reached, waiting may help.
+    var refusal: RTSPStatus? { allSatisfy { $0.refusal != nil } ? first?.refusal : nil }
 }

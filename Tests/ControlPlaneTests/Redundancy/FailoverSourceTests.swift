@@ -178,6 +178,35 @@ private final class ScriptedLeg: PathSource {
         #expect(levels == [.described, .idle, .idle])
     }
 
+    @Test func aRefusalIsThePathsWhenAllRefuse() throws {
+        var heard: (any Error)?
+        path.describe().assumeIsolated().whenFailure { heard = $0 }
+        loop.run()
+        func refuse(_ leg: Int, _ status: RTSPStatus) {
+            legs[leg].host?.sourceRefused(status)
+            legs[leg].host?.sourceFailed("DESCRIBE was answered with \(status)")
+            loop.run()
+        }
+        refuse(0, .loopDetected)
+        #expect(heard == nil, "a backup may have it")
+        refuse(1, .notFound)
+        legs[2].host?.sourceFailed("no connection: Connection refused")
+        refuse(0, .loopDetected)
+        #expect(heard == nil, "the last may come back")
+        refuse(2, .notFound)
+        #expect(heard as? PathError == .loop("backup 2 (c.rtpdump): DESCRIBE was answered with 404 Not Found"))
+        // Nobody is left: what was refused is forgotten, and asked anew the next time.
+        #expect(levels == [.idle, .idle, .idle])
+        heard = nil
+        path.describe().assumeIsolated().whenFailure { heard = $0 }
+        loop.run()
+        #expect(levels == [.described, .idle, .idle])
+        refuse(0, .loopDetected)
+        #expect(heard == nil)
+        try describe(1)
+        #expect(path.live != nil)
+    }
+
     @Test func warmBackupsAreDescribedAndTakenWithOnePlay() throws {
         var settings = RedundancySettings()
         settings.standby = .warm

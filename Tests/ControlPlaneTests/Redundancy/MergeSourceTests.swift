@@ -109,6 +109,19 @@ private final class ScriptedLeg: PathSource {
         #expect(path.isPlaying)
     }
 
+    @Test func aRefusalIsThePathsWhenAllRefuse() {
+        var heard: (any Error)?
+        path.describe().assumeIsolated().whenFailure { heard = $0 }
+        loop.run()
+        for leg in 0...1 {
+            #expect(heard == nil)
+            legs[leg].host?.sourceRefused(.loopDetected)
+            legs[leg].host?.sourceFailed("508")
+            loop.run()
+        }
+        #expect(heard as? PathError == .loop("backup 1 (b.rtpdump): 508"))
+    }
+
     @Test func lettingGoLetsAllGo() throws {
         try begin()
         path.readerLeft()
