@@ -92,6 +92,36 @@ import WireFormats
         #expect(bench.memory.counters[0, .receivedInEpoch] == 10)
     }
 
+    @Test("However much was cut before, a late packet is late and no new time line", arguments: UInt64(1)...20)
+    func lateAfterHeavyCutting(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        var bench = try ScriptedWorker(
+            sizing: StreamSizing(bitRate: 100_000_000, windowMilliseconds: 2_000), policy: Self.policy(100), codec: .h264)
+        let first = UInt16(truncatingIfNeeded: random.next())
+        // One of twenty is lost, one of four is late, by eighty at most.
+        let order = (0..<600).filter { _ in random.next() % 20 != 0 }.map {
+            (place: $0, late: random.next() % 4 == 0 ? random.next() % 80 : 0)
+        }
+        .sorted { $0.place + Int($0.late) < $1.place + Int($1.late) }.map(\.place)
+        for place in order {
+            // Up to forty pieces each.
+            let bytes = random.next() % 3 == 0 ? 20 : Int(random.next() % 3_500) + 100
+            bench.feed([
+                rtp(
+                    sequence: first &+ UInt16(place), timestamp: UInt32(place) * 300, ssrc: 9, marker: false,
+                    payload: [0x41] + Self.data(bytes))
+            ])
+        }
+        #expect(bench.memory.counters[.epochs] == 1)
+        #expect(bench.memory.counters[0, .receivedInEpoch] == UInt64(order.count))
+        let head = bench.memory.board.load(.head), log = PacketLog(memory: bench.memory)
+        let numbers = (bench.memory.board.load(.tail)..<head).map { number in
+            unsafe sequence(Array(UnsafeRawBufferPointer(start: log.bytes(of: log.record(number)), count: 12)))
+        }
+        #expect(Set(numbers).count == numbers.count, "a number stands for two packets")
+        #expect(bench.worker.counters[.packetsBehindCut] > 50 && bench.worker.counters[.packetsFragmented] > 200)
+    }
+
     @Test("A new time line goes on with the number behind the last piece")
     func epochs() throws {
         var bench = try ScriptedWorker(policy: Self.policy(), codec: .h264)
