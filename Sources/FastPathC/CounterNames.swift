@@ -84,6 +84,7 @@ extension StreamCounter: NamedCounter {
         case .slatePackets: CounterName(FP_STREAM_COUNTER_SLATE_PACKETS, "slate_packets")
         case .clockSteps: CounterName(FP_STREAM_COUNTER_CLOCK_STEPS, "clock_steps")
         case .reportsUnusable: CounterName(FP_STREAM_COUNTER_REPORTS_UNUSABLE, "reports_unusable")
+        case .framesCut: CounterName(FP_STREAM_COUNTER_FRAMES_CUT, "frames_cut")
         }
     }
 }

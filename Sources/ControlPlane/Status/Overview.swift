@@ -206,6 +206,8 @@ public struct PathOverview: Sendable, Codable, Equatable {
     public var clockSteps: UInt64 = 0
     /// Sender reports of its source that cannot be true.
     public var reportsUnusable: UInt64 = 0
+    /// Frames that ended without their last packet because the source did.
+    public var framesCut: UInt64 = 0
     /// Its tracks, while it has a stream.
     public var tracks: [TrackOverview] = []
     /// The codecs of the source's other media, which the path leaves out.

@@ -184,6 +184,7 @@ final class OverviewCollector {
         overview.epochs = counters[.epochs]
         overview.clockSteps = counters[.clockSteps]
         overview.reportsUnusable = counters[.reportsUnusable]
+        overview.framesCut = counters[.framesCut]
         if let rate = rates.path(path.name) {
             overview.bitsReceivedPerSecond = rate.received
             overview.bitsSentPerSecond = rate.sent

@@ -25,6 +25,8 @@ struct TrackState: BitwiseCopyable {
     /// The highest timestamp that readers have seen: with pictures out of order not that of the newest packet.
     var timestampMax: UInt32 = 0
     var timestampStep: UInt32 = 0
+    /// The newest packet was not the last of its frame.
+    var isFrameOpen = false
     var arrival: UInt64 = 0
     /// The source's payload type, for packets of the relay's own.
     var payloadType: UInt8 = 0

@@ -33,6 +33,16 @@ extension Worker where K: ~Copyable {
         }
     }
 
+    /// Something else follows what the source sent last. If that was in the middle of a frame, a number is left out: a receiver that
+    /// saw none missing would take the next frame for the rest of this one, and lose both. Audio has no frames of several packets.
+    func closeFrame(_ stream: Int, _ track: Int) {
+        let state = streams[stream].state.tracks[track]
+        guard state.isFrameOpen, state.plan.codec != .opaque else { return }
+        streams[stream].state.tracks[track].isFrameOpen = false
+        streams[stream].state.tracks[track].sequenceOut &+= 1
+        streams[stream].state.counters.add(.framesCut)
+    }
+
     /// Begins a time line of the source: readers see the next sequence number, and the time that really passed. False when its packet
     /// belongs before what they have heard, and is left out.
     mutating func splice(_ stream: Int, _ track: Int, _ header: RTPHeader) -> Bool {
@@ -43,6 +53,7 @@ extension Worker where K: ~Copyable {
             counters.add(.packetsBeforeSplice)
             return false
         }
+        closeFrame(stream, track)
         let state = streams[stream].state.tracks[track]
         if state.hasOutput {
             streams[stream].state.tracks[track].sequenceOffset = state.sequenceOut &+ 1 &- header.sequence

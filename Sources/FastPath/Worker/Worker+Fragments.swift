@@ -103,7 +103,7 @@ extension Worker where K: ~Copyable {
                 unsafe streams[stream].state.keeper?.take(
                     room, length, sequence: sequence, timestamp: timestamp, marks: marks, endsFrame: header.marker && isLast)
             }
-            advance(stream, track, sequence, timestamp, payloadBytes: piece.count)
+            advance(stream, track, sequence, timestamp, payloadBytes: piece.count, endsFrame: header.marker && isLast)
             noteSize(stream, track, length)
             var flags: PacketFlags = header.marker && isLast ? .endsFrame : []
             if beginsKeyFrame && isFirst { flags.insert(.startsKeyFrame) }

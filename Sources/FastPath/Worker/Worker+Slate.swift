@@ -35,6 +35,7 @@ extension Worker where K: ~Copyable {
         guard anchor >= 0, isFilling(stream, anchor) else { return }
         streams[stream].state.keeper?.settle()
         guard let keeper = streams[stream].state.keeper, keeper.keptBytes > 0 else { return }
+        closeFrame(stream, anchor)
         let timestamp = slateTime(stream, anchor)
         if streams[stream].state.tracks[anchor].keyFrames == .h265 { endSequence(stream, anchor, timestamp) }
         var offset = 0
@@ -61,6 +62,7 @@ extension Worker where K: ~Copyable {
         let startsKeyFrame = codec != .opaque && frameMarks(codec: codec, payload: payload).contains(.startsKeyFrame)
         if !streams[stream].state.tracks[track].isSlateOpen {
             guard codec == .opaque || startsKeyFrame else { return }
+            closeFrame(stream, track)
             let timestamp = slateTime(stream, track)
             if codec == .h265 { endSequence(stream, track, timestamp) }
             streams[stream].state.tracks[track].slateOffset = timestamp &- header.timestamp
@@ -156,6 +158,7 @@ extension Worker where K: ~Copyable {
         unsafe room.storeBytes(of: timestamp.bigEndian, toByteOffset: 4, as: UInt32.self)
         unsafe room.storeBytes(of: streams[stream].state.tracks[track].plan.ssrc.bigEndian, toByteOffset: 8, as: UInt32.self)
         streams[stream].state.tracks[track].sequenceOut = sequence
+        streams[stream].state.tracks[track].isFrameOpen = !marker
         streams[stream].state.tracks[track].timestampOut = timestamp
         if Int32(bitPattern: timestamp &- streams[stream].state.tracks[track].timestampMax) > 0 {
             streams[stream].state.tracks[track].timestampMax = timestamp

@@ -64,7 +64,8 @@ extension Worker where K: ~Copyable {
             unsafe streams[stream].state.keeper?.take(
                 room, count, sequence: sequence, timestamp: timestamp, marks: marks, endsFrame: header.marker)
         }
-        advance(stream, track, sequence, timestamp, payloadBytes: header.payloadEnd - header.payloadOffset)
+        advance(
+            stream, track, sequence, timestamp, payloadBytes: header.payloadEnd - header.payloadOffset, endsFrame: header.marker)
         noteSize(stream, track, count)
         var flags: PacketFlags = header.marker ? .endsFrame : []
         let beginsKeyFrame = startsKeyFrame && isNewKeyFrame(stream, track, timestamp)
@@ -139,7 +140,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Notes the newest packet of the track; a late one changes nothing.
-    func advance(_ stream: Int, _ track: Int, _ sequence: UInt16, _ timestamp: UInt32, payloadBytes: Int) {
+    func advance(_ stream: Int, _ track: Int, _ sequence: UInt16, _ timestamp: UInt32, payloadBytes: Int, endsFrame: Bool) {
         let state = streams[stream].state.tracks[track]
         let streamCounters = streams[stream].state.counters
         streams[stream].state.tracks[track].packetsOut &+= 1
@@ -149,6 +150,7 @@ extension Worker where K: ~Copyable {
         let step = timestamp &- state.timestampOut
         if state.hasOutput, step > 0, step < state.plan.clockRate { streams[stream].state.tracks[track].timestampStep = step }
         streams[stream].state.tracks[track].sequenceOut = sequence
+        streams[stream].state.tracks[track].isFrameOpen = !endsFrame
         streams[stream].state.tracks[track].timestampOut = timestamp
         streams[stream].state.tracks[track].arrival = now
         if !state.hasOutput || Int32(bitPattern: timestamp &- state.timestampMax) > 0 {

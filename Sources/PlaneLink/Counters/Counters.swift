@@ -84,6 +84,8 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     case clockSteps
     /// Sender reports that cannot be true: no wall clock, one that stands still, or another time than the packets'.
     case reportsUnusable
+    /// Frames that ended without their last packet because their source did: the number behind them is left out.
+    case framesCut
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.

@@ -22,6 +22,8 @@ final class SimulatedLog {
         var timestampOffset: UInt32 = 0
         var sequence: UInt16 = 0
         var timestamp: UInt32 = 0
+        /// The newest packet was not the last of its frame.
+        var isFrameOpen = false
         var packets: UInt32 = 0
         /// The epoch whose report the engine has surely taken.
         var reportedEpoch = -1
@@ -128,10 +130,11 @@ final class SimulatedLog {
             if sequence != fed.sequence &+ line.sequenceOffset { simulation.fail("packet \(fed.number) has sequence number \(sequence)") }
             if timestamp != fed.timestamp &+ line.timestampOffset { simulation.fail("packet \(fed.number) has timestamp \(timestamp)") }
         } else {
-            // A new time line of the source goes on with the next number, and not back in time.
+            // A new time line of the source goes on with the next number (half a frame of video is missing one), and not back in time.
+            let next = line.isFrameOpen && fed.track == 0 && stream.codec != .opaque ? 2 : 1
             let step = Int(Int16(bitPattern: sequence &- line.sequence))
             let lost = Int(clamping: simulation.counters[.packetsLogPinned])
-            if line.hasOutput, step < 1 || step > 1 + lost {
+            if line.hasOutput, step < next || step > next + lost {
                 simulation.fail("track \(fed.track) goes on with \(sequence) after \(line.sequence) at a splice")
             }
             if line.hasOutput, Int32(bitPattern: timestamp &- line.timestamp) < 1 { simulation.fail("time went back at a splice") }
@@ -142,6 +145,7 @@ final class SimulatedLog {
         line.hasOutput = true
         line.sequence = sequence
         line.timestamp = timestamp
+        line.isFrameOpen = unsafe bigEndian(base, 1, count: 1) & 0x80 == 0
         line.packets += 1
         timeLines[fed.track] = line
     }

@@ -2,10 +2,12 @@
 import json
 import os
 import signal
+import threading
 import time
 
-from harness.clip import Numbered, cached, ffmpeg, framemd5
-from harness.players import complain, start_ffmpeg, start_publisher
+from harness.clip import Numbered, cached, demo_hashes, ffmpeg, framemd5
+from harness.origin import Origin, Splice
+from harness.players import check_run, complain, pictures as decode, start_ffmpeg, start_publisher
 from harness.process import free_port, wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
@@ -117,6 +119,55 @@ def a_thousand_readers_outlive_ten_outages(context, origin):
     check(took < seconds, f"the outages took {took:.0f} s, the load was measured for {seconds} s")
     weir.check_alive()
     print(f"note: {outages} outages in {took:.0f} s behind 1,003 readers", flush=True)
+
+
+class Mortal(Origin):
+    """An origin that dies, when it is asked to, in the middle of its next key frame."""
+    left = None
+
+    def die(self):
+        self.left = 4
+
+    def _send(self, track, packet, is_report):
+        if self.left == 0 or not self.open:
+            return
+        if self.left is not None and track == 0 and not is_report:
+            starts = packet[12] & 0x1F == 28 and packet[13] & 0x9F == 0x85  # the first fragment of an IDR slice
+            if self.left < 4 or starts:
+                self.left -= 1
+                if self.left == 0:
+                    threading.Thread(target=self.close, daemon=True).start()
+        super()._send(track, packet, is_report)
+
+
+@test(seconds_max=60, player=["mplayer", "gstreamer"])
+def half_a_picture_harms_no_other(context, player):
+    """A source dies in the middle of a key frame: players lose that one picture and no other (without a number missing there, those that stand on LIVE555 glue the next key frame to the half)."""
+    first = Mortal(splice=Splice.random(1))
+    weir = context.weir("serve", config=f"paths:\n  cam: {{source: '{first.url()}', transport: tcp}}\n")
+
+    def outage():
+        wait_until(lambda: first.playing, 20, "the origin plays")
+        time.sleep(2.5)
+        first.die()
+        wait_until(lambda: not first.open, 10, "the origin dies")
+        time.sleep(0.2)
+        context.closing(Origin(port=first.port, splice=Splice.random(2)))
+    thread = threading.Thread(target=outage, daemon=True)
+    thread.start()
+    seen = decode(context, player, weir.url("cam"), "tcp", 200, 1280, 720)
+    thread.join()
+    original = demo_hashes(context.cache)
+    known = set(original)
+    foreign = [number for number, picture in enumerate(seen) if picture not in known]
+    check(len(foreign) <= 1, f"{player}: {len(foreign)} of {len(seen)} pictures are not the origin's: {foreign[:8]}")
+    code, out, _ = context.run_weir("status", str(weir.port), "--json", name="status")
+    check(code == 0 and json.loads(out)["paths"][0]["frames_cut"] == 1, f"weir status: {out[:300]}")
+    breaks = [number for number, (a, b) in enumerate(zip(seen, seen[1:]), 1)
+              if a in known and b in known and original.index(b) != (original.index(a) + 1) % len(original)]
+    seam = (foreign or breaks)[0]
+    check_run(seen[:seam], original, 25, f"{player} before the seam")
+    check_run(seen[seam + len(foreign):], original, 75, f"{player} behind the seam")
 
 
 def light_clip(cache_folder):
