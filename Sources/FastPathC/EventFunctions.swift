@@ -111,5 +111,6 @@ private func reason(_ refusal: EngineRefusal) -> UInt32 {
     switch refusal {
     case .registerFailed: UInt32(FP_REFUSAL_REGISTER)
     case .ringFailed: UInt32(FP_REFUSAL_RING)
+    case .wrongKind: UInt32(FP_REFUSAL_KIND)
     }
 }

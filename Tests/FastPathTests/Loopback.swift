@@ -140,16 +140,16 @@ final class Bench {
 
     convenience init(
         backend: BackendName?, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
-        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, zeroCopy: ZeroCopy = .off
+        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, zeroCopy: ZeroCopy = .off, isVerbatim: Bool = false
     ) throws {
         self.init(
             try Engine(options: EngineOptions(limits: limits, backend: backend, workers: workers, zeroCopy: zeroCopy)), codec: codec,
-            tracks: tracks, sizing: sizing, policy: policy, workers: workers)
+            tracks: tracks, sizing: sizing, policy: policy, workers: workers, isVerbatim: isVerbatim)
     }
 
     init(
         _ engine: Engine, codec: TrackCodec = .h264, tracks: Int = 1, sizing: StreamSizing? = nil,
-        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1
+        policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, isVerbatim: Bool = false
     ) {
         self.engine = engine
         let memory = StreamMemory(
@@ -161,6 +161,11 @@ final class Bench {
             keep(pair.0, pair.1)
             submit(.addDatagramEgress(0, worker: UInt8(worker), rtp: pair.0.descriptor, rtcp: pair.1.descriptor))
         }
+        if isVerbatim {
+            submit(.addVerbatimStream(stream, memory))
+            submit(.setPolicy(stream, policy))
+            return
+        }
         submit(.addStream(stream, memory, trackCount: UInt8(tracks)))
         submit(.setPolicy(stream, policy))
         submit(.setTrack(stream, track: 0, TrackPlan(clockRate: 90_000, codec: codec, ssrc: 0x5EED)))
@@ -171,11 +176,11 @@ final class Bench {
 
     convenience init(
         _ shape: EngineShape, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
-        policy: StreamPolicy = Bench.withoutBurst
+        policy: StreamPolicy = Bench.withoutBurst, isVerbatim: Bool = false
     ) throws {
         try self.init(
             backend: shape.backend, codec: codec, tracks: tracks, limits: limits, sizing: sizing, policy: policy, workers: shape.workers,
-            zeroCopy: shape.zeroCopy)
+            zeroCopy: shape.zeroCopy, isVerbatim: isVerbatim)
     }
 
     /// Newcomers wait for the next key frame.

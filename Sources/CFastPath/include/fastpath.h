@@ -362,7 +362,7 @@ enum {
     FP_LAG_REFUSED = 4       /* the kernel refuses to send to its address */
 };
 
-enum { FP_REFUSAL_REGISTER = 1, FP_REFUSAL_RING = 2 };
+enum { FP_REFUSAL_REGISTER = 1, FP_REFUSAL_RING = 2, FP_REFUSAL_KIND = 3 };
 
 /* Where a reader begins in one track. */
 typedef struct fp_start {

@@ -1,16 +1,21 @@
 import Glibc
 import PlaneLink
 
-/// A stretch of a stream as interleaved frames (RFC 2326 section 10.12), made once for all readers that stand at the same packet
-/// and use the same channels.
-struct FramedBlock: BitwiseCopyable {
+/// A stretch of a stream as TCP readers are sent it, made once for all that stand at the same packet and use the same channels and
+/// framing.
+@safe struct FramedBlock: BitwiseCopyable {
     var stream: UInt32
     /// Packets `first ..< end` of the stream, without those of channels that are not in the map, or of an older plan of their track.
     var first: UInt64
     var end: UInt64
     var channels: ChannelMap
+    var framing: PacketFraming
+    /// In all, and of its packets alone.
     var bytes: UInt32
+    var payloadBytes: UInt32
     var packets: UInt32
+    /// Where it lies in the stream's log, if it was not copied: packets that nothing goes around and that lie next to each other.
+    @unsafe var inLog: UnsafeRawPointer?
     /// Sends that the kernel has not given back.
     var held: UInt32
 }
@@ -20,7 +25,7 @@ struct FramedBlock: BitwiseCopyable {
     /// Payload of one send: a call costs about the same up to here, and more would only fill the reader's socket.
     static let payloadBytesMax = 64 << 10
     /// Room for one more frame of the largest size.
-    private static let roomBytes = payloadBytesMax + 4 + 65_535 + 1
+    private static let roomBytes = payloadBytesMax + 65_535 + PacketFraming.bytesMax + 1
     private static let count = 64
     /// Blocks that are never sent without a copy, so that there is always one to be had.
     private static let plainCount = 16
@@ -49,15 +54,24 @@ struct FramedBlock: BitwiseCopyable {
 
     subscript(number: Int) -> FramedBlock { blocks[number] }
 
-    @unsafe func bytes(of number: Int) -> UnsafeMutableRawPointer { unsafe base + number * Self.roomBytes }
+    /// A block's first byte. What lies in the log is to be pinned.
+    @unsafe func bytes(of number: Int) -> UnsafeRawPointer {
+        unsafe blocks[number].inLog ?? UnsafeRawPointer(room(number))
+    }
 
-    /// A block made since the last release for this place and these channels.
-    func find(_ stream: UInt32, _ first: UInt64, _ channels: ChannelMap) -> Int? {
+    @unsafe private func room(_ number: Int) -> UnsafeMutableRawPointer { unsafe base + number * Self.roomBytes }
+
+    /// A block made since the last release for this place, these channels and this framing, that ends at `limit` or before.
+    func find(_ stream: UInt32, _ first: UInt64, _ channels: ChannelMap, _ framing: PacketFraming, limit: UInt64) -> Int? {
         var place = inUseCount - 1
         let oldest = max(0, inUseCount - 8)
         while place >= oldest {
             let number = Int(inUse[place])
-            if blocks[number].first == first, blocks[number].stream == stream, blocks[number].channels == channels { return number }
+            if blocks[number].first == first, blocks[number].stream == stream, blocks[number].end <= limit,
+                blocks[number].framing == framing, blocks[number].channels == channels
+            {
+                return number
+            }
             place -= 1
         }
         return nil
@@ -67,31 +81,60 @@ struct FramedBlock: BitwiseCopyable {
     var hasRoom: Bool { nextPlain < Self.plainCount }
 
     /// Makes the block that begins at `first`: what lies before `limit`, as much as one send takes. With `isHeld` from those that
-    /// the kernel may keep, if one of them is free.
+    /// the kernel may keep, if one of them is free. What needs no framing is copied for those alone: else it is sent from where it lies.
     mutating func make(
-        _ stream: UInt32, _ log: PacketLog, plans: TrackPlans, first: UInt64, limit: UInt64, channels: ChannelMap, isHeld: Bool
+        _ stream: UInt32, _ log: PacketLog, plans: TrackPlans, first: UInt64, limit: UInt64, channels: ChannelMap, framing: PacketFraming,
+        isHeld: Bool
     ) -> Int {
         let number = take(isHeld: isHeld)
-        let start = unsafe bytes(of: number)
+        inUse[inUseCount] = UInt8(number)
+        inUseCount += 1
+        if framing == .bare, !mayHold(number) {
+            blocks[number] = inPlace(stream, log, plans: plans, first: first, limit: limit, channels: channels)
+            return number
+        }
+        let start = unsafe room(number)
         var count = 0
+        var payload = 0
         var packets: UInt32 = 0
         var packet = first
         while packet < limit, count < Self.payloadBytesMax {
             let record = log.record(packet)
             packet += 1
             guard let wire = channels[Int(record.channel)], plans.hold(record) else { continue }
-            let length = Int(record.length)
-            let word = UInt32(0x24) << 24 | UInt32(wire) << 16 | UInt32(truncatingIfNeeded: length) & 0xFFFF
-            unsafe (start + count).storeBytes(of: word.bigEndian, as: UInt32.self)
-            unsafe (start + count + 4).copyMemory(from: log.bytes(of: record), byteCount: length)
-            count += 4 + length
+            count += unsafe framing.write(log.bytes(of: record), Int(record.length), wire: wire, to: start + count)
+            payload += Int(record.length)
             packets += 1
         }
-        blocks[number] = FramedBlock(
-            stream: stream, first: first, end: packet, channels: channels, bytes: UInt32(count), packets: packets, held: 0)
-        inUse[inUseCount] = UInt8(number)
-        inUseCount += 1
+        blocks[number] = unsafe FramedBlock(
+            stream: stream, first: first, end: packet, channels: channels, framing: framing, bytes: UInt32(count),
+            payloadBytes: UInt32(payload), packets: packets, inLog: nil, held: 0)
         return number
+    }
+
+    /// Packets that lie next to each other in the log, as much as one send takes.
+    private func inPlace(
+        _ stream: UInt32, _ log: PacketLog, plans: TrackPlans, first: UInt64, limit: UInt64, channels: ChannelMap
+    ) -> FramedBlock {
+        var start: UnsafeRawPointer?
+        var next: UInt64 = 0
+        var count = 0
+        var packets: UInt32 = 0
+        var packet = first
+        while packet < limit, count < Self.payloadBytesMax {
+            let record = log.record(packet)
+            let isSent = channels[Int(record.channel)] != nil && plans.hold(record)
+            if packets > 0, !isSent || record.position != next { break }
+            packet += 1
+            guard isSent else { continue }
+            if packets == 0 { unsafe start = log.bytes(of: record) }
+            next = record.end
+            count += Int(record.length)
+            packets += 1
+        }
+        return unsafe FramedBlock(
+            stream: stream, first: first, end: packet, channels: channels, framing: .bare, bytes: UInt32(count),
+            payloadBytes: UInt32(count), packets: packets, inLog: start, held: 0)
     }
 
     private mutating func take(isHeld: Bool) -> Int {

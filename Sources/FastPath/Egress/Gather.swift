@@ -54,8 +54,8 @@ import Glibc
 @safe struct RemainderSlab: ~Copyable {
     private let base: UnsafeMutableRawPointer
     private let mapped: Int
-    /// The largest interleaved frame.
-    static let bytesPerReader = 4 + 65_535 + 1
+    /// The largest packet with what goes around it.
+    static let bytesPerReader = 65_535 + PacketFraming.bytesMax + 1
 
     /// Nil when the address space is not to be had.
     init?(readers: Int) {

@@ -6,4 +6,7 @@ struct SendNode: BitwiseCopyable {
     /// Bytes of it that are gone.
     var sent: Int
     var next: UInt32
+    /// The packet that it goes before, by the number that a verbatim stream gave it, where it has such a place.
+    var before: UInt32
+    var isPlaced: Bool
 }

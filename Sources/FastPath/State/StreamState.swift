@@ -91,6 +91,8 @@ struct StreamState: BitwiseCopyable {
     let parameterSets: ParameterSetMailbox
     let log: PacketLog
     let isHome: Bool
+    /// Its packets are no RTP: they are stored and sent as they were fed (``Command/addVerbatimStream(_:_:)``).
+    let isVerbatim: Bool
     var policy = StreamPolicy()
     var trackCount: Int
     var tracks: InlineArray<8, TrackState>
@@ -106,6 +108,9 @@ struct StreamState: BitwiseCopyable {
     var keeper: KeyFrameKeeper?
     /// The newest key frame that readers of this worker were told of, plus one.
     var keyFrameSeen: UInt64 = 0
+    /// Of a verbatim stream that is at home elsewhere: how far its readers may be sent packets (``Worker/limit(_:)``).
+    var fence: UInt64 = 0
+    var fenceNext: UInt64 = 0
     /// Live UDP readers have been sent everything before this number.
     var sent: UInt64 = 0
     var quiet = SubscriberList()
@@ -149,7 +154,7 @@ struct StreamState: BitwiseCopyable {
     /// The arena is known to this worker's kernel as memory with this number, or -1.
     var registered: Int32 = -1
 
-    init(handle: StreamHandle, memory: StreamMemory, trackCount: Int, worker: Int, workers: Int) {
+    init(handle: StreamHandle, memory: StreamMemory, trackCount: Int, isVerbatim: Bool, worker: Int, workers: Int) {
         self.handle = handle
         board = memory.board
         counters = memory.counters.forWorker(worker)
@@ -160,5 +165,8 @@ struct StreamState: BitwiseCopyable {
         writer = LogWriter(log: log, board: memory.board, workers: workers)
         self.trackCount = min(trackCount, tracksPerStreamMax)
         tracks = InlineArray(repeating: TrackState())
+        self.isVerbatim = isVerbatim
+        // Readers begin at the packets of which the feeder says that they may.
+        if isVerbatim { anchor = 0 }
     }
 }

@@ -22,7 +22,10 @@ struct Subscriber: BitwiseCopyable {
     var generation: UInt32
     var state: State
     var list: SubscriberList.Name
+    /// A TCP reader.
     var isInterleaved: Bool
+    /// TCP: what goes around its packets.
+    var framing: PacketFraming
     /// Is being sent the past, faster than it was made; until it meets the live stream.
     var isBursting: Bool
     /// A TCP reader whose socket is full; the kernel tells when it has room.
@@ -57,6 +60,10 @@ struct Subscriber: BitwiseCopyable {
     var burstShare: UInt32
     /// Bytes that may still be sent before ``blockedAt`` is moved on.
     var burstLeft: Int32
+    /// TCP: how much of the past it wants, at how many bytes a second at most (0: as many as it takes), and when it is sent more of it.
+    var burstNanoseconds: UInt64
+    var burstBytesPerSecond: UInt64
+    var burstAt: UInt64
     /// TCP: what its full socket held when it was last looked at.
     var queuedBytes: UInt32
     /// TCP: sends of which the kernel still holds the bytes.
@@ -65,9 +72,13 @@ struct Subscriber: BitwiseCopyable {
     /// What is left of a packet that went out in part: bytes of this reader's place in the remainder slab.
     var remainderStart: UInt32
     var remainderCount: UInt32
-    /// Of the send in flight: bytes and media packets in it, and the cursor before and after it.
+    /// The bytes of that packet itself.
+    var remainderPayload: UInt32
+    /// Of the send in flight: bytes, replies and media packets in it, the bytes of these themselves, and the cursor before and after it.
     var offeredBytes: UInt32
+    var offeredReplies: UInt32
     var offeredPackets: UInt32
+    var offeredPayload: UInt32
     var offeredFirst: UInt64
     var offeredEnd: UInt64
     /// Queue of replies: first and last node.

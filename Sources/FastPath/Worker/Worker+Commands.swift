@@ -3,12 +3,15 @@ import PlaneLink
 import WireFormats
 
 extension Worker where K: ~Copyable {
-    mutating func takeCommands() {
+    /// Carries out commands, as many as a turn takes. How many that were.
+    @discardableResult
+    mutating func takeCommands() -> Int {
         var taken = 0
         while taken < Self.commandsPerTurn, hasRoomToReport, let command = commands.pop() {
             carryOut(command)
             taken += 1
         }
+        return taken
     }
 
     /// Whether the queue of reports has room for what everything that exists may still say, and for what a command may bring about.
@@ -23,15 +26,18 @@ extension Worker where K: ~Copyable {
 
     private mutating func carryOut(_ command: Command) {
         switch command {
-        case .addStream(let handle, let memory, let trackCount): addStream(handle, memory, Int(trackCount))
+        case .addStream(let handle, let memory, let trackCount): addStream(handle, memory, Int(trackCount), isVerbatim: false)
+        case .addVerbatimStream(let handle, let memory): addStream(handle, memory, 1, isVerbatim: true)
         case .setTrack(let handle, let track, let plan): setTrack(handle, Int(track), plan)
         case .setPolicy(let handle, let policy): if let stream = find(handle) { streams[stream].state.policy = policy }
         case .removeStream(let handle): if let stream = find(handle) { removeStream(stream) }
         case .beginEpoch(let handle): if let stream = find(handle) { beginEpoch(stream) }
-        case .setReorder(let handle, let plan): if let stream = find(handle) { setReorder(stream, plan) }
+        case .setReorder(let handle, let plan):
+            if let stream = find(handle), isOfKind(stream, verbatim: false) { setReorder(stream, plan) }
         case .useLeg(let handle, let leg):
             if let stream = find(handle), Int(leg) < legsPerStreamMax { streams[stream].state.legOfNewSources = leg }
-        case .beginSlate(let handle, let silent): if let stream = find(handle) { beginSlate(stream, silentNanoseconds: silent) }
+        case .beginSlate(let handle, let silent):
+            if let stream = find(handle), isOfKind(stream, verbatim: false) { beginSlate(stream, silentNanoseconds: silent) }
         case .repeatKeyFrame(let handle): if let stream = find(handle) { repeatKeyFrame(stream) }
         case .setPreface(let handle, let buffer):
             if let stream = find(handle) { setPreface(stream, buffer) }
@@ -48,18 +54,33 @@ extension Worker where K: ~Copyable {
         case .addDatagramSubscriber(let handle, let stream, let host, let ports, let sockets):
             addDatagramSubscriber(handle, stream, host, ports, sockets)
         case .addInterleavedSubscriber(let handle, let stream, let descriptor, let channels):
-            addInterleavedSubscriber(handle, stream, descriptor, channels)
+            addConnection(handle, stream, descriptor, channels, .interleaved)
+        case .addVerbatimSubscriber(let handle, let stream, let descriptor, let isChunked):
+            addConnection(handle, stream, descriptor, ChannelMap(identity: 1), isChunked ? .chunk : .bare)
         case .arm(let handle, let now): if let reader = find(handle) { arm(reader, now: now) }
+        case .setBurst(let handle, let nanoseconds, let bitsPerSecondMax):
+            if let reader = find(handle) {
+                subscribers[reader].burstNanoseconds = nanoseconds
+                subscribers[reader].burstBytesPerSecond = bitsPerSecondMax / 8
+            }
         case .go(let handle): if let reader = find(handle) { go(reader) }
         case .setOverload(let handle, let policy):
             if let reader = find(handle) {
                 subscribers[reader].overload = policy
                 subscribers[reader].hasOverload = true
             }
-        case .pause(let handle): if let reader = find(handle) { pause(reader) }
+        case .pause(let handle):
+            if let reader = find(handle) {
+                pause(reader)
+                // Replies that waited for a place wait no longer.
+                if subscribers[reader].sendFirst != .max { pumpReader(reader) }
+            }
         case .send(let handle, let buffer): send(handle, buffer)
+        case .sendBefore(let handle, let buffer, let packet): send(handle, buffer, before: packet)
         case .setInterleavedChannels(let handle, let channels):
-            if let reader = find(handle) { subscribers[reader].channels = channels }
+            if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: false) {
+                subscribers[reader].channels = channels
+            }
         case .removeSubscriber(let handle): if let reader = find(handle) { removeSubscriber(reader) }
         case .addDatagramEgress(let number, let worker, let rtp, let rtcp): if Int(worker) == index { addEgress(Int(number), rtp, rtcp) }
         case .removeDatagramEgress(let number): removeEgress(number)
@@ -112,7 +133,7 @@ extension Worker where K: ~Copyable {
 
     // MARK: Streams
 
-    private mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int) {
+    private mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int, isVerbatim: Bool) {
         let stream = Int(handle.index)
         guard stream < streams.count, streams[stream].generation == 0, handle.generation != 0 else {
             counters.add(.staleCommands)
@@ -121,7 +142,7 @@ extension Worker where K: ~Copyable {
         let isDirty = streams[stream].state.isDirty
         let nextDirty = streams[stream].state.nextDirty
         streams[stream].state = StreamState(
-            handle: handle, memory: memory, trackCount: trackCount, worker: index, workers: peers.workers)
+            handle: handle, memory: memory, trackCount: trackCount, isVerbatim: isVerbatim, worker: index, workers: peers.workers)
         let moment = kernel.clock()
         streams[stream].state.clock = StreamClock(wallClock: kernel.wallClock(), now: moment)
         // The slot's last stream may still stand in the list of those with something to do.
@@ -134,7 +155,7 @@ extension Worker where K: ~Copyable {
     }
 
     private mutating func setTrack(_ handle: StreamHandle, _ track: Int, _ plan: TrackPlan) {
-        guard track < tracksPerStreamMax, let stream = find(handle) else { return }
+        guard track < tracksPerStreamMax, let stream = find(handle), isOfKind(stream, verbatim: false) else { return }
         let bit = UInt8(1) << UInt8(track)
         if streams[stream].state.tracksPlanned & bit != 0 { return planAnew(stream, track, plan) }
         streams[stream].state.tracksPlanned |= bit
@@ -150,6 +171,13 @@ extension Worker where K: ~Copyable {
         if track == 0 { streams[stream].state.name = plan.ssrc }
         setPlan(stream, track, plan)
         if plan.codec != .opaque, streams[stream].state.anchor < 0 { streams[stream].state.anchor = track }
+    }
+
+    /// Whether the stream is of the kind that a command is for; if not, that is told.
+    mutating func isOfKind(_ stream: Int, verbatim: Bool) -> Bool {
+        if streams[stream].state.isVerbatim == verbatim { return true }
+        report(.refused(.wrongKind, errorNumber: EINVAL))
+        return false
     }
 
     func setPlan(_ stream: Int, _ track: Int, _ plan: TrackPlan) {

@@ -7,10 +7,11 @@ extension Worker where K: ~Copyable {
     static var overlapNanosecondsMax: Int64 { 2_000_000_000 }
 
     mutating func beginEpoch(_ stream: Int) {
+        // Newcomers are not sent what was before the break.
+        forgetKeyFrames(stream)
+        if streams[stream].state.isVerbatim { return streams[stream].state.counters.add(.epochs) }
         resetOrder(stream)
         slew(stream)
-        // Newcomers are not sent what was before the break.
-        streams[stream].state.board.store(.keyFrame, 0)
         streams[stream].state.clock.beginEpoch()
         for track in 0..<streams[stream].state.trackCount {
             streams[stream].state.tracks[track].hasInput = false
@@ -21,6 +22,12 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].keyFrameDeadline = isSlate ? .max : now + Self.keyFrameWaitNanoseconds
             forgetPackets(stream, track)
         }
+    }
+
+    /// Nobody begins at what was logged so far.
+    func forgetKeyFrames(_ stream: Int) {
+        streams[stream].state.board.store(.keyFrame, 0)
+        streams[stream].state.board.store(.beginning, streams[stream].state.writer.head)
     }
 
     /// Lets what readers are told of time come nearer to what is true.

@@ -16,7 +16,7 @@ extension Worker where K: ~Copyable {
         let began = now
         streams[stream].state.dueAt = .max
         lookForKeyFrame(stream)
-        let limit = streams[stream].state.board.load(.released)
+        let limit = limit(stream)
         sendLive(stream, limit)
         if streams[stream].state.lagging.count > 0 { sendLagging(stream, limit) }
         if streams[stream].state.interleaved.count > 0 {
@@ -25,6 +25,10 @@ extension Worker where K: ~Copyable {
             streams[stream].state.interleavedDueAt = .max
         }
         unpin(stream)
+        // Commands go first, which wait for reports to be taken.
+        if streams[stream].state.isVerbatim, limit < streams[stream].state.board.load(.released) {
+            markDue(stream, at: now + Self.retryNanoseconds)
+        }
         counters.add(.fanOuts)
         counters.add(.fanOutNanoseconds, kernel.clock() &- began)
     }

@@ -2,7 +2,7 @@ import Glibc
 import PlaneLink
 
 /// TCP readers: whole frames, as many as are due in one send, one send per reader at a time; what a short write left over is
-/// kept, and goes first. Readers at the same packet are sent the same bytes, framed once.
+/// kept, and goes first. Readers at the same packet are sent the same bytes, framed once, or the log's own where nothing goes around them.
 extension Worker where K: ~Copyable {
     /// Sends of one turn to one reader: a reader far behind gets its next share in the next turn.
     static var sendsPerTurn: Int { 16 }
@@ -47,7 +47,7 @@ extension Worker where K: ~Copyable {
         var pass = 0
         var hasMore = true
         while hasMore, pass < Self.sendsPerTurn, pass == 0 || !isOvertime() {
-            let isQueued = queueSend(reader, stream, streams[stream].state.board.load(.released))
+            let isQueued = queueSend(reader, stream, limit(stream))
             hasMore = finishBatch(stream, isQueued ? 1 : 0)
             pass += 1
         }
@@ -88,13 +88,17 @@ extension Worker where K: ~Copyable {
     private mutating func queueSend(_ reader: Int, _ stream: Int, _ limit: UInt64) -> Bool {
         guard !subscribers[reader].isBlocked, !subscribers[reader].hasFailed else { return false }
         var block = -1
-        if subscribers[reader].state == .playing, subscribers[reader].cursor < limit { block = mediaBlock(reader, stream, limit) }
+        countDueReplies(reader, stream)
+        if subscribers[reader].state == .playing, subscribers[reader].cursor < limit, !mustWaitInBurst(reader, stream) {
+            block = mediaBlock(reader, stream, limit)
+        }
         if block < 0 {
             subscribers[reader].offeredPackets = 0
+            subscribers[reader].offeredPayload = 0
             subscribers[reader].offeredFirst = subscribers[reader].cursor
             subscribers[reader].offeredEnd = subscribers[reader].cursor
         }
-        if subscribers[reader].remainderCount == 0, subscribers[reader].sendFirst == .max {
+        if subscribers[reader].remainderCount == 0, subscribers[reader].offeredReplies == 0 {
             guard block >= 0 else { return false }
             queueBlock(reader, block)
             return true
@@ -115,12 +119,14 @@ extension Worker where K: ~Copyable {
                 remainders.place(of: reader) + Int(subscribers[reader].remainderStart), Int(subscribers[reader].remainderCount))
         }
         var node = subscribers[reader].sendFirst
-        while node != .max {
+        var left = subscribers[reader].offeredReplies
+        while left > 0, node != .max {
             if let base = unsafe sendNodes[Int(node)].buffer.bytes.baseAddress {
                 let sent = sendNodes[Int(node)].sent
                 unsafe gather.add(base + sent, sendNodes[Int(node)].buffer.count - sent)
             }
             node = sendNodes[Int(node)].next
+            left -= 1
         }
     }
 
@@ -128,23 +134,78 @@ extension Worker where K: ~Copyable {
     private mutating func mediaBlock(_ reader: Int, _ stream: Int, _ limit: UInt64) -> Int {
         for _ in 0..<4 {
             let cursor = subscribers[reader].cursor
-            if let block = blocks.find(UInt32(stream), cursor, subscribers[reader].channels) { return offer(reader, block) }
+            let isCut = hasWaitingReply(reader) || hasPacedBurst(reader)
+            if !isCut, let block = find(reader, stream, limit) { return offer(reader, block) }
             let isPinned = pinForBatch(stream, cursor)
             if !keepWithinBounds(reader, stream, limit) {
                 guard isPinned else { return -1 }
+                let end = isCut ? endOfSend(reader, stream, limit) : limit
+                if isCut, end == cursor { return -1 }
+                if isCut, let block = find(reader, stream, end) { return offer(reader, block) }
                 let block = blocks.make(
-                    UInt32(stream), streams[stream].state.log, plans: streams[stream].state.plans, first: cursor, limit: limit,
-                    channels: subscribers[reader].channels,
+                    UInt32(stream), streams[stream].state.log, plans: streams[stream].state.plans, first: cursor, limit: end,
+                    channels: subscribers[reader].channels, framing: subscribers[reader].framing,
                     isHeld: takesZeroCopy(reader, bytes: .max))
                 return offer(reader, block)
             }
             guard subscribers[reader].state == .playing, subscribers[reader].cursor < limit else { return -1 }
+            // It was moved: a reply may have come to its place.
+            if isCut { countDueReplies(reader, stream) }
         }
         return -1
     }
 
+    /// Whether a reader that is sent the past is sent it at a rate of its own.
+    private func hasPacedBurst(_ reader: Int) -> Bool {
+        subscribers[reader].isBursting && subscribers[reader].burstBytesPerSecond > 0
+    }
+
+    /// Whether the reader has had what its rate allows; then its stream is looked at again in time.
+    private mutating func mustWaitInBurst(_ reader: Int, _ stream: Int) -> Bool {
+        guard hasPacedBurst(reader), subscribers[reader].burstAt > now else { return false }
+        markDue(stream, at: subscribers[reader].burstAt)
+        return true
+    }
+
+    /// The rate of a reader's burst: a tenth more than the stream makes, at least, or it would never end.
+    private func burstRate(_ reader: Int, _ stream: Int) -> UInt64 {
+        let rate = min(streams[stream].state.board.load(.rate), 1 << 40)
+        return max(subscribers[reader].burstBytesPerSecond, rate + rate / 10, 1)
+    }
+
+    private mutating func spendBurst(_ reader: Int, _ stream: Int, _ bytes: Int) {
+        let span = UInt64(max(bytes, 0)) * 1_000_000_000 / burstRate(reader, stream)
+        subscribers[reader].burstAt = max(subscribers[reader].burstAt, now) + span
+    }
+
+    /// How far a reader may be sent packets at once, from its pinned cursor on: to where a reply waits for its place, or as much as its
+    /// burst allows.
+    private func endOfSend(_ reader: Int, _ stream: Int, _ limit: UInt64) -> UInt64 {
+        let log = streams[stream].state.log
+        let first = subscribers[reader].cursor
+        var bytesMax = UInt64(FramedBlocks.payloadBytesMax)
+        if hasPacedBurst(reader) { bytesMax = min(bytesMax, burstRate(reader, stream) / Self.burstSendsPerSecond) }
+        let bytesEnd = log.record(first).position + bytesMax
+        let place = waitingPlace(reader)
+        var packet = first
+        while packet < limit {
+            let record = log.record(packet)
+            if let place, isAtOrBehind(record.timestamp, place) { break }
+            packet += 1
+            if record.end >= bytesEnd { break }
+        }
+        return packet
+    }
+
+    private static var burstSendsPerSecond: UInt64 { 50 }
+
+    private func find(_ reader: Int, _ stream: Int, _ limit: UInt64) -> Int? {
+        blocks.find(
+            UInt32(stream), subscribers[reader].cursor, subscribers[reader].channels, subscribers[reader].framing, limit: limit)
+    }
+
     /// Pins a packet beside those of the batch that are pinned already.
-    private mutating func pinForBatch(_ stream: Int, _ packet: UInt64) -> Bool {
+    mutating func pinForBatch(_ stream: Int, _ packet: UInt64) -> Bool {
         if packet >= batchPin { return true }
         guard pin(stream, packet) else { return false }
         batchPin = packet
@@ -155,6 +216,7 @@ extension Worker where K: ~Copyable {
         subscribers[reader].offeredFirst = blocks[block].first
         subscribers[reader].offeredEnd = blocks[block].end
         subscribers[reader].offeredPackets = blocks[block].packets
+        subscribers[reader].offeredPayload = blocks[block].payloadBytes
         // Packets of channels that the reader did not set up are passed over without a send.
         guard blocks[block].bytes > 0 else {
             subscribers[reader].cursor = blocks[block].end
@@ -191,12 +253,15 @@ extension Worker where K: ~Copyable {
         guard bytes < Int(subscribers[reader].offeredBytes) else {
             subscribers[reader].cursor = subscribers[reader].offeredEnd
             let packets = subscribers[reader].offeredPackets
-            countMedia(stream, packets: packets, bytes: mediaBytes - 4 * Int(packets))
-            guard subscribers[reader].state == .playing else { return false }
-            if subscribers[reader].cursor < streams[stream].state.board.load(.released) { return true }
+            countMedia(stream, packets: packets, bytes: Int(subscribers[reader].offeredPayload))
+            if hasPacedBurst(reader) { spendBurst(reader, stream, mediaBytes) }
+            // Replies that waited for their place may have reached it.
+            let hasReplies = subscribers[reader].sendFirst != .max
+            guard subscribers[reader].state == .playing else { return hasReplies }
+            if subscribers[reader].cursor < limit(stream) { return true }
             subscribers[reader].isBursting = false
             subscribers[reader].lagSince = 0
-            return false
+            return hasReplies
         }
         counters.add(.shortWrites)
         takeFromMedia(reader, stream, mediaBytes)
@@ -228,13 +293,13 @@ extension Worker where K: ~Copyable {
         guard used > 0 else { return left }
         subscribers[reader].remainderStart += UInt32(used)
         subscribers[reader].remainderCount -= UInt32(used)
-        if subscribers[reader].remainderCount == 0 { countMedia(stream, packets: 1, bytes: Int(subscribers[reader].remainderStart) - 4) }
+        if subscribers[reader].remainderCount == 0 { countMedia(stream, packets: 1, bytes: Int(subscribers[reader].remainderPayload)) }
         return left - used
     }
 
     private mutating func takeFromReplies(_ reader: Int, _ bytes: Int) -> Int {
         var left = bytes
-        while subscribers[reader].sendFirst != .max {
+        while subscribers[reader].offeredReplies > 0, subscribers[reader].sendFirst != .max {
             let node = Int(subscribers[reader].sendFirst)
             let rest = sendNodes[node].buffer.count - sendNodes[node].sent
             if left < rest {
@@ -242,6 +307,7 @@ extension Worker where K: ~Copyable {
                 return 0
             }
             left -= rest
+            subscribers[reader].offeredReplies -= 1
             dropFirstReply(reader)
         }
         return left
@@ -258,7 +324,7 @@ extension Worker where K: ~Copyable {
             let record = log.record(subscribers[reader].cursor)
             subscribers[reader].cursor += 1
             guard let wire = subscribers[reader].channels[Int(record.channel)], streams[stream].state.plans.hold(record) else { continue }
-            let frame = 4 + Int(record.length)
+            let frame = Int(record.length) + subscribers[reader].framing.bytes(around: Int(record.length))
             if left < frame {
                 unsafe keepRemainder(reader, wire, log.bytes(of: record), Int(record.length), sent: left)
                 break
@@ -272,53 +338,9 @@ extension Worker where K: ~Copyable {
 
     /// Copies what is left of a frame, header first if that did not go whole either: the log may move on before it can be sent.
     @unsafe private mutating func keepRemainder(_ reader: Int, _ wire: UInt8, _ bytes: UnsafeRawPointer, _ count: Int, sent: Int) {
-        let place = unsafe remainders.place(of: reader)
-        let header = (UInt32(0x24) << 24 | UInt32(wire) << 16 | UInt32(truncatingIfNeeded: count) & 0xFFFF).bigEndian
-        unsafe place.storeBytes(of: header, as: UInt32.self)
-        unsafe (place + 4).copyMemory(from: bytes, byteCount: count)
+        let whole = unsafe subscribers[reader].framing.write(bytes, count, wire: wire, to: remainders.place(of: reader))
         subscribers[reader].remainderStart = UInt32(sent)
-        subscribers[reader].remainderCount = UInt32(4 + count - sent)
-    }
-
-    // MARK: Replies
-
-    /// Queues a reply; it leaves before the next packet.
-    mutating func send(_ handle: SubscriberHandle, _ buffer: LinkBuffer) {
-        guard let reader = find(handle), subscribers[reader].isInterleaved, !subscribers[reader].hasFailed else {
-            return report(.bufferReturned(buffer))
-        }
-        guard Int(subscribers[reader].sendsQueued) < limits.queuedSendsMax, freeSendNode != .max else {
-            report(.bufferReturned(buffer))
-            return fail(reader, .queueFull)
-        }
-        let node = freeSendNode
-        freeSendNode = sendNodes[Int(node)].next
-        sendNodesUsed += 1
-        sendNodes[Int(node)] = SendNode(buffer: buffer, sent: 0, next: .max)
-        if subscribers[reader].sendFirst == .max {
-            subscribers[reader].sendFirst = node
-        } else {
-            sendNodes[Int(subscribers[reader].sendLast)].next = node
-        }
-        subscribers[reader].sendLast = node
-        subscribers[reader].sendsQueued += 1
-        pumpReader(reader)
-    }
-
-    private mutating func dropFirstReply(_ reader: Int) {
-        let node = subscribers[reader].sendFirst
-        guard node != .max else { return }
-        subscribers[reader].sendFirst = sendNodes[Int(node)].next
-        if subscribers[reader].sendFirst == .max { subscribers[reader].sendLast = .max }
-        subscribers[reader].sendsQueued -= 1
-        report(.bufferReturned(sendNodes[Int(node)].buffer))
-        sendNodes[Int(node)].next = freeSendNode
-        freeSendNode = node
-        sendNodesUsed -= 1
-    }
-
-    /// Gives back replies that will not be sent.
-    mutating func dropReplies(_ reader: Int) {
-        while subscribers[reader].sendFirst != .max { dropFirstReply(reader) }
+        subscribers[reader].remainderCount = UInt32(whole - sent)
+        subscribers[reader].remainderPayload = UInt32(count)
     }
 }

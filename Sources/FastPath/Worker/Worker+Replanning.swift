@@ -19,7 +19,7 @@ extension Worker where K: ~Copyable {
         guard anchor != streams[stream].state.anchor || anchor == track else { return }
         streams[stream].state.anchor = anchor
         streams[stream].state.keeper?.clear()
-        if streams[stream].state.isHome { streams[stream].state.board.store(.keyFrame, 0) }
+        if streams[stream].state.isHome { forgetKeyFrames(stream) }
         releaseOrphans(stream)
     }
 

@@ -18,7 +18,7 @@ extension Worker where K: ~Copyable {
             // What waits to be put in order has come, and is about to go on.
             let stage = streams[stream].state.reorder
             if track < stage.tracks, stage[track].waiting > 0 { continue }
-            if track == streams[stream].state.anchor { streams[stream].state.board.store(.keyFrame, 0) }
+            if track == streams[stream].state.anchor { forgetKeyFrames(stream) }
             streams[stream].state.tracks[track].hasInput = false
             streams[stream].state.tracks[track].clock.beginLine()
             streams[stream].state.tracks[track].clock.hasEarly = false

@@ -4,9 +4,13 @@ import PlaneLink
 extension Worker where K: ~Copyable {
     // MARK: Coming and going
 
-    private mutating func openSource(_ handle: SourceHandle, _ streamHandle: StreamHandle, _ kind: Source.Kind) -> Int? {
+    private mutating func openSource(
+        _ handle: SourceHandle, _ streamHandle: StreamHandle, _ kind: Source.Kind, ofRTP: Bool = true
+    ) -> Int? {
         let source = Int(handle.index)
-        guard !hasKernelFailed, unsafe source < sources.count, unsafe sources[source].kind == .free, let stream = find(streamHandle) else {
+        guard !hasKernelFailed, unsafe source < sources.count, unsafe sources[source].kind == .free, let stream = find(streamHandle),
+            !ofRTP || isOfKind(stream, verbatim: false)
+        else {
             report(.sourceRemoved(handle))
             return nil
         }
@@ -59,7 +63,7 @@ extension Worker where K: ~Copyable {
     }
 
     mutating func addFedSource(_ handle: SourceHandle, _ stream: StreamHandle, _ channels: ChannelMap, isSlate: Bool) {
-        guard let source = openSource(handle, stream, .fed) else { return }
+        guard let source = openSource(handle, stream, .fed, ofRTP: isSlate) else { return }
         unsafe sources[source].channels = channels
         unsafe sources[source].isSlate = isSlate
     }
@@ -186,10 +190,15 @@ extension Worker where K: ~Copyable {
 
     @unsafe private mutating func takeFrame(_ source: Int, _ wire: UInt8, _ payload: UnsafeRawPointer, _ length: Int) {
         guard let channel = unsafe sources[source].channels.channel(ofWire: wire) else { return counters.add(.framesUnknownChannel) }
-        if unsafe sources[source].isSlate {
-            return unsafe ingestSlate(Int(sources[source].stream), channel: UInt8(channel), payload, length)
+        let stream = unsafe Int(sources[source].stream)
+        if streams[stream].state.isVerbatim {
+            if unsafe ingestVerbatim(stream, startsKeyFrame: channel & 1 != 0, payload, length) { noteActive(source) }
+            return
         }
-        if unsafe arrange(source, Int(sources[source].stream), channel: UInt8(channel), payload, length) { noteActive(source) }
+        if unsafe sources[source].isSlate {
+            return unsafe ingestSlate(stream, channel: UInt8(channel), payload, length)
+        }
+        if unsafe arrange(source, stream, channel: UInt8(channel), payload, length) { noteActive(source) }
     }
 
     /// Bytes of an interleaved connection came, or its end.

@@ -5,12 +5,14 @@ extension Worker where K: ~Copyable {
 
     private func emptySubscriber(_ handle: SubscriberHandle, _ stream: Int) -> Subscriber {
         Subscriber(
-            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, isBursting: false, isBlocked: false,
+            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, framing: .interleaved, isBursting: false,
+            isBlocked: false,
             hasFailed: false, sockets: 0, sendsQueued: 0, refusesTrains: false, hasOverload: false, destination: 0,
             stream: UInt32(stream), next: SubscriberList.end, previous: SubscriberList.end, cursor: 0, host: .any, ports: PortMap(),
             channels: ChannelMap(), file: .none, blockedAt: 0, deferredAt: 0, lagSince: 0, missed: 0, missReportedAt: 0, burstShare: 0,
-            burstLeft: 0, queuedBytes: 0, sendsHeld: 0, overload: .skipToKeyFrame, remainderStart: 0, remainderCount: 0, offeredBytes: 0,
-            offeredPackets: 0,
+            burstLeft: 0, burstNanoseconds: 0, burstBytesPerSecond: 0, burstAt: 0, queuedBytes: 0, sendsHeld: 0, overload: .skipToKeyFrame,
+            remainderStart: 0, remainderCount: 0,
+            remainderPayload: 0, offeredBytes: 0, offeredReplies: 0, offeredPackets: 0, offeredPayload: 0,
             offeredFirst: 0, offeredEnd: 0, sendFirst: .max, sendLast: .max)
     }
 
@@ -19,7 +21,7 @@ extension Worker where K: ~Copyable {
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            Int(sockets) < egress.count, egress[Int(sockets)].isSet
+            Int(sockets) < egress.count, egress[Int(sockets)].isSet, isOfKind(stream, verbatim: false)
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].host = host
@@ -30,16 +32,18 @@ extension Worker where K: ~Copyable {
         streams[stream].state.quiet.append(UInt32(reader), .quiet, in: subscribers)
     }
 
-    mutating func addInterleavedSubscriber(
-        _ handle: SubscriberHandle, _ streamHandle: StreamHandle, _ descriptor: Int32, _ channels: ChannelMap
+    /// A TCP reader. What goes around its packets tells which kind of stream it is for.
+    mutating func addConnection(
+        _ handle: SubscriberHandle, _ streamHandle: StreamHandle, _ descriptor: Int32, _ channels: ChannelMap, _ framing: PacketFraming
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            let file = kernel.attach(descriptor: descriptor)
+            isOfKind(stream, verbatim: framing != .interleaved), let file = kernel.attach(descriptor: descriptor)
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].isInterleaved = true
         subscribers[reader].channels = channels
+        subscribers[reader].framing = framing
         subscribers[reader].file = file
         subscribers[reader].destination = destinations.enter(SocketAddressBytes.peer(ofDescriptor: descriptor), egress: .max)
         subscribersInUse += 1
@@ -259,19 +263,48 @@ extension Worker where K: ~Copyable {
         let board = streams[stream].state.board
         let keyFrame = board.load(.keyFrame)
         guard let policy = streams[stream].state.policy.joinBurst, keyFrame > 0 else { return nil }
-        let packet = keyFrame - 1
+        var packet = keyFrame - 1
         let tail = board.load(.tail)
         let head = board.load(.head)
-        guard packet >= subscribers[reader].cursor, packet >= tail + (head - min(tail, head)) / 8 || tail == 0, packet < head,
-            pin(stream, packet), isAnchored(stream, packet)
+        let safe = tail == 0 ? 0 : tail + (head - min(tail, head)) / 8
+        guard packet >= subscribers[reader].cursor, packet >= safe, packet < head, pin(stream, packet), isAnchored(stream, packet)
         else { return nil }
+        let end = streams[stream].state.log.record(head - 1).end
+        if subscribers[reader].burstNanoseconds > 0 {
+            let oldest = max(safe, subscribers[reader].cursor, board.load(.beginning))
+            packet = olderStart(reader, stream, packet, oldest: oldest, end: end, policy)
+        }
         let record = streams[stream].state.log.record(packet)
-        let bytes = streams[stream].state.log.record(head - 1).end - record.position
+        let bytes = end - record.position
         let age = now - min(record.arrival, now)
         guard age <= policy.nanosecondsMax, bytes <= policy.bytesMax else { return nil }
         let perShare = bytes * UInt64(policy.speedTenths) / 10 * Self.shareNanoseconds / max(age, 1_000_000)
         subscribers[reader].burstShare = min(UInt32(clamping: max(perShare, Self.shareBytesMin)), shareMax(stream))
         return packet
+    }
+
+    /// The newest key frame that is as old as the reader wants, or else the oldest that it may have; pinned. `newest` if there is none
+    /// before it.
+    private func olderStart(_ reader: Int, _ stream: Int, _ newest: UInt64, oldest: UInt64, end: UInt64, _ policy: JoinBurst) -> UInt64 {
+        guard oldest < newest, pin(stream, oldest) else {
+            _ = pin(stream, newest)
+            return newest
+        }
+        let log = streams[stream].state.log
+        var best = newest
+        var number = newest
+        while number >= oldest {
+            let record = log.record(number)
+            let age = now - min(record.arrival, now)
+            if age > policy.nanosecondsMax || end - record.position > policy.bytesMax { break }
+            if record.flags.contains(.startsKeyFrame), isAnchored(stream, number) {
+                best = number
+                if age >= subscribers[reader].burstNanoseconds { break }
+            }
+            if number == oldest || newest - number >= Self.joinScanMax { break }
+            number -= 1
+        }
+        return best
     }
 
     /// The first packet of each track from a packet on, which is pinned or the log's head.

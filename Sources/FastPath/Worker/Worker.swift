@@ -188,6 +188,7 @@ struct WorkerParts {
         reorderDue()
         if now >= nextReports { tellTimesDue() }
         releaseDue()
+        fenceVerbatim()
         fanOutDue()
         if now >= nextSweep { sweep() }
         if kernel.failure != 0 { giveUp(kernel.failure) }

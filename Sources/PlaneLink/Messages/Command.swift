@@ -5,6 +5,13 @@
 public enum Command: Sendable, BitwiseCopyable {
     /// Opens a stream in the given memory. Ends with ``Report/streamRemoved(_:)`` after ``removeStream(_:)``.
     case addStream(StreamHandle, StreamMemory, trackCount: UInt8)
+    /// Opens a *verbatim* stream in the given memory: what is fed to it (``feed(_:_:)``) is no RTP, but whole messages of another protocol
+    /// with all of their framing, and its readers (``addVerbatimSubscriber(_:_:descriptor:chunked:)``) are sent these bytes and no others.
+    ///
+    /// Its channel 0 carries packets, channel 1 packets at which a reader may start. Packets are counted from 0 in the order in which they
+    /// are fed, whatever becomes of them; the lower 32 bits of that number name a packet. It has no tracks, no time line and no RTCP: what
+    /// would need them is refused (``EngineRefusal/wrongKind``).
+    case addVerbatimStream(StreamHandle, StreamMemory)
     /// Says what a track is: before the first source is attached, or while the stream runs. Then the track begins anew as another one,
     /// which should have another SSRC: its time line and its counters start over, and nothing that was logged under the plan before
     /// is sent to anybody any more. Readers of the old track are to be removed first. A number beyond the stream's tracks, below
@@ -57,17 +64,32 @@ public enum Command: Sendable, BitwiseCopyable {
     /// Adds an interleaved TCP reader, silent until ``go(_:)``. `channels[c]` is the wire channel for the stream's channel `c`
     /// (none: not set up). From here on the engine alone writes to the descriptor.
     case addInterleavedSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, channels: ChannelMap)
+    /// Adds a TCP reader of a verbatim stream, silent until ``go(_:)``. With `chunked` each packet goes as a chunk of HTTP's transfer
+    /// coding (RFC 9112 section 7.1). From here on the engine alone writes to the descriptor.
+    ///
+    /// In ``Report/joined(_:_:)`` the timestamp of track 0 is the number of the first packet that the reader will be sent.
+    case addVerbatimSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, chunked: Bool)
     /// Finds the reader's first packet: the newest key frame where the stream's policy allows a burst from there, else the next
     /// key frame, or with `now` the next packet of any kind. Answered by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
     case arm(SubscriberHandle, now: Bool)
+    /// Before ``arm(_:now:)``: where a TCP reader that may be sent the past begins, and how fast it is sent that. It begins at the newest
+    /// key frame that is at least so old, or else at the oldest that the stream's policy and window allow (``JoinBurst``); with 0 at the
+    /// newest of all. With `bitsPerSecondMax` it gets no more than that until it meets the live stream, but a tenth more than the stream
+    /// makes; with 0 what its connection takes.
+    case setBurst(SubscriberHandle, nanoseconds: UInt64, bitsPerSecondMax: UInt64)
     /// Sends the reader everything from its first packet on.
     case go(SubscriberHandle)
     /// Has this reader treated otherwise than the stream's policy says when it falls behind.
     case setOverload(SubscriberHandle, OverloadPolicy)
     /// Sends no more media until the reader is armed again.
     case pause(SubscriberHandle)
-    /// Sends these bytes to an interleaved reader, in order, between two packets. The buffer is reported back.
+    /// Sends these bytes to a TCP reader, in order, between two packets. The buffer is reported back. Packets that were fed a moment ago
+    /// may leave before them or after them.
     case send(SubscriberHandle, LinkBuffer)
+    /// Sends these bytes to a reader of a verbatim stream at an exact place: behind all packets with smaller numbers that it is sent, before
+    /// the packet of this number and those that follow, wherever the reader stands. What is queued behind them waits with them. A reader
+    /// that is sent no media (new, paused, removed) has nothing to wait for. The buffer is reported back.
+    case sendBefore(SubscriberHandle, LinkBuffer, packet: UInt32)
     /// Changes the channels of a subscriber (SETUP of another track, TEARDOWN of one). Only while it is paused or new.
     case setInterleavedChannels(SubscriberHandle, ChannelMap)
     /// Removes the reader after what was queued with ``send(_:_:)`` left, or at once if it cannot leave without waiting. Ends

@@ -133,4 +133,6 @@ public enum LagCause: UInt8, Sendable, BitwiseCopyable, CaseIterable {
 /// What the engine could not do.
 public enum EngineRefusal: UInt8, Sendable, BitwiseCopyable, CaseIterable {
     case registerFailed, ringFailed
+    /// A command for RTP named a verbatim stream (``Command/addVerbatimStream(_:_:)``), or the other way round.
+    case wrongKind
 }

@@ -93,6 +93,8 @@ import Synchronization
         case home
         /// A byte for each track, track 0's lowest: how often it was planned anew, as far as the home worker has got.
         case plans
+        /// Readers begin at no packet before this.
+        case beginning
     }
 
     @usableFromInline let base: UnsafeMutablePointer<Atomic<UInt64>>

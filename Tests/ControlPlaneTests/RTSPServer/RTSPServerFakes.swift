@@ -56,6 +56,7 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         }
         switch command {
         case .addStream(let handle, _, let tracks): return "addStream \(handle.index) tracks \(tracks)"
+        case .addVerbatimStream(let handle, _): return "addVerbatimStream \(handle.index)"
         case .setTrack: return "setTrack"
         case .setPolicy: return "setPolicy"
         case .removeStream(let handle):
@@ -92,13 +93,18 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
             self.channels[handle.index] = channels
             descriptors[handle.index] = descriptor
             return "addInterleaved \(handle.index) \(words(channels))"
+        case .addVerbatimSubscriber(let handle, _, let descriptor, let chunked):
+            descriptors[handle.index] = descriptor
+            return "addVerbatim \(handle.index)\(chunked ? " chunked" : "")"
+        case .setBurst(let handle, let nanoseconds, let bitsPerSecondMax):
+            return "setBurst \(handle.index) \(nanoseconds) ns \(bitsPerSecondMax) bit/s"
         case .arm(let handle, let now):
             if let joinPoint { report(.joined(handle, joinPoint)) }
             return "arm \(handle.index)\(now ? " now" : "")"
         case .go(let handle): return "go \(handle.index)"
         case .setOverload(let handle, let policy): return "setOverload \(handle.index) \(policy)"
         case .pause(let handle): return "pause \(handle.index)"
-        case .send(let handle, let buffer):
+        case .send(let handle, let buffer), .sendBefore(let handle, let buffer, _):
             let bytes = unsafe Array(buffer.bytes)
             if let descriptor = descriptors[handle.index] { _ = unsafe Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) }
             report(.bufferReturned(buffer))

@@ -1,0 +1,105 @@
+import Glibc
+import PlaneLink
+
+/// What the control plane has a TCP reader sent between two packets.
+extension Worker where K: ~Copyable {
+    /// Queues a reply: it leaves before the next packet, or where it has a place among the packets of a verbatim stream, there.
+    mutating func send(_ handle: SubscriberHandle, _ buffer: LinkBuffer, before packet: UInt32? = nil) {
+        guard let reader = find(handle), subscribers[reader].isInterleaved, !subscribers[reader].hasFailed else {
+            return report(.bufferReturned(buffer))
+        }
+        guard packet == nil || streams[Int(subscribers[reader].stream)].state.isVerbatim else {
+            report(.bufferReturned(buffer))
+            return report(.refused(.wrongKind, errorNumber: EINVAL))
+        }
+        guard Int(subscribers[reader].sendsQueued) < limits.queuedSendsMax, freeSendNode != .max else {
+            report(.bufferReturned(buffer))
+            return fail(reader, .queueFull)
+        }
+        let node = freeSendNode
+        freeSendNode = sendNodes[Int(node)].next
+        sendNodesUsed += 1
+        sendNodes[Int(node)] = SendNode(
+            buffer: buffer, sent: 0, next: .max, before: packet ?? 0, isPlaced: packet != nil)
+        if subscribers[reader].sendFirst == .max {
+            subscribers[reader].sendFirst = node
+        } else {
+            sendNodes[Int(subscribers[reader].sendLast)].next = node
+        }
+        subscribers[reader].sendLast = node
+        subscribers[reader].sendsQueued += 1
+        pumpReader(reader)
+    }
+
+    mutating func dropFirstReply(_ reader: Int) {
+        let node = subscribers[reader].sendFirst
+        guard node != .max else { return }
+        subscribers[reader].sendFirst = sendNodes[Int(node)].next
+        if subscribers[reader].sendFirst == .max { subscribers[reader].sendLast = .max }
+        subscribers[reader].sendsQueued -= 1
+        report(.bufferReturned(sendNodes[Int(node)].buffer))
+        sendNodes[Int(node)].next = freeSendNode
+        freeSendNode = node
+        sendNodesUsed -= 1
+    }
+
+    /// Gives back replies that will not be sent.
+    mutating func dropReplies(_ reader: Int) {
+        subscribers[reader].offeredReplies = 0
+        while subscribers[reader].sendFirst != .max { dropFirstReply(reader) }
+    }
+
+    // MARK: Replies with a place
+
+    /// Counts the replies that may leave now: those before the first that has a place which the reader has not come to.
+    mutating func countDueReplies(_ reader: Int, _ stream: Int) {
+        var count: UInt32 = 0
+        var node = subscribers[reader].sendFirst
+        while node != .max {
+            if sendNodes[Int(node)].isPlaced, sendNodes[Int(node)].sent == 0,
+                !hasReached(reader, stream, sendNodes[Int(node)].before)
+            {
+                break
+            }
+            count += 1
+            node = sendNodes[Int(node)].next
+        }
+        subscribers[reader].offeredReplies = count
+    }
+
+    /// Whether a reply waits for its place.
+    func hasWaitingReply(_ reader: Int) -> Bool { UInt32(subscribers[reader].sendsQueued) > subscribers[reader].offeredReplies }
+
+    /// Whether the next packet that the reader is sent has this number or a higher one.
+    private mutating func hasReached(_ reader: Int, _ stream: Int, _ number: UInt32) -> Bool {
+        switch subscribers[reader].state {
+        case .free, .quiet, .closing: return true
+        case .armed: return false
+        case .joined, .playing, .skipping: break
+        }
+        // First what was counted, then what was logged: of a packet that comes meanwhile only the log may tell.
+        let next = nextNumber(stream)
+        let cursor = subscribers[reader].cursor
+        if cursor >= streams[stream].state.board.load(.head) { return isAtOrBehind(next, number) }
+        return pinForBatch(stream, cursor) && isAtOrBehind(streams[stream].state.log.record(cursor).timestamp, number)
+    }
+
+    /// The number of the next packet that will be fed.
+    private func nextNumber(_ stream: Int) -> UInt32 {
+        let known = streams[stream].state.counters
+        return UInt32(truncatingIfNeeded: known[0, .packets] == 0 ? 0 : known[0, .timestampOut] &+ 1)
+    }
+
+    func isAtOrBehind(_ number: UInt32, _ place: UInt32) -> Bool { Int32(bitPattern: number &- place) >= 0 }
+
+    /// The place of the first reply that waits for it.
+    func waitingPlace(_ reader: Int) -> UInt32? {
+        var node = subscribers[reader].sendFirst
+        var left = subscribers[reader].offeredReplies
+        while left > 0, node != .max {
+            node = sendNodes[Int(node)].next
+            left -= 1
+        }
+        return node == .max ? nil : sendNodes[Int(node)].before
+    }
+}
