@@ -24,6 +24,9 @@ package enum ASCII {
     /// Blank or tab.
     @inline(always) static func isBlank(_ byte: UInt8) -> Bool { byte == space || byte == tab }
 
+    /// CR or LF.
+    @inline(always) static func isLineEnd(_ byte: UInt8) -> Bool { byte == carriageReturn || byte == lineFeed }
+
     /// A control character other than tab.
     @inline(always) static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 && byte != tab || byte == 0x7F }
 

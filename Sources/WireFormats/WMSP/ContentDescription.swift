@@ -82,6 +82,11 @@ package struct ContentDescription: Sendable, Hashable {
         var index = bytes.startIndex
         var count = 0
         while index < bytes.endIndex {
+            if current.isEmpty, ASCII.isLineEnd(bytes[index]) {
+                // The end of a list without items, or of one whose items were all unknown.
+                index += 1
+                continue
+            }
             let name = try counted(bytes, &index)
             try comma(bytes, &index)
             let type = try number(bytes, &index)
@@ -99,7 +104,7 @@ package struct ContentDescription: Sendable, Hashable {
             if bytes[index] == ASCII.carriageReturn { index += 1 }
             guard index < bytes.endIndex, bytes[index] == ASCII.lineFeed else { throw .malformed(at: index - bytes.startIndex) }
             index += 1
-            lists.append(ContentDescription(current))
+            if !current.isEmpty { lists.append(ContentDescription(current)) }
             current = []
         }
         if !current.isEmpty { lists.append(ContentDescription(current)) }

@@ -112,8 +112,6 @@ package struct WMSPDialect: Sendable, Hashable {
     package let wantsEmptyDataObject: Bool
     /// After `$E` the connection is closed at once: FFmpeg would wait.
     package let closesAtEnd: Bool
-    /// A Play without any list of streams gets all of them; otherwise none.
-    package let selectsAllByDefault: Bool
     /// How its stream numbers are written, where that is not clear from the streams that there are.
     package let streamNumbers: StreamSwitchEntry.NumberBase
     /// Its `stream-offset` counts from the first packet rather than from the file's beginning, where both could be meant (VLC).
@@ -136,8 +134,6 @@ package struct WMSPDialect: Sendable, Hashable {
         wantsOctetStream = version.major < 7
         wantsEmptyDataObject = version.major < 9
         closesAtEnd = version.major < 9
-        // "UA NSServer <= 5.0 -> everything selected", and home-made players that know of no lists.
-        selectsAllByDefault = version.major < 9
         streamNumbers = version.major >= 9 || isVLC ? .hexadecimal : .decimal
         countsOffsetsFromData = isVLC
         repeatsHeaderAtContext =

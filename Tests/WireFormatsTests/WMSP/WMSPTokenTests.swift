@@ -135,17 +135,16 @@ import Testing
         #expect(try #require(WMSPAgent.client("NSPlayer/9.0.0.2980 x")).text == "NSPlayer/9.0.0.2980")
     }
 
-    /// The table of version gates: agent, modern, acceleration and its bound, burst, skips, redirection, octet-stream, all streams by
-    /// default, base of stream numbers, context of the repeated header.
+    /// The table of version gates: agent, modern, acceleration and its bound, burst, skips, redirection, octet-stream, base of stream numbers, context of the repeated header.
     @Test(arguments: [
-        Gate("NSPlayer/4.1.0.3856", octetStream: true, all: true, base: .decimal),
-        Gate("NSPlayer/6.4.7.1128", octetStream: true, all: true, base: .decimal, context: 2),
-        Gate("NSPlayer/7.0.0.1956", redirection: true, all: true, base: .decimal),
-        Gate("NSPlayer/7.10.0.3059", redirection: true, all: true, base: .hexadecimal, offsets: true),
-        Gate("NSPlayer/8.0.0.4477", acceleration: true, bound: 1_048_576, redirection: true, all: true, base: .decimal),
+        Gate("NSPlayer/4.1.0.3856", octetStream: true, base: .decimal),
+        Gate("NSPlayer/6.4.7.1128", octetStream: true, base: .decimal, context: 2),
+        Gate("NSPlayer/7.0.0.1956", redirection: true, base: .decimal),
+        Gate("NSPlayer/7.10.0.3059", redirection: true, base: .hexadecimal, offsets: true),
+        Gate("NSPlayer/8.0.0.4477", acceleration: true, bound: 1_048_576, redirection: true, base: .decimal),
         Gate("NSPlayer/9.0.0.2980", modern: true, acceleration: true, burst: true, redirection: true, base: .hexadecimal),
         Gate("NSPlayer/12.0.7601.1", modern: true, acceleration: true, burst: true, redirection: true, base: .hexadecimal),
-        Gate("NSServer/4.1.0.3928", octetStream: true, all: true, base: .decimal, context: 3),
+        Gate("NSServer/4.1.0.3928", octetStream: true, base: .decimal, context: 3),
         Gate("NSServer/9.0.0.3171", modern: true, acceleration: true, burst: true, redirection: true, base: .hexadecimal),
         Gate("WMCacheProxy/9.5.6001.1", modern: true, acceleration: true, burst: true, redirection: true, base: .hexadecimal),
     ])
@@ -158,7 +157,7 @@ import Testing
         ] { #expect(takes == gate.modern) }
         #expect(dialect.takesAcceleration == gate.acceleration && dialect.accelerationBitsPerSecondMax == gate.bound)
         #expect(dialect.takesBurst == gate.burst && dialect.takesRedirection == gate.redirection)
-        #expect(dialect.wantsOctetStream == gate.octetStream && dialect.selectsAllByDefault == gate.all)
+        #expect(dialect.wantsOctetStream == gate.octetStream)
         #expect(dialect.streamNumbers == gate.base && dialect.countsOffsetsFromData == gate.offsets)
         #expect(dialect.repeatsHeaderAtContext == gate.context)
     }
@@ -167,18 +166,18 @@ import Testing
         let agent: String
         let modern, acceleration: Bool
         let bound: UInt32?
-        let burst, redirection, octetStream, all, offsets: Bool
+        let burst, redirection, octetStream, offsets: Bool
         let base: StreamSwitchEntry.NumberBase
         let context: UInt32?
         var testDescription: String { agent }
 
         init(
             _ agent: String, modern: Bool = false, acceleration: Bool = false, bound: UInt32? = nil, burst: Bool = false,
-            redirection: Bool = false, octetStream: Bool = false, all: Bool = false, base: StreamSwitchEntry.NumberBase,
+            redirection: Bool = false, octetStream: Bool = false, base: StreamSwitchEntry.NumberBase,
             offsets: Bool = false, context: UInt32? = nil
         ) {
             (self.agent, self.modern, self.acceleration, self.bound, self.burst) = (agent, modern, acceleration, bound, burst)
-            (self.redirection, self.octetStream, self.all, self.offsets) = (redirection, octetStream, all, offsets)
+            (self.redirection, self.octetStream, self.offsets) = (redirection, octetStream, offsets)
             (self.base, self.context) = (base, context)
         }
     }

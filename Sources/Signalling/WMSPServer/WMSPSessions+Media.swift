@@ -1,0 +1,217 @@
+import WireFormats
+
+extension WMSPSessions {
+    // MARK: Play
+
+    mutating func play(_ incoming: Incoming) throws(WMSPRefusal) {
+        let request = incoming.request
+        let content = try incoming.contentOrRefusal()
+        let known = try named(incoming)
+        if let known, known.connection != nil { try takeOver(known, by: incoming) }
+        endOtherBody(on: incoming)
+        guard !isClosing(incoming.connection) else { return }
+        var session: WMSPServerSession
+        if let known, let rest = sessions[known.id] { session = rest } else { session = try open(incoming) }
+        session.seen(request, now: incoming.now)
+        session.content = content
+        session.select(by: request, isComplete: true)
+        if known != nil { session.incarnation &+= 1 }
+        session.state = .streaming
+        session.connection = incoming.connection
+        session.isChunked = session.dialect.takesChunks && request.isModernHTTP && request.pragma.isOn("version11-enabled")
+        session.owed = []
+        sessions[session.id] = session
+        bodies[incoming.connection] = session.id
+
+        let pragma = request.pragma
+        var rate = 1.0
+        if content.features(for: session.dialect).contains(.stridable), let asked = pragma.fraction("rate"), asked != 0 {
+            rate = min(max(asked, -5), 5)
+        }
+        var tokens = Self.tokens(of: session, isNew: known == nil, content: content, timeout: settings.keepAliveMilliseconds)
+        let fastStart = fastStart(pragma, session.dialect, &tokens)
+        let speed = speed(pragma, session.dialect, content, &tokens)
+        var response = answer(.ok, to: incoming, tokens: tokens, content: content)
+        response.headers.add("Content-Type", session.dialect.wantsOctetStream ? WMSPContentType.octets : WMSPContentType.media)
+        response.headers.add(session.isChunked ? "Transfer-Encoding" : "Connection", session.isChunked ? "chunked" : "close")
+        var body = content.opening(for: session.dialect, incarnation: session.incarnation)
+        if known == nil, let context = session.dialect.repeatsHeaderAtContext, pragma.number("request-context") == context {
+            body += WMSPFraming.endOfStream(.entryDone) + WMSPFraming.streamChange() + body
+        }
+        let position = WMSPPosition(pragma, dialect: session.dialect, header: content.header(for: session.dialect))
+        let play = WMSPPlay(
+            session: session.id, connection: incoming.connection, isChunked: session.isChunked, dialect: session.dialect,
+            selection: session.selection, position: content.features.contains(.broadcast) ? .beginning : position,
+            endMilliseconds: Self.end(pragma, from: position), rate: rate, fastStart: fastStart, speed: speed,
+            incarnation: session.incarnation)
+        actions.append(.start(play, opening: response.serialized() + session.coded(body)))
+    }
+
+    /// A client that comes back before its old connection was found dead gets its session; anybody else does not.
+    private mutating func takeOver(_ session: WMSPServerSession, by incoming: Incoming) throws(WMSPRefusal) {
+        guard session.yields(to: incoming.address, guid: incoming.request.guid), let old = session.connection else {
+            throw .notNow(.play, "the session is being sent media over another connection")
+        }
+        counters.takeOvers += 1
+        actions.append(.stop(session: session.id))
+        endBodyOrConnection(of: session, on: old, isWanted: old == incoming.connection, now: incoming.now)
+    }
+
+    /// The connection carries the media of another session: its client plays something else now.
+    private mutating func endOtherBody(on incoming: Incoming) {
+        guard let id = bodies[incoming.connection], let session = sessions[id] else { return }
+        actions.append(.stop(session: id))
+        endBodyOrConnection(of: session, on: incoming.connection, isWanted: true, now: incoming.now)
+    }
+
+    /// A chunked body ends where the connection is wanted on; any other has no end but the connection's, and an answer behind it would be
+    /// taken for media.
+    private mutating func endBodyOrConnection(of session: WMSPServerSession, on connection: UInt64, isWanted: Bool, now: UInt64) {
+        if isWanted, session.isChunked { endBody(of: session.id) } else { close(connection) }
+        becomeIdle(session.id, now: now)
+    }
+
+    /// What of `AccelBW` and `AccelDuration`, or `BurstBW` and `BurstDuration`, is granted, and what the answer says of it.
+    private func fastStart(_ pragma: PragmaList, _ dialect: WMSPDialect, _ tokens: inout [String]) -> WMSPPlay.FastStart? {
+        for (name, isTaken) in [("Burst", dialect.takesBurst), ("Accel", dialect.takesAcceleration)] {
+            guard isTaken, let rate = pragma.number("\(name)BW"), let duration = pragma.number("\(name)Duration"), rate > 0, duration > 0,
+                settings.fastStartBitsPerSecondMax > 0, settings.fastStartMillisecondsMax > 0
+            else { continue }
+            let granted = WMSPPlay.FastStart(
+                bitsPerSecond: min(rate, settings.fastStartBitsPerSecondMax, dialect.accelerationBitsPerSecondMax ?? .max),
+                milliseconds: min(duration, settings.fastStartMillisecondsMax))
+            tokens.append("\(name)BW=\(granted.bitsPerSecond)")
+            tokens.append("\(name)Duration=\(granted.milliseconds)")
+            return granted
+        }
+        return nil
+    }
+
+    /// A factor above 1 is granted for what has an end.
+    private func speed(_ pragma: PragmaList, _ dialect: WMSPDialect, _ content: WMSPContent, _ tokens: inout [String]) -> Double {
+        guard dialect.isModern, !content.features.contains(.broadcast), let asked = pragma.fraction("Speed"), asked > 1 else { return 1 }
+        let thousandths = Int(min(asked, max(settings.speedMax, 1)) * 1_000)
+        let digits = String(thousandths % 1_000)
+        tokens.append("Speed=\(thousandths / 1_000).\(String(repeating: "0", count: 3 - digits.utf8.count))\(digits)")
+        return Double(thousandths) / 1_000
+    }
+
+    /// Where a Play ends by `max-duration`: an absolute time with the top bit set, else so long from the beginning.
+    static func end(_ pragma: PragmaList, from position: WMSPPosition) -> UInt32? {
+        guard let value = pragma.number("max-duration"), value != 0, value != .max else { return nil }
+        if value >> 31 == 1 { return value & 0x7FFF_FFFF }
+        switch position {
+        case .beginning: return value
+        case .time(let start):
+            let (end, overflow) = start.addingReportingOverflow(value)
+            return overflow ? nil : end
+        case .packet: return nil
+        }
+    }
+
+    // MARK: While it plays
+
+    mutating func selectStream(_ incoming: Incoming) throws(WMSPRefusal) {
+        let isGet = incoming.request.message.method != .other("POST")
+        // A list in a GET without any media that it could change is a Play of those who do not say `xPlayStrm`.
+        if isGet, try named(incoming)?.connection == nil { return try play(incoming) }
+        var session = try required(incoming)
+        session.select(by: incoming.request, isComplete: session.state == .waiting)
+        session.selectedAt = incoming.now
+        sessions[session.id] = session
+        guard session.connection == incoming.connection, session.isChunked else {
+            replyEmpty(
+                .ok, to: incoming, tokens: Self.tokens(of: session, isNew: false, content: nil, timeout: settings.keepAliveMilliseconds))
+            goOn(session.id)
+            return
+        }
+        beginNextBody(session, incoming)
+    }
+
+    mutating func playNextEntry(_ incoming: Incoming) throws(WMSPRefusal) {
+        var session = try required(incoming)
+        guard session.connection == incoming.connection, session.isChunked else {
+            throw .notNow(.playNextEntry, "no media goes over this connection in chunks")
+        }
+        if incoming.request.pragma.contains("stream-switch-entry") { session.select(by: incoming.request, isComplete: true) }
+        sessions[session.id] = session
+        beginNextBody(session, incoming)
+    }
+
+    /// The body ends, the answers that were owed come, and media goes on in the body of this answer.
+    private mutating func beginNextBody(_ session: WMSPServerSession, _ incoming: Incoming) {
+        endBody(of: session.id)
+        var response = answer(
+            .ok, to: incoming,
+            tokens: Self.tokens(of: session, isNew: false, content: session.content, timeout: settings.keepAliveMilliseconds),
+            content: session.content)
+        response.headers.add("Content-Type", WMSPContentType.media)
+        response.headers.add("Transfer-Encoding", "chunked")
+        actions.append(.send(connection: incoming.connection, response.serialized()))
+        goOn(session.id)
+    }
+
+    private mutating func goOn(_ id: UInt32) {
+        guard let session = sessions[id], session.connection != nil else { return }
+        sessions[id]?.state = .streaming
+        actions.append(.select(session: id, session.selection))
+    }
+
+    // MARK: What becomes of the content
+
+    /// How long to wait, after the last `$D` of an entry, before ``contentChanged(_:to:now:)``: as long as the client said it lags, and eight
+    /// seconds after it last selected streams ([MS-WMSP] 3.2.4.2).
+    package func changeDelayMilliseconds(of id: UInt32, now: UInt64) -> UInt64 {
+        guard let session = sessions[id], session.dialect.takesStreamChanges else { return 0 }
+        let guardEnd = session.selectedAt.map { $0 &+ 8_000 } ?? 0
+        return max(min(session.lagMilliseconds, 15_000), guardEnd > now ? guardEnd - now : 0)
+    }
+
+    /// Another entry, or another header of a live source, follows. Clients before version 9 bear no other header than the one they have: for
+    /// them content that does not simply go on has ended.
+    package mutating func contentChanged(_ id: UInt32, to content: WMSPContent, now: UInt64) -> [WMSPServerAction] {
+        guard let session = sessions[id], let connection = session.connection, let old = session.content else { return [] }
+        guard session.dialect.takesStreamChanges else {
+            if content.header.continues(old.header) {
+                sessions[id]?.content = content
+                return []
+            }
+            actions.append(.stop(session: id))
+            return mediaEnded(id, now: now)
+        }
+        let bytes = WMSPFraming.streamChange() + content.opening(for: session.dialect, incarnation: session.incarnation)
+        actions.append(.send(connection: connection, session.coded(bytes)))
+        sessions[id]?.content = content
+        sessions[id]?.lagMilliseconds = 0
+        sessions[id]?.selectedAt = nil
+        if session.isPredicted {
+            let selection = session.selection.predicted(from: old.header, to: content.header)
+            sessions[id]?.selection = selection
+            sessions[id]?.state = .streaming
+            actions.append(.select(session: id, selection))
+        } else {
+            sessions[id]?.state = .waiting
+            sessions[id]?.idleSince = now
+            actions.append(.hold(session: id))
+        }
+        return take()
+    }
+
+    /// The last `$D` was written; `reason` is another than ``WMSPReason/done`` where the content broke off.
+    package mutating func mediaEnded(_ id: UInt32, reason: WMSPReason = .done, now: UInt64) -> [WMSPServerAction] {
+        guard let session = sessions[id], let connection = session.connection else { return [] }
+        let end = WMSPFraming.endOfStream(reason)
+        if session.isChunked {
+            actions.append(.send(connection: connection, session.coded(end)))
+            endBody(of: id)
+        } else if settings.repeatsEnd, !session.dialect.closesAtEnd {
+            let ends = (0...WMSPFraming.repeatedEnds).flatMap { _ in end }
+            actions.append(.send(connection: connection, ends))
+        } else {
+            actions.append(.send(connection: connection, end))
+            close(connection)
+        }
+        becomeIdle(id, now: now)
+        return take()
+    }
+}
