@@ -63,12 +63,16 @@ extension ASFHeader {
     private mutating func readExtended(_ bytes: Span<UInt8>, _ object: ASFObject) throws(ASFHeaderError) {
         let number: UInt8
         let properties: ASFExtendedProperties
-        do {
+        do throws(ASFHeaderError) {
             var reader = ASFObjectReader(object)
             (properties, number) = try ASFExtendedProperties.read(&reader, bytes)
             if reader.left >= ASFObject.headBytes {
                 let inner = try ASFObject(bytes, at: reader.offset, end: object.end)
-                if inner.guid == .streamProperties { add(try ASFStream(bytes, inner, isHidden: true), inner) }
+                if inner.guid == .streamProperties {
+                    let stream = try ASFStream(bytes, inner, isHidden: true)
+                    guard stream.number == number else { throw .hiddenStream(stream.number, offset: inner.offset, extended: number) }
+                    add(stream, inner)
+                }
             }
         } catch {
             // A stream that is described elsewhere needs them not: it goes on without.

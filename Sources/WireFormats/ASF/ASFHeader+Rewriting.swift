@@ -87,7 +87,7 @@ extension ASFHeader {
         } else {
             result.append(bytes.span, object.offset..<object.end)
         }
-        if object.guid == .fileProperties { write(rewrite.form, overFilePropertiesAt: start, of: &result) }
+        if object.guid == .fileProperties, result.count - start >= 104 { write(rewrite.form, overFilePropertiesAt: start, of: &result) }
     }
 
     private func write(_ form: ASFRewrite.Form, overFilePropertiesAt start: Int, of result: inout [UInt8]) {

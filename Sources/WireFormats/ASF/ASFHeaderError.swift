@@ -22,6 +22,8 @@ package enum ASFHeaderError: Error, Hashable, CustomStringConvertible {
     case streamNumber(offset: Int)
     /// A stream number for the second time; the first stands.
     case duplicateStream(UInt8, offset: Int)
+    /// A stream inside the Extended Stream Properties of another.
+    case hiddenStream(UInt8, offset: Int, extended: UInt8)
     /// Something else stands where the Data Object must follow.
     case noDataObject(offset: Int, found: ASFGUID)
     /// What was asked for cannot be made this small.
@@ -44,6 +46,8 @@ package enum ASFHeaderError: Error, Hashable, CustomStringConvertible {
         case .noStreams: "the ASF header describes no stream"
         case .streamNumber(let offset): "the Stream Properties at byte \(offset) give stream number 0; from 1 to 127 can be"
         case .duplicateStream(let number, let offset): "the Stream Properties at byte \(offset) describe stream \(number) a second time"
+        case .hiddenStream(let number, let offset, let extended):
+            "the Stream Properties at byte \(offset) are of stream \(number), and stand in the Extended Stream Properties of stream \(extended)"
         case .noDataObject(let offset, let found):
             "the object at byte \(offset), behind the header, is \(found.name) in place of the Data Object"
         case .cannotFit(let bytes, let max): "the ASF header cannot be made smaller than \(bytes) bytes; \(max) were allowed"

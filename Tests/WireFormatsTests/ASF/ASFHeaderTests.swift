@@ -193,12 +193,18 @@ struct ASFHeaderTests {
             asfObject(.groupMutualExclusion, ASFGUID.mutexBitrate.bytes + le16(65_535, 1)),
             asfStream(1, .videoMedia),
             asfObject(.extendedStreamProperties, []),
+            asfExtended(2, stream: asfStream(3, .videoMedia)),
         ] as [[UInt8]])
     func toleratesInWhatItNeedsNot(_ object: [UInt8]) throws {
         let header = try ASFHeader(asfHeader(children: object))
         #expect(header.flaws.count == 1 && header.streams.count == 1)
         #expect(try header.rewritten(ASFRewrite(form: .live)).bytes.count == header.bytes.count, "it goes on as it is")
         _ = try header.rewritten(ASFRewrite(streams: [1]))
+    }
+
+    @Test func keepsASecondFileProperties() throws {
+        let header = try ASFHeader(asfHeader(children: asfObject(.fileProperties, [1, 2])))
+        #expect(try header.rewritten(ASFRewrite(form: .live)).file.isBroadcast)
     }
 
     @Test func refusesTooManyObjects() {
