@@ -60,6 +60,8 @@ final class EnginePort {
     private var sources: [UInt32: any SourceDelegate] = [:]
     private var egresses: [UInt8: () -> Void] = [:]
     private var budget: PacketLogBudget
+    /// Who wants to know that a buffer came back, by its identity.
+    private var lent: [UInt: () -> Void] = [:]
     private var wakeIsDue = false
     private var onStopped: ((UInt32) -> Void)?
     /// At most one per thing that exists: what ends something is said once.
@@ -142,6 +144,26 @@ final class EnginePort {
         onRemoved: @escaping () -> Void = {}
     ) throws(Refusal) -> (handle: StreamHandle, counters: StreamCounters) {
         precondition(tracks.count <= tracksPerStreamMax)
+        let count = UInt8(tracks.count)
+        let opened = try open(sizing: sizing, delegate: delegate, onRemoved: onRemoved) { .addStream($0, $1, trackCount: count) }
+        submit(.setPolicy(opened.handle, policy))
+        for (number, plan) in tracks.enumerated() { submit(.setTrack(opened.handle, track: UInt8(number), plan)) }
+        return opened
+    }
+
+    /// Opens a stream whose packets go as they are fed, whose readers are treated by `policy`. `onRemoved` runs after the engine let go of it.
+    func addVerbatimStream(
+        sizing: StreamSizing, policy: StreamPolicy, delegate: any StreamDelegate, onRemoved: @escaping () -> Void = {}
+    ) throws(Refusal) -> (handle: StreamHandle, counters: StreamCounters) {
+        let opened = try open(sizing: sizing, delegate: delegate, onRemoved: onRemoved) { .addVerbatimStream($0, $1) }
+        submit(.setPolicy(opened.handle, policy))
+        return opened
+    }
+
+    private func open(
+        sizing: StreamSizing, delegate: any StreamDelegate, onRemoved: @escaping () -> Void,
+        command: (StreamHandle, StreamMemory) -> Command
+    ) throws(Refusal) -> (handle: StreamHandle, counters: StreamCounters) {
         do { try budget.take(sizing) } catch { throw .memory(error) }
         guard let slot = streamHandles.take() else {
             budget.giveBack(sizing)
@@ -149,14 +171,12 @@ final class EnginePort {
         }
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
         let memory = StreamMemory(sizing: sizing, workers: engine.workerCount)
-        guard submit(.addStream(handle, memory, trackCount: UInt8(tracks.count))) else {
+        guard submit(command(handle, memory)) else {
             memory.free()
             streamHandles.release(index: slot.index)
             budget.giveBack(sizing)
             throw .queueFull
         }
-        submit(.setPolicy(handle, policy))
-        for (number, plan) in tracks.enumerated() { submit(.setTrack(handle, track: UInt8(number), plan)) }
         streams[slot.index] = StreamEntry(
             memory: memory, sizing: sizing, delegate: delegate, generation: slot.generation, onRemoved: onRemoved)
         return (handle, memory.counters)
@@ -212,6 +232,18 @@ final class EnginePort {
         if submit(.send(handle, buffer)) { return true }
         buffer.free()
         return false
+    }
+
+    /// The same, before the packet of that number of a stream that is sent as it is fed. `onLeft` runs when the bytes have left, or never
+    /// will.
+    func send(_ handle: SubscriberHandle, _ bytes: [UInt8], before packet: UInt32, onLeft: @escaping () -> Void) -> Bool {
+        let buffer = LinkBuffer(bytes)
+        guard submit(.sendBefore(handle, buffer, packet: packet)) else {
+            buffer.free()
+            return false
+        }
+        lent[buffer.identity] = onLeft
+        return true
     }
 
     /// Gives interleaved frames to a fed source; false when the engine takes no more just now.
@@ -277,7 +309,10 @@ final class EnginePort {
         case .parameterSets(let handle, let track): streams[handle.index]?.delegate?.parameterSets(track: Int(track))
         case .packetTooLarge(let handle, let track, let bytes):
             streams[handle.index]?.delegate?.packetTooLarge(track: Int(track), bytes: Int(bytes))
-        case .bufferReturned(let buffer): buffer.free()
+        case .bufferReturned(let buffer):
+            let onLeft = lent.removeValue(forKey: buffer.identity)
+            buffer.free()
+            onLeft?()
         case .streamRemoved(let handle):
             guard let entry = streams.removeValue(forKey: handle.index) else { return }
             entry.memory.free()

@@ -45,6 +45,13 @@ final class Subscription: SubscriberDelegate {
         return reader
     }
 
+    /// A TCP reader of a stream that is sent as it is fed, which takes the descriptor over. Throws ``EnginePort/Refusal``.
+    static func verbatim(port: EnginePort, stream: StreamHandle, descriptor: CInt, chunked: Bool) throws -> Subscription {
+        let reader = Subscription(port: port, descriptor: descriptor)
+        try reader.add { .addVerbatimSubscriber($0, stream, descriptor: descriptor, chunked: chunked) }
+        return reader
+    }
+
     private func add(_ command: (SubscriberHandle) -> Command) throws {
         do {
             handle = try port.takeSubscriberHandle(delegate: self)
@@ -73,6 +80,16 @@ final class Subscription: SubscriberDelegate {
 
     /// Sends bytes between two packets of an interleaved reader. False when the engine takes no more just now.
     func send(_ bytes: [UInt8]) -> Bool { port.send(handle, bytes) }
+
+    /// The same, before the packet of that number.
+    func send(_ bytes: [UInt8], before packet: UInt32, onLeft: @escaping () -> Void) -> Bool {
+        port.send(handle, bytes, before: packet, onLeft: onLeft)
+    }
+
+    /// Where to begin and how fast, before it is armed: see ``Command/setBurst(_:nanoseconds:bitsPerSecondMax:)``.
+    func setBurst(nanoseconds: UInt64, bitsPerSecondMax: UInt64) {
+        port.submit(.setBurst(handle, nanoseconds: nanoseconds, bitsPerSecondMax: bitsPerSecondMax))
+    }
 
     /// Changes the channels of an interleaved reader that is paused.
     func setChannels(_ channels: ChannelMap) -> Bool { port.submit(.setInterleavedChannels(handle, channels)) }

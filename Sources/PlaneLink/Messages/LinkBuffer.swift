@@ -26,6 +26,9 @@
         unsafe UnsafeRawBufferPointer(start: base, count: count)
     }
 
+    /// Tells buffers apart that are lent at the same time.
+    public var identity: UInt { unsafe UInt(bitPattern: base) }
+
     /// Frees the memory. To be called once, by the side that made the buffer, when the other is done with it.
     public func free() {
         unsafe base.deallocate()
