@@ -118,7 +118,8 @@ final class RelayCore {
         settings.register = configuration.register
         settings.distribution = configuration.distribution
         server = RTSPServer(
-            listen: configuration.listen, paths: paths, port: port, mediaPorts: mediaPorts, settings: settings, logger: logger)
+            listen: configuration.listen, besides: configuration.listenBesides, paths: paths, port: port, mediaPorts: mediaPorts,
+            settings: settings, logger: logger)
     }
 
     func start() -> EventLoopFuture<ListenAddress> {
@@ -263,6 +264,10 @@ enum PathSourceFactory {
             return RTPReceiver(
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
         case .file(let name): return FileSource(port: path.port, host: host, logger: path.logger) { try Clip.read(name) }
+        case .windowsMediaFile(let name) where path.settings.isBroadcast:
+            return WindowsMediaFileBroadcast(
+                name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)
+        case .windowsMediaFile(let name): return WindowsMediaFileSource(name: name, eventLoop: path.eventLoop, host: host)
         case .demonstration: return FileSource(port: path.port, host: host, logger: path.logger) { try DemoClip.load() }
         }
     }

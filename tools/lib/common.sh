@@ -12,7 +12,7 @@ test_packages=(
     ffmpeg fonts-dejavu-core
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
-    mplayer vlc-bin vlc-plugin-base
+    mplayer vlc-bin vlc-plugin-base libmms-dev
     iproute2 util-linux
     gcc g++ binutils make pkg-config valgrind
 )

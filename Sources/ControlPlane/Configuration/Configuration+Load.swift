@@ -32,7 +32,7 @@ extension Configuration {
         overlay.apply(environment)
         let problems =
             overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
-            + overlay.configuration.expressionProblems
+            + overlay.configuration.expressionProblems + overlay.configuration.windowsMediaProblems
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))
         let whole = problems.filter { problem in !known.contains { $0.hasPrefix(problem.key) } }.map {
@@ -57,7 +57,8 @@ extension Configuration {
     /// What would be done, for `weir serve --check`; one line each, no secrets.
     package var summary: [String] {
         var lines = [
-            "listen on \(listen)", "media ports \(mediaPorts.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "from the kernel")",
+            "listen on \(([listen] + listenBesides).map(\.description).joined(separator: ", "))",
+            "media ports \(mediaPorts.map { "\($0.lowerBound)-\($0.upperBound)" } ?? "from the kernel")",
             "backend \(engine.backend.rawValue)\(engine.requireIOUring ? ", io_uring required" : "")",
             "workers \(engine.workers.map(String.init) ?? "auto"), max-delay \(limits.delayMicrosecondsMax)us, "
                 + "zero-copy \(engine.zeroCopy.rawValue)",

@@ -5,6 +5,8 @@ import PlaneLink
 package struct Configuration: Sendable {
     /// Where the server listens.
     package var listen = ListenAddress.standard
+    /// Where it listens besides. Media sockets are at the first address alone.
+    package var listenBesides: [ListenAddress] = []
     /// Ports for media sockets; nil lets the kernel choose.
     package var mediaPorts: ClosedRange<UInt16>?
     /// Nothing below this level is logged.

@@ -22,11 +22,17 @@ extension Configuration {
     /// The keys at the top of the file that have a plain value.
     static let fields: [Field<Configuration>] =
         [
-            Field(key: "listen") { (section, text) throws(ValueProblem) in
-                do throws(ListenAddressError) { section.listen = try ListenAddress(parsing: text) } catch {
-                    throw ValueProblem(error.description)
-                }
-            },
+            Field(
+                key: "listen",
+                set: { (section, text) throws(ValueProblem) in
+                    do throws(ListenAddressError) {
+                        let addresses = try ListenAddress.list(parsing: text)
+                        section.listen = addresses[0]
+                        section.listenBesides = Array(addresses.dropFirst())
+                    } catch {
+                        throw ValueProblem(error.description)
+                    }
+                }, isList: true),
             Field(key: "media-ports") { (section, text) throws(ValueProblem) in section.mediaPorts = try SettingValue.portRange(text) },
             Field(key: "log-level") { (section, text) throws(ValueProblem) in
                 section.logLevel = try SettingValue.word(text, of: Logger.Level.self)
@@ -116,6 +122,7 @@ extension PathSettings {
                 path.parameters = try SettingValue.word(text, of: ParameterPassing.self)
             },
             Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
+            Field(key: "broadcast") { (path, text) throws(ValueProblem) in path.isBroadcast = try SettingValue.flag(text) },
             Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
             Field(key: "source-wait") { (path, text) throws(ValueProblem) in
                 path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)

@@ -2,6 +2,8 @@ import Signalling
 import WireFormats
 
 extension PathSettings.Source {
+    private static let windowsMediaEndings = [".asf", ".wmv", ".wma", ".wm"]
+
     /// Reads what names that match an expression are served from: `publish`, or an `rtsp://` URL with places for what groups matched.
     init(_ text: String, for expression: NameExpression) throws(ValueProblem) {
         guard text != "publish" else {
@@ -27,10 +29,14 @@ extension PathSettings.Source {
             return
         }
         guard let colon = text.firstRange(of: "://") else {
+            if Self.windowsMediaEndings.contains(where: { text.lowercased().hasSuffix($0) }) {
+                self = .windowsMediaFile(text)
+                return
+            }
             guard text.hasSuffix(".rtpdump") else {
                 throw ValueProblem(
-                    "`\(text)` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .sdp or .rtpdump, or "
-                        + "publish")
+                    "`\(text)` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .asf, .wmv, .wma, "
+                        + ".sdp or .rtpdump, or publish")
             }
             self = .file(text)
             return
@@ -55,6 +61,8 @@ extension PathSettings {
         switch source {
         case .file(let name): do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
         case .rtp(let source): _ = try ReceptionPlan.read(source)
+        case .windowsMediaFile(let name):
+            do { _ = try WindowsMediaFile.open(name) } catch { throw ValueProblem("\(error)") }
         case .publish, .pull, .demonstration, .template, .redirect: break
         }
     }

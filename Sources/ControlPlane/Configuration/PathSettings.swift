@@ -13,12 +13,17 @@ package struct PathSettings: Sendable, Equatable {
         case rtp(RTPSource)
         /// An rtpdump file, with its SDP beside it, played in a loop.
         case file(String)
+        /// An ASF file (`.asf`, `.wmv`, `.wma`), which each reader plays from its beginning.
+        case windowsMediaFile(String)
         /// The demonstration clip that the program carries.
         case demonstration
         /// Pulled from a server, whose URL depends on the name that was asked for.
         case template(URLTemplate)
         /// Nowhere here: readers are sent to this URL.
         case redirect(URLTemplate)
+
+        /// What comes is ASF, not RTP.
+        package var isWindowsMedia: Bool { if case .windowsMediaFile = self { true } else { false } }
 
         /// Readers are sent elsewhere.
         var isRedirect: Bool { if case .redirect = self { true } else { false } }
@@ -64,6 +69,8 @@ package struct PathSettings: Sendable, Equatable {
     /// How many readers there may be, and where others go.
     package var distribution = Distribution()
     package var dial: Dial = .onDemand
+    /// An ASF file that all players see at the same place, over and over, in place of each from its beginning.
+    package var isBroadcast = false
     /// How long a source stays dialled after the last reader, in milliseconds.
     package var lingerMilliseconds = 10_000
     /// How long a DESCRIBE is held for a source that is not known yet, in milliseconds.
@@ -120,6 +127,9 @@ package struct PathSettings: Sendable, Equatable {
         return settings
     }
 
+    /// The path's URL for players of Windows Media, where `base` is the one of RTSP (`rtsp://HOST:PORT`).
+    package func windowsMediaURL(_ base: String) -> String { "mmsh" + base.dropFirst("rtsp".count) + "/\(name)" }
+
     /// Whether a source may be on this host.
     func permits(_ host: String) -> Bool { hostsAllowed.isEmpty || hostsAllowed.contains { $0.permits(host) } }
 
@@ -138,7 +148,7 @@ extension PathSettings.Source: CustomStringConvertible {
         switch self {
         case .publish: "publish"
         case .pull(let url): url.description
-        case .file(let file): file
+        case .file(let file), .windowsMediaFile(let file): file
         case .rtp(let source): source.description
         case .demonstration: "the demonstration clip"
         case .template(let template): template.description

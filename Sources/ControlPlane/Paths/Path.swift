@@ -96,6 +96,12 @@ final class Path {
     /// What the source says of itself; nil when there is none, or none yet.
     var sourceWords: String? { source?.words }
 
+    /// The ASF file that its players each have a place in; nil for other paths.
+    var windowsMediaFile: WindowsMediaFileSource? { source as? WindowsMediaFileSource }
+
+    /// Live Windows Media; nil for other paths.
+    var windowsMediaLive: (any WindowsMediaLive)? { source as? any WindowsMediaLive }
+
     /// The sources that it is made of, where there are several.
     var legOverviews: [LegOverview] { source?.legOverviews ?? [] }
 
@@ -157,6 +163,7 @@ final class Path {
     ///
     /// `trail` tells through which relays whoever asks comes: a path does not feed itself.
     func describe(for trail: RelayTrail = RelayTrail()) -> EventLoopFuture<StreamDescription> {
+        if settings.source.isWindowsMedia { return eventLoop.makeFailedFuture(PathError.notRTP(name)) }
         if let error = loop(trail) ?? doom { return eventLoop.makeFailedFuture(error) }
         guard let number = trails.add(trail) else { return described() }
         let future = described()

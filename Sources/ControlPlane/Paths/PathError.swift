@@ -8,6 +8,8 @@ enum PathError: Error, Equatable, CustomStringConvertible {
     case notReady(String, retryAfterSeconds: Int)
     /// Nobody publishes under this name (404), and only a publisher makes it a path.
     case notPublished(String)
+    /// What is there is Windows Media, which RTSP does not carry here (503).
+    case notRTP(String)
     /// The path would be its own source, through other relays (508).
     case loop(String)
     /// The path has a source of its own; nobody can publish to it.
@@ -23,6 +25,7 @@ enum PathError: Error, Equatable, CustomStringConvertible {
         case .notFound(let name): "nothing is served as /\(name)"
         case .removed(let name, let reason): "/\(name) is not served any more: \(reason)"
         case .notReady(let words, _), .loop(let words): words
+        case .notRTP(let name): "/\(name) is Windows Media: play it by HTTP, as mmsh://HOST:PORT/\(name) at this address"
         case .notPublished(let name): "nobody publishes as /\(name)"
         case .readOnly: "the path has a source of its own; publish to one with `source: publish`"
         case .alreadyPublished: "somebody publishes here already"

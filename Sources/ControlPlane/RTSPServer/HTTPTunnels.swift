@@ -102,7 +102,12 @@ extension RTSPConnection {
             role = .open(bytes)
             do {
                 guard let request = try TunnelRequest.parse(bytes) else { return nil }
-                begin(request, rest: bytes[request.headBytes...])
+                guard let cookie = request.cookie else {
+                    // No tunnel: a player of Windows Media, or a browser.
+                    server.windowsMedia.take(over: self, bytes)
+                    return nil
+                }
+                begin(request.method, cookie: cookie, rest: bytes[request.headBytes...])
             } catch {
                 server.count(error == .tooLong ? .oversize : .malformed)
                 refuseHTTP("400 Bad Request", "this is not HTTP")
@@ -111,14 +116,10 @@ extension RTSPConnection {
         return nil
     }
 
-    private func begin(_ request: TunnelRequest, rest: ArraySlice<UInt8>) {
-        guard let cookie = request.cookie else {
-            server.count(.malformed)
-            return refuseHTTP("404 Not Found", "this is an RTSP server; by HTTP it is reached through tunnels alone (x-sessioncookie)")
-        }
+    private func begin(_ method: TunnelRequest.Method, cookie: String, rest: ArraySlice<UInt8>) {
         do throws(HTTPTunnels.Trouble) {
-            let tunnel = try server.tunnels.join(self, request.method, cookie: cookie)
-            switch request.method {
+            let tunnel = try server.tunnels.join(self, method, cookie: cookie)
+            switch method {
             case .get:
                 role = .down(tunnel)
                 writeHTTP("200 OK", type: "application/x-rtsp-tunnelled", close: false)

@@ -45,6 +45,23 @@ package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
         self.init(host: host.isEmpty || host == "*" ? "::" : String(host), port: number)
     }
 
+    /// How many addresses one server may listen on.
+    package static let listMax = 16
+
+    /// Reads one address or several with commas between them; none may be there twice. Never empty.
+    package static func list(parsing text: String) throws(ListenAddressError) -> [ListenAddress] {
+        var addresses: [ListenAddress] = []
+        for item in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let item = String(item.drop { $0 == " " })
+            let address = try ListenAddress(parsing: item)
+            // With port 0 each gets another one.
+            guard address.port == 0 || !addresses.contains(address) else { throw .init(text: item, trouble: "it is there twice") }
+            guard addresses.count < listMax else { throw .init(text: item, trouble: "more than \(listMax) addresses are there") }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
     /// As `--listen` takes it.
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

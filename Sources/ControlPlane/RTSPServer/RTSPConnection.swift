@@ -10,7 +10,7 @@ import WireFormats
 /// While a request waits (a held DESCRIBE, a PLAY before its key frame) later ones queue up, and reading stops when the queue is
 /// full. What it writes leaves by NIO, until an interleaved reader plays here: then every answer goes through the engine, between
 /// two packets, and comes back to NIO when the engine let go.
-final class RTSPConnection {
+final class RTSPConnection: ServerConnection {
     /// Who writes.
     enum Egress {
         case channel
@@ -241,6 +241,13 @@ final class RTSPConnection {
     }
 
     // MARK: Handing over
+
+    /// The peer speaks another protocol: the channel is `successor`'s from here on, as it is. Nothing was answered yet.
+    func resign(to successor: any ServerConnection) {
+        guard !isClosed, let handler = try? channel.pipeline.syncOperations.handler(type: RTSPConnectionHandler.self) else { return }
+        closed()
+        handler.connection = successor
+    }
 
     /// The connection's descriptor once more, for the engine. Throws when there is none to be had.
     func duplicateDescriptor() throws -> CInt {

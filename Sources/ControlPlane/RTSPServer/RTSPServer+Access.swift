@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import PlaneLink
 import Signalling
 import WireFormats
 
@@ -77,8 +78,13 @@ extension RTSPServer {
 
     private func refused(_ what: String, user: String?, why: String, _ connection: RTSPConnection) {
         connection.challenged = nil
-        guard let report = access.failures.report(.wrong, of: connection.host, now: Self.milliseconds(.now())) else { return }
-        var metadata: Logger.Metadata = ["from": "\(connection.words)", "request": "\(what)", "why": "\(why)"]
+        refused(what, user: user, why: why, from: connection.host, connection.words)
+    }
+
+    /// Says who was not let in, and why.
+    func refused(_ what: String, user: String?, why: String, from host: HostAddress, _ words: String) {
+        guard let report = access.failures.report(.wrong, of: host, now: Self.milliseconds(.now())) else { return }
+        var metadata: Logger.Metadata = ["from": "\(words)", "request": "\(what)", "why": "\(why)"]
         if let user { metadata["user"] = "\(user.prefix(64))" }
         if report.unsaid > 0 { metadata["more"] = "\(report.unsaid)" }
         logger.warning("login refused", metadata: metadata)

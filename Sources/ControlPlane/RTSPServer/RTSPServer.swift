@@ -18,8 +18,9 @@ final class RTSPServer {
     private(set) var media: MediaSockets?
 
     private let listen: ListenAddress
+    private let besides: [ListenAddress]
     let mediaPorts: MediaPorts
-    private var listener: (any Channel)?
+    private var listeners: [any Channel] = []
     private var connections: [ObjectIdentifier: RTSPConnection] = [:]
     private var sessions: [String: ServerSession] = [:]
     private var readersByReportAddress: [ReportAddress: ServerSession] = [:]
@@ -27,6 +28,8 @@ final class RTSPServer {
     var access: AccessControl
     let tunnels: HTTPTunnels
     let registrar: Registrar
+    /// HTTP that is no tunnel.
+    private(set) lazy var windowsMedia = WindowsMediaServer(server: self)
     /// Where the paths of the configuration are registered.
     private(set) var registrations: [Registration] = []
     var counts = ServerStatistics()
@@ -50,10 +53,12 @@ final class RTSPServer {
 
     /// A server of these paths that does not listen yet.
     init(
-        listen: ListenAddress, paths: PathTable, port: EnginePort, mediaPorts: MediaPorts, settings: ServerSettings = ServerSettings(),
+        listen: ListenAddress, besides: [ListenAddress] = [], paths: PathTable, port: EnginePort, mediaPorts: MediaPorts,
+        settings: ServerSettings = ServerSettings(),
         logger: Logger
     ) {
         self.listen = listen
+        self.besides = besides
         self.paths = paths
         self.port = port
         self.mediaPorts = mediaPorts
@@ -70,33 +75,34 @@ final class RTSPServer {
 
     // MARK: Start and stop
 
-    /// Listens. The future has the address that was bound, or fails with ``ListenError``.
+    /// Listens everywhere, or nowhere. The future has the first address that was bound, or fails with ``ListenError``.
     func start() -> EventLoopFuture<SocketAddress> {
         let loop = port.eventLoop
+        var descriptors: [CInt] = []
         do {
             let address = try BoundSocket.resolve(listen)
-            let descriptor = try BoundSocket.open(.stream, at: address)
-            let bound = address.withPort(BoundSocket.port(of: descriptor))
-            let opening: EventLoopFuture<MediaSockets>
-            do {
-                opening = try MediaSockets.open(at: address, mediaPorts: mediaPorts, port: port, logger: logger) { [weak self] in
-                    self?.receivedReport(from: $0, $1, $2)
-                }
-            } catch {
-                Glibc.close(descriptor)
-                throw error
+            descriptors.append(try BoundSocket.open(.stream, at: address))
+            var places = [address]
+            for listen in besides {
+                places.append(try BoundSocket.resolve(listen))
+                descriptors.append(try BoundSocket.open(.stream, at: places[places.count - 1]))
             }
-            return opening.assumeIsolated().flatMap { [self] media in
+            let bound = zip(places, descriptors).map { $0.withPort(BoundSocket.port(of: $1)) }
+            let opening = try MediaSockets.open(at: address, mediaPorts: mediaPorts, port: port, logger: logger) { [weak self] in
+                self?.receivedReport(from: $0, $1, $2)
+            }
+            return opening.assumeIsolated().flatMap { [self, descriptors] media in
                 self.media = media
-                localAddress = bound
-                return accept(descriptor)
-            }.map { [self] listener in
-                self.listener = listener
+                localAddress = bound[0]
+                return EventLoopFuture.whenAllSucceed(descriptors.map(accept), on: loop)
+            }.map { [self] listeners in
+                self.listeners = listeners
                 beginSweep()
-                logger.info("RTSP server listens", metadata: ["address": "\(ListenAddress(bound))"])
-                return bound
+                for address in bound { logger.info("listening", metadata: ["address": "\(ListenAddress(address))"]) }
+                return bound[0]
             }.nonisolated()
         } catch {
+            for descriptor in descriptors { Glibc.close(descriptor) }
             return loop.makeFailedFuture(error)
         }
     }
@@ -140,7 +146,7 @@ final class RTSPServer {
     @discardableResult
     private func accepted(_ channel: any Channel) throws -> RTSPConnection {
         guard let host = HostAddress(channel.remoteAddress) else { throw ChannelError.unknownLocalAddress }
-        guard connections.count < settings.limits.connectionsMax else {
+        guard connections.count + windowsMedia.connectionCount < settings.limits.connectionsMax else {
             count(.connectionsMax)
             throw ChannelError.operationUnsupported
         }
@@ -184,11 +190,10 @@ final class RTSPServer {
         registrar.endAll()
         for session in Array(sessions.values) { session.end(.shutdown) }
         for connection in openConnections { connection.close() }
-        guard let listener else { return port.eventLoop.makeSucceededVoidFuture() }
-        self.listener = nil
-        let promise = port.eventLoop.makePromise(of: Void.self)
-        listener.close(promise: promise)
-        return promise.futureResult
+        windowsMedia.stop()
+        let closing = listeners.map { $0.close() }
+        listeners = []
+        return EventLoopFuture.andAllComplete(closing, on: port.eventLoop)
     }
 
     /// Closes the readers' UDP sockets. After the engine has stopped.
@@ -222,6 +227,7 @@ final class RTSPServer {
             }
         }
         for connection in openConnections { connection.sweep(now: now) }
+        windowsMedia.sweep(now: now)
     }
 
     /// The current date as headers want it, made once a second.
@@ -341,12 +347,15 @@ final class RTSPServer {
         var statistics = counts
         statistics.datagramsDropped = drops.total
         if paths.refused > 0 { statistics.refusals[.pathsMax] = paths.refused }
-        statistics.connections = connections.count
+        statistics.connections = connections.count + windowsMedia.connectionCount
         statistics.sessions = sessions.count
         for session in sessions.values {
             if session.machine.state == .playing { statistics.readers += 1 }
             if session.machine.state == .recording { statistics.publishers += 1 }
         }
+        let players = windowsMedia.allPlayers.count
+        statistics.sessions += players
+        statistics.readers += players
         return statistics
     }
 

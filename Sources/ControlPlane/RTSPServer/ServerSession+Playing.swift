@@ -216,7 +216,7 @@ extension RequestRefusal {
         }
         self =
             switch error {
-            case .notFound, .removed, .notPublished: .notFound(error.description)
+            case .notFound, .removed, .notPublished, .notRTP: .notFound(error.description)
             case .loop(let words): .loop(words)
             case .notReady(let words, let seconds): .unavailable(words, retryAfterSeconds: seconds)
             case .readOnly: .methodNotAllowed(method, error.description)

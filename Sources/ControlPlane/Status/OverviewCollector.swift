@@ -53,7 +53,7 @@ final class OverviewCollector {
                 return promise.futureResult
             }
         }
-        let crowd = Crowd(sessions: server.openSessions, only: only, readersMax: readers)
+        let crowd = Crowd(sessions: server.openSessions, players: server.windowsMedia.allPlayers, only: only, readersMax: readers)
         lookAt(crowd) { [self] in
             var overview = whole(only: only)
             crowd.put(into: &overview, now: .now())
@@ -173,6 +173,7 @@ final class OverviewCollector {
         overview.readersMax = path.settings.distribution.readersMax
         if path.readersRedirected > 0 { overview.readersRedirected = path.readersRedirected }
         overview.transforms = path.stage?.transforms.map { $0.overview(now: now) }
+        overview.take(windowsMedia: path)
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]
@@ -246,6 +247,7 @@ private final class Crowd {
     private let sessions: [ServerSession]
     private let only: Path?
     private let readersMax: Int
+    private let players: [WindowsMediaPlayer]
     private var next = 0
     private var isPruned = false
     private var list = Overview.ReaderList()
@@ -255,8 +257,9 @@ private final class Crowd {
     private static let behindMilliseconds = 1_000.0
     private static let lossyPercent = 1.0
 
-    init(sessions: [ServerSession], only: Path?, readersMax: Int) {
+    init(sessions: [ServerSession], players: [WindowsMediaPlayer], only: Path?, readersMax: Int) {
         self.sessions = sessions
+        self.players = players.filter { only == nil || $0.path === only }
         self.only = only
         self.readersMax = readersMax
     }
@@ -309,6 +312,12 @@ private final class Crowd {
 
     /// Puts what was found into an overview.
     func put(into overview: inout Overview, now: NIODeadline) {
+        list.count += players.count
+        if !players.isEmpty { list.byTransport[WindowsMediaPlayer.transportWord] = players.count }
+        list.behind += players.count { $0.lagMilliseconds > Self.behindMilliseconds }
+        for player in players.sorted(by: { $0.lagMilliseconds > $1.lagMilliseconds }).prefix(max(readersMax - list.shown.count, 0)) {
+            list.shown.append(player.readerOverview(now: now))
+        }
         overview.readers = list
         overview.publishers = publishers.sorted { $0.path.name < $1.path.name }.map { $0.publisherOverview(now: now) }
     }

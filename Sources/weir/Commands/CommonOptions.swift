@@ -3,8 +3,12 @@ import ControlPlane
 
 /// What demo, serve and relay have in common.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where to listen; default [::]:8554, all addresses.", valueName: "host:port"))
-    var listen: String?
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp(
+            "Where to listen, for RTSP and HTTP alike; may be given several times; default [::]:8554, all addresses.",
+            valueName: "host:port"))
+    var listen: [String] = []
 
     @Option(help: ArgumentHelp("UDP ports for media, such as 30000-30999; default: from the kernel.", valueName: "a-b"))
     var mediaPorts: String?
@@ -23,7 +27,7 @@ struct CommonOptions: ParsableArguments {
 
     /// Sets what was given.
     func apply(to configuration: inout Configuration) throws {
-        try set(&configuration, "--listen", "listen", listen)
+        try set(&configuration, "--listen", "listen", listen.isEmpty ? nil : listen.joined(separator: ","))
         try set(&configuration, "--media-ports", "media-ports", mediaPorts)
         try set(&configuration, "--log-level", "log-level", logLevel)
     }

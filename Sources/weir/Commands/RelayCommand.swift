@@ -16,13 +16,15 @@ struct RelayCommand: ParsableCommand {
               weir relay rtsp://user:pw@camera.example/stream
               weir relay rtsp://door.example/1 rtspt://yard.example/1 --as door --as yard
               weir relay rtsp://door.example/1 rtsp://yard.example/1 --names live555
+              weir relay clip.wmv --as clip --listen :8554 --listen :80
             """)
 
     @Argument(
         help: ArgumentHelp(
             """
             The sources, each an rtsp:// URL (rtspt:// over TCP, rtspu:// over UDP, rtsph:// through HTTP), an rtpdump file with its SDP \
-            beside it, an .sdp file that names a multicast group or a port, or rtp://GROUP:PORT?sdp=FILE.
+            beside it, an .sdp file that names a multicast group or a port, rtp://GROUP:PORT?sdp=FILE, or an ASF file (.asf, .wmv, .wma), which each \
+            reader gets from its beginning by mmsh://.
             """, valueName: "source"))
     var sources: [String]
 
@@ -98,17 +100,18 @@ struct RelayCommand: ParsableCommand {
     }
 
     private static func greeting(_ paths: [PathSettings], base: String) -> String {
+        func url(_ path: PathSettings) -> String { path.source.isWindowsMedia ? path.windowsMediaURL(base) : "\(base)/\(path.name)" }
         guard paths.count > 1 else {
             return """
                 Weir relays \(paths[0].source) to everybody who asks for
 
-                  \(base)/\(paths[0].name)
+                  \(url(paths[0]))
 
-                Play it:     ffplay \(base)/\(paths[0].name)
+                Play it:     ffplay \(url(paths[0]))
 
                 """
         }
-        return "Weir relays to everybody who asks for\n\n" + paths.map { "  \(base)/\($0.name)    from \($0.source)\n" }.joined()
-            + "\nPlay one:    ffplay \(base)/\(paths[0].name)\n"
+        return "Weir relays to everybody who asks for\n\n" + paths.map { "  \(url($0))    from \($0.source)\n" }.joined()
+            + "\nPlay one:    ffplay \(url(paths[0]))\n"
     }
 }

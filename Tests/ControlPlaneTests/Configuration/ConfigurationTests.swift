@@ -66,7 +66,19 @@ import Testing
             "listen: a:b",
             "weir.yml:1: listen: `a:b` is no address to listen on: `b` is not a port from 0 to 65535; write HOST:PORT, for example 0.0.0.0:8554 or [::]:8554"
         ),
-        ("listen: [a]", "weir.yml:1: listen: a single value is expected here"),
+        ("log-level: [info]", "weir.yml:1: log-level: a single value is expected here"),
+        (
+            "listen: [\"a:1\", \"b:2\", \"a:1\"]",
+            "weir.yml:1: listen: `a:1` is no address to listen on: it is there twice; write HOST:PORT, for example 0.0.0.0:8554 or [::]:8554"
+        ),
+        (
+            "paths:\n  a:\n    source: rtsp://x/\n    broadcast: true",
+            "weir.yml:4: paths.a.broadcast: it is about ASF files, and the path's source is none; leave it out"
+        ),
+        (
+            "paths:\n  a:\n    source: a.wmv\n    slate: last-key-frame",
+            "weir.yml:4: paths.a.slate: it is about RTP, and the path's source is Windows Media (ASF); leave it out"
+        ),
         ("engine:\n  workers: 65", "weir.yml:2: engine.workers: `65` is neither auto nor a whole number from 1 to 64"),
         ("engine:\n  workers: 0", "weir.yml:2: engine.workers: `0` is neither auto nor a whole number from 1 to 64"),
         (
@@ -110,7 +122,7 @@ import Testing
         ),
         (
             "paths:\n  cam:\n    source: x.mp4",
-            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .sdp or .rtpdump, or publish"
+            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .asf, .wmv, .wma, .sdp or .rtpdump, or publish"
         ),
         (
             "paths:\n  cam: {}",

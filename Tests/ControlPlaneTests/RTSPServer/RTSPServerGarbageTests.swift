@@ -10,7 +10,7 @@ extension RTSPServerTests {
         /// What is sent, the status of the answer (nil: none is owed), whether the connection survives.
         static let cases: [(name: String, text: String, status: UInt16?, survives: Bool)] = [
             ("random bytes", "\u{1}\u{7F}\u{3}~~~~\r\n\r\n", 400, false),
-            ("a browser", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404, false),
+            ("a browser", "GET / HTTP/1.0\r\nHost: x\r\n\r\n", 404, false),
             ("HTTP that is none", "POST nothing\r\n\r\n", 400, false),
             ("RTSP through HTTP, without base 64", "POST / HTTP/1.0\r\nx-sessioncookie: a\r\n\r\n~", 400, false),
             ("GET of RTSP", "GET rtsp://h/live RTSP/1.0\r\nCSeq: 1\r\n\r\n", 400, false),

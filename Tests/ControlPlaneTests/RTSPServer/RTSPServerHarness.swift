@@ -77,6 +77,10 @@ final class ServerHarness: @unchecked Sendable {
             publish.start(source: nil)
             for path in others {
                 let sdp = try SessionDescription(Self.oneTrack)
+                if path.settings.source.isWindowsMedia {
+                    path.start(source: PathSourceFactory.source(for: path))
+                    continue
+                }
                 path.start(source: path.settings.source == .demonstration ? ScriptedSource(path: path, sdp: sdp, isThere: true) : nil)
             }
             let server = RTSPServer(

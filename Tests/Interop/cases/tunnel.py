@@ -118,7 +118,7 @@ def half_tunnels_are_limited(context):
     weir = context.weir("demo")
     address = (weir.host, weir.port)
     answer = fetch(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", until_close=True)
-    check(answer.startswith(b"HTTP/1.0 404") and b"tunnel" in answer, lambda: f"a browser hears {answer!r}")
+    check(answer.split(b"\r\n")[0].endswith(b"404 Not Found"), lambda: f"a browser hears {answer!r}")
     check(fetch(address, b"POST / HTTP/1.0\r\nx-sessioncookie: a\r\n\r\n!!!!", until_close=True).startswith(b"HTTP/1.0 400"), "no base 64")
     check(fetch(address, b"GET /" + b"a" * 9000 + b" HTTP/1.0\r\n\r\n", until_close=True).startswith(b"HTTP/1.0 400"), "a long head")
     first = Tunnel(weir, "twice")

@@ -1,0 +1,194 @@
+import NIOCore
+import NIOPosix
+import Signalling
+import WireFormats
+
+/// Sends an ASF file to one player from one place on, at its pace. Belongs to the event loop; the file is read beside it.
+///
+/// Packets go out a little before they are due, as many at once as are due within ``quantumMilliseconds``. A player that takes less than
+/// that is not hurried: what is overdue follows as fast as it takes it.
+final class FilePump {
+    /// From where, and how.
+    struct Plan {
+        let file: WindowsMediaFile
+        /// Which streams, and how much of them.
+        var selection: WMSPSelection
+        /// The first packet, and the one before which it ends.
+        var packets: Range<UInt32>
+        var fastStart: SendClock.FastStart?
+        /// Times real time, in thousandths.
+        var speedThousandths = 1_000
+    }
+
+    /// How it ended by itself.
+    enum End: Equatable {
+        /// Everything was sent.
+        case done
+        /// The file cannot be read any more, in words.
+        case failed(String)
+    }
+
+    /// What the player is sent, framed; and whether it would take more.
+    var write: ((_ packet: [UInt8], _ number: UInt32) -> Void)?
+    var flush: (() -> Bool)?
+    /// Once, and never after ``stop()``.
+    var onEnd: ((End) -> Void)?
+    /// The packet that is sent next.
+    private(set) var position: UInt32
+    /// The send time of the last one, in milliseconds.
+    private(set) var sendTime: UInt32 = 0
+
+    private let plan: Plan
+    private let eventLoop: any EventLoop
+    private var clock: SendClock?
+    private var filter: ASFFilter
+    private var block: [UInt8] = []
+    private var blockStart: UInt32
+    private var ahead: [UInt8]?
+    private var isReading = false
+    private var isHeld = false
+    private var isPaused = false
+    private var isOver = false
+    /// The next packet's time, when it was computed and the packet is not sent yet.
+    private var due: NIODeadline?
+    private let timer: LoopTimer
+
+    /// How much earlier than due packets may go, and so how often a player is looked at.
+    static let quantumMilliseconds: Int64 = 50
+    /// Bytes that are read at once. One more such block is read ahead.
+    static let blockBytes = 128 << 10
+    /// Bytes that are written before the player is asked whether it takes more.
+    static let writeBytes = 64 << 10
+
+    /// A pump that sends nothing yet.
+    init(plan: Plan, eventLoop: any EventLoop) {
+        self.plan = plan
+        self.eventLoop = eventLoop
+        position = plan.packets.lowerBound
+        blockStart = position
+        filter = ASFFilter(plan.selection, of: plan.file.header)
+        timer = LoopTimer(eventLoop)
+    }
+
+    /// Begins. The first packets go out in this turn of the loop, or when they are read.
+    func start() {
+        isPaused = false
+        run()
+    }
+
+    /// Sends nothing more and says nothing more.
+    func stop() {
+        isOver = true
+        timer.stop()
+        write = nil
+        flush = nil
+        onEnd = nil
+    }
+
+    /// Other streams from the next packet on.
+    func select(_ selection: WMSPSelection) { filter.select(selection) }
+
+    /// Sends nothing until ``start()``.
+    func pause() {
+        isPaused = true
+        timer.stop()
+    }
+
+    /// How late the next packet is; 0 while the player takes what it is sent.
+    var lagMilliseconds: Double {
+        guard let due, !isPaused else { return 0 }
+        return max(Double((eventLoop.now - due).nanoseconds) / 1e6, 0)
+    }
+
+    /// The player takes more again.
+    func resume() {
+        guard isHeld else { return }
+        isHeld = false
+        run()
+    }
+
+    private var packetBytes: Int { plan.file.header.packetBytes }
+    private var blockPackets: UInt32 { UInt32(clamping: max(Self.blockBytes / packetBytes, 1)) }
+
+    private func run() {
+        let horizon = eventLoop.now + .milliseconds(Self.quantumMilliseconds)
+        var written = 0
+        while !isOver, !isHeld, !isPaused {
+            guard position < plan.packets.upperBound else { return end(.done) }
+            guard let packet = next() else { return }
+            let time = (try? ASFPacket(packet.span, packetBytes: packetBytes))?.sendTime ?? sendTime
+            let due = due ?? take(time)
+            self.due = due
+            guard due <= horizon else {
+                _ = flush?()
+                return timer.start(at: due - .milliseconds(Self.quantumMilliseconds / 2)) { [weak self] in self?.run() }
+            }
+            self.due = nil
+            sendTime = time
+            if let kept = filter.filter(packet) {
+                write?(kept, position)
+                written += kept.count
+            }
+            position += 1
+            guard written >= Self.writeBytes else { continue }
+            written = 0
+            if flush?() == false { isHeld = true }
+        }
+    }
+
+    private func take(_ sendTime: UInt32) -> NIODeadline {
+        if clock == nil { clock = SendClock(start: eventLoop.now, fastStart: plan.fastStart, speedThousandths: plan.speedThousandths) }
+        return clock?.take(sendTime: sendTime, bytes: packetBytes) ?? eventLoop.now
+    }
+
+    /// The packet at ``position``; nil while it is being read.
+    private func next() -> [UInt8]? {
+        let offset = Int(position - blockStart) * packetBytes
+        if offset + packetBytes <= block.count {
+            read()
+            return Array(block[offset..<(offset + packetBytes)])
+        }
+        guard let ahead else {
+            _ = flush?()
+            read()
+            return nil
+        }
+        blockStart = position
+        block = ahead
+        self.ahead = nil
+        guard !block.isEmpty else {
+            end(.failed("\(plan.file.name) ends at packet \(position); it had \(plan.packets.upperBound)"))
+            return nil
+        }
+        return next()
+    }
+
+    /// Reads the block behind the one at hand.
+    private func read() {
+        guard !isReading, ahead == nil else { return }
+        let first = blockStart + UInt32(clamping: block.count / packetBytes)
+        guard first < plan.packets.upperBound else { return }
+        let range = first..<(first + min(blockPackets, plan.packets.upperBound - first))
+        isReading = true
+        let file = plan.file
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try file.read(packets: range) }
+            .assumeIsolated().whenComplete { [weak self] result in
+                guard let self, !isOver else { return }
+                isReading = false
+                switch result {
+                case .success(let bytes): ahead = bytes
+                case .failure(let error): return end(.failed("\(error)"))
+                }
+                // Whoever waits for the packets waits for nothing else.
+                if !timer.isRunning, !isHeld, !isPaused { run() }
+            }
+    }
+
+    private func end(_ end: End) {
+        guard !isOver else { return }
+        _ = flush?()
+        let onEnd = onEnd
+        stop()
+        onEnd?(end)
+    }
+}

@@ -1,0 +1,222 @@
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// Hears what becomes of a broadcast.
+protocol WindowsMediaBroadcastObserver: AnyObject {
+    /// Nothing more comes.
+    func broadcastEnded(_ reason: String)
+}
+
+/// Live Windows Media of one path: the header that holds just now, and a stream in the engine for each selection of its streams that
+/// somebody plays. Those who play the same selection are sent the same bytes. Belongs to the event loop.
+final class WindowsMediaBroadcast {
+    /// As players get it.
+    private(set) var header: ASFHeader
+    /// How many headers there were.
+    private(set) var generation = 1
+    /// Packets that the source sent so far; the lower 32 bits are the next one's LocationId.
+    private(set) var packetsReceived: UInt64 = 0
+    private(set) var bytesReceived: UInt64 = 0
+    /// Packets that could not be read, and were left out.
+    private(set) var packetsBroken: UInt64 = 0
+
+    /// Another header holds for the packets that come from now on.
+    var onHeader: (() -> Void)?
+
+    private let port: EnginePort
+    private let settings: PathSettings
+    private let logger: Logger
+    private var variants: [WMSPSelection: WindowsMediaVariant] = [:]
+    private var observers: [ObjectIdentifier: any WindowsMediaBroadcastObserver] = [:]
+    private let identity = UInt32.random(in: 1...UInt32.max)
+
+    /// Different selections that may be played at the same time: each has a packet log of its own.
+    static let variantsMax = 16
+    /// Seconds for which a selection that nobody plays any more is kept.
+    static let variantLingerMilliseconds = 10_000
+
+    /// A broadcast of which nothing came yet but its header.
+    init(header: ASFHeader, settings: PathSettings, port: EnginePort, logger: Logger) {
+        self.header = header
+        self.settings = settings
+        self.port = port
+        self.logger = logger
+    }
+
+    // MARK: The source
+
+    /// Another header. Packets behind it are of its kind.
+    func take(_ header: ASFHeader) {
+        guard header.bytes != self.header.bytes else { return }
+        let goesOn = header.continues(self.header)
+        self.header = header
+        generation += 1
+        for variant in variants.values { variant.begins(header) }
+        logger.notice("another ASF header", metadata: ["goes-on": "\(goesOn)", "streams": "\(header.streams.count)"])
+        onHeader?()
+    }
+
+    /// A packet, at its full size.
+    func take(packet: [UInt8]) {
+        let number = UInt32(truncatingIfNeeded: packetsReceived)
+        packetsReceived += 1
+        bytesReceived += UInt64(packet.count)
+        for variant in variants.values { variant.take(packet, number: number) }
+    }
+
+    /// What came together was taken: lets the engine have it.
+    func flush() { for variant in variants.values { variant.flush() } }
+
+    /// Nothing more comes.
+    func end(_ reason: String) {
+        let observers = Array(observers.values)
+        self.observers = [:]
+        for observer in observers { observer.broadcastEnded(reason) }
+        for variant in variants.values { variant.end() }
+        variants = [:]
+    }
+
+    // MARK: Players
+
+    func addObserver(_ observer: any WindowsMediaBroadcastObserver) { observers[ObjectIdentifier(observer)] = observer }
+
+    func removeObserver(_ observer: any WindowsMediaBroadcastObserver) { observers[ObjectIdentifier(observer)] = nil }
+
+    /// What a player of that selection is sent. Throws ``PathError``.
+    func variant(_ selection: WMSPSelection) throws(PathError) -> WindowsMediaVariant {
+        if let variant = variants[selection] { return variant }
+        guard variants.count < Self.variantsMax else {
+            throw .notReady("\(Self.variantsMax) different selections of its streams are played already", retryAfterSeconds: 5)
+        }
+        let variant: WindowsMediaVariant
+        do {
+            variant = try WindowsMediaVariant(selection, of: header, settings: settings, port: port) { [weak self] in
+                guard let self, let variant = variants.removeValue(forKey: selection) else { return }
+                variant.end()
+            }
+        } catch { throw .refused("\(error)") }
+        variants[selection] = variant
+        return variant
+    }
+
+    /// What the session machine has to know of it.
+    var facts: WMSPContent {
+        var facts = WMSPContent(features: [.broadcast], header: header, playlistGenID: UInt32(truncatingIfNeeded: generation))
+        facts.broadcastID = identity
+        facts.cacheControl = "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-stream-type=\"broadcast\""
+        return facts
+    }
+
+    /// The counters of all selections.
+    var counters: [StreamCounters] { variants.values.map(\.counters) }
+}
+
+/// One selection of a broadcast's streams: a stream in the engine that carries `$D` packets as they go over the wire.
+final class WindowsMediaVariant {
+    let stream: StreamHandle
+    let counters: StreamCounters
+    /// Packets fed so far: the next one's number in the engine.
+    private(set) var packetsFed: UInt32 = 0
+    private let port: EnginePort
+    private let selection: WMSPSelection
+    private var filter: ASFFilter
+    private var source: EngineSource?
+    private var batch: [UInt8] = []
+    private var batchPackets: UInt32 = 0
+    private var sequence: UInt8 = 0
+    private var players = 0
+    private let linger: LoopTimer
+    private let onUnused: () -> Void
+    private let delegate = Delegate()
+
+    /// Nothing that the engine says of such a stream is of interest.
+    private final class Delegate: StreamDelegate {
+        func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32) {}
+        func sourceBye(track: Int) {}
+        func parameterSets(track: Int) {}
+        func packetTooLarge(track: Int, bytes: Int) {}
+    }
+
+    init(
+        _ selection: WMSPSelection, of header: ASFHeader, settings: PathSettings, port: EnginePort, onUnused: @escaping () -> Void
+    ) throws {
+        self.selection = selection
+        self.port = port
+        self.onUnused = onUnused
+        linger = LoopTimer(port.eventLoop)
+        filter = ASFFilter(selection, of: header)
+        let limits = port.engine.limits
+        let sizing = StreamSizing(
+            bitRate: settings.bitRate ?? Int(clamping: max(header.bitrate(of: selection.whole) * 2, UInt64(limits.bitRateDefault / 4))),
+            windowMilliseconds: settings.windowMilliseconds ?? max(limits.windowMilliseconds, 10_000))
+        var policy = settings.policy
+        // TCP paces itself.
+        policy.pacing = .off
+        let opened = try port.addVerbatimStream(sizing: sizing, policy: policy, delegate: delegate)
+        stream = opened.handle
+        counters = opened.counters
+        do {
+            source = try EngineSource(port: port, release: {}) { .addFedSource($0, opened.handle, channels: ChannelMap(identity: 2)) }
+        } catch {
+            port.submitAlways(.removeStream(opened.handle))
+            throw error
+        }
+    }
+
+    func playerArrived() {
+        players += 1
+        linger.stop()
+    }
+
+    func playerLeft() {
+        players -= 1
+        guard players == 0 else { return }
+        linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.onUnused() }
+    }
+
+    func begins(_ header: ASFHeader) {
+        flush()
+        filter = ASFFilter(selection, of: header)
+        port.submit(.beginEpoch(stream))
+    }
+
+    func take(_ packet: [UInt8], number: UInt32) {
+        let isStart = filter.isStart(packet)
+        guard let kept = filter.filter(packet) else { return }
+        let length = WMSPFraming.dataHeadBytes + kept.count
+        guard let frame = UInt16(exactly: length) else { return }
+        let at = batch.count + 4
+        batch.append(WMSPFraming.magic)
+        batch.append(isStart ? 1 : 0)
+        batch.append(UInt8(truncatingIfNeeded: frame >> 8))
+        batch.append(UInt8(truncatingIfNeeded: frame))
+        batch.append(contentsOf: repeatElement(0, count: WMSPFraming.dataHeadBytes))
+        var span = batch.mutableSpan
+        WMSPFraming.writeDataHead(payloadBytes: kept.count, locationID: number, flags: sequence, to: &span, at: at)
+        batch.append(contentsOf: kept)
+        sequence &+= 1
+        batchPackets += 1
+        if batch.count >= 64 << 10 { flush() }
+    }
+
+    func flush() {
+        guard !batch.isEmpty, let handle = source?.handle else { return }
+        // The engine counts what it was given.
+        if port.feed(handle, batch) { packetsFed &+= batchPackets } else { packetsRefused += UInt64(batchPackets) }
+        batch.removeAll(keepingCapacity: true)
+        batchPackets = 0
+    }
+
+    /// Packets that the engine's full queue did not take.
+    private(set) var packetsRefused: UInt64 = 0
+
+    func end() {
+        linger.stop()
+        source?.remove()
+        source = nil
+        port.submitAlways(.removeStream(stream))
+    }
+}

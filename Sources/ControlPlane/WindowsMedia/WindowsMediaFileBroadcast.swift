@@ -1,0 +1,141 @@
+import Logging
+import NIOCore
+import NIOPosix
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// An ASF file that all players see at the same place, round after round: as from an encoder.
+final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
+    private let name: String
+    private let settings: PathSettings
+    private let port: EnginePort
+    private let logger: Logger
+    private weak var host: (any PathSourceHost)?
+    private let pursuit = LevelPursuit()
+    private let retry: LoopTimer
+    private(set) var broadcast: WindowsMediaBroadcast?
+    let waiting = BroadcastWaiting()
+    private(set) var words = "not opened"
+    private var pump: FilePump?
+    private var isOpening = false
+    private var shift = ASFRetiming()
+    private var last: (send: UInt32, duration: UInt16)?
+    private var objects: [UInt8: UInt8] = [:]
+
+    private static let retryMilliseconds = 5_000
+
+    /// A broadcast that begins when it is wanted.
+    init(name: String, settings: PathSettings, port: EnginePort, host: any PathSourceHost, logger: Logger) {
+        self.name = name
+        self.settings = settings
+        self.port = port
+        self.host = host
+        self.logger = logger
+        retry = LoopTimer(port.eventLoop)
+    }
+
+    func want(_ level: SourceLevel) {
+        pursuit.want(level) { [self] level in
+            guard level == .idle else { return open() }
+            end("nobody is interested")
+            words = "not opened"
+            host?.sourceReleased()
+        }
+    }
+
+    func saidGoodbye() {}
+
+    func stop(_ done: @escaping () -> Void) {
+        end("Weir stops")
+        waiting.fail(.notReady("Weir stops", retryAfterSeconds: Path.retryAfterSeconds))
+        done()
+    }
+
+    private func end(_ reason: String) {
+        retry.stop()
+        pump?.stop()
+        pump = nil
+        broadcast?.end(reason)
+        broadcast = nil
+    }
+
+    private func open() {
+        guard broadcast == nil, !isOpening, !retry.isRunning else { return }
+        isOpening = true
+        let name = name
+        NIOThreadPool.singleton.runIfActive(eventLoop: port.eventLoop) { try WindowsMediaFile.open(name) }
+            .assumeIsolated().whenComplete { [weak self] result in
+                guard let self else { return }
+                isOpening = false
+                guard pursuit.level > .idle else { return }
+                do { try begin(try result.get()) } catch { failed("\(error)") }
+            }
+    }
+
+    private func begin(_ file: WindowsMediaFile) throws {
+        let header = try file.header.rewritten(ASFRewrite(form: .live))
+        let broadcast = WindowsMediaBroadcast(header: header, settings: settings, port: port, logger: logger)
+        self.broadcast = broadcast
+        shift = ASFRetiming()
+        last = nil
+        objects = [:]
+        words = "playing"
+        host?.sourcePlays()
+        waiting.succeed(broadcast)
+        play(file, into: broadcast)
+    }
+
+    private func play(_ file: WindowsMediaFile, into broadcast: WindowsMediaBroadcast) {
+        let everything = WMSPSelection(whole: file.header.streamNumbers)
+        let pump = FilePump(
+            plan: FilePump.Plan(file: file, selection: everything, packets: 0..<file.packetCount), eventLoop: port.eventLoop)
+        self.pump = pump
+        pump.write = { [weak self, weak broadcast] packet, _ in
+            guard let self, let broadcast else { return }
+            var packet = packet
+            guard (try? shift.apply(to: &packet, packetBytes: file.header.packetBytes)) != nil else { return }
+            note(packet, of: file)
+            broadcast.take(packet: packet)
+        }
+        pump.flush = { [weak broadcast] in
+            broadcast?.flush()
+            return true
+        }
+        pump.onEnd = { [weak self, weak broadcast] (end: FilePump.End) in
+            guard let self, let broadcast, self.broadcast === broadcast else { return }
+            guard end == .done else { return failed("\(end)") }
+            nextRound(of: file)
+            play(file, into: broadcast)
+        }
+        pump.start()
+    }
+
+    /// Where the next round's times and object numbers go on.
+    private func note(_ packet: [UInt8], of file: WindowsMediaFile) {
+        guard let head = try? ASFPacket(packet.span, packetBytes: file.header.packetBytes) else { return }
+        last = (head.sendTime, head.duration)
+        var payloads = ASFPayloads(head)
+        while let payload = try? payloads.next(in: packet.span) {
+            objects[payload.stream] = UInt8(truncatingIfNeeded: payload.objectNumber)
+        }
+    }
+
+    private func nextRound(of file: WindowsMediaFile) {
+        // The first packet of a file is due at 0, and no two rounds may overlap in what they show.
+        let end = (last?.send ?? 0) &+ UInt32(max(last?.duration ?? 0, 1))
+        let whole = UInt32(clamping: file.header.file.contentMilliseconds ?? 0)
+        shift.milliseconds = max(Int32(truncatingIfNeeded: end), shift.milliseconds &+ Int32(clamping: whole))
+        for (stream, object) in objects { shift.setNumberOffset(object &+ 1, stream: stream) }
+    }
+
+    private func failed(_ words: String) {
+        self.words = words
+        end(words)
+        host?.sourceFailed(words)
+        retry.start(milliseconds: Self.retryMilliseconds) { [weak self] in
+            guard let self else { return }
+            want(pursuit.level)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import NIOCore
+
+/// Where a path's live Windows Media comes from. While it is being had, ``broadcast`` is there.
+protocol WindowsMediaLive: AnyObject {
+    var broadcast: WindowsMediaBroadcast? { get }
+    var waiting: BroadcastWaiting { get }
+}
+
+extension WindowsMediaLive {
+    /// The broadcast, waited for up to the path's source-wait; that counts as interest in the path.
+    func broadcast(of path: Path, _ done: @escaping (Result<WindowsMediaBroadcast, PathError>) -> Void) {
+        if let broadcast { return done(.success(broadcast)) }
+        waiting.wait(for: path, done)
+    }
+}
+
+/// Players that wait for a broadcast's header.
+final class BroadcastWaiting {
+    typealias Done = (Result<WindowsMediaBroadcast, PathError>) -> Void
+
+    private var entries: [Int: (done: Done, timer: LoopTimer)] = [:]
+    private var next = 0
+
+    fileprivate func wait(for path: Path, _ done: @escaping Done) {
+        let timer = LoopTimer(path.eventLoop)
+        let number = next
+        next += 1
+        let finish: Done = { result in
+            done(result)
+            path.readerLeft()
+        }
+        entries[number] = (finish, timer)
+        timer.start(milliseconds: path.settings.sourceWaitMilliseconds) { [weak self] in
+            guard let entry = self?.entries.removeValue(forKey: number) else { return }
+            let why = path.lastTrouble ?? path.sourceWords ?? "it is gone"
+            entry.done(.failure(.notReady("the source is not ready: \(why)", retryAfterSeconds: Path.retryAfterSeconds)))
+        }
+        path.readerArrived()
+    }
+
+    /// It is there.
+    func succeed(_ broadcast: WindowsMediaBroadcast) {
+        for done in take() { done(.success(broadcast)) }
+    }
+
+    /// It will not be.
+    func fail(_ error: PathError) {
+        for done in take() { done(.failure(error)) }
+    }
+
+    private func take() -> [Done] {
+        let all = entries.sorted { $0.key < $1.key }.map(\.value)
+        entries = [:]
+        for entry in all { entry.timer.stop() }
+        return all.map(\.done)
+    }
+}

@@ -1,0 +1,180 @@
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// What a path of Windows Media has to offer just now.
+enum WindowsMediaContent {
+    /// Each player has a place of its own in it.
+    case file(WindowsMediaFile)
+    /// All see the same.
+    case live(WindowsMediaBroadcast)
+
+    /// What the session machine has to know of it.
+    var facts: WMSPContent {
+        switch self {
+        case .file(let file): WMSPContent(file: file)
+        case .live(let broadcast): broadcast.facts
+        }
+    }
+}
+
+/// One session that is being sent media. Belongs to the event loop.
+final class WindowsMediaPlayer {
+    let play: WMSPPlay
+    let path: Path
+    let connection: WMSPConnection
+    let began = NIODeadline.now()
+    /// What was sent, without HTTP's own bytes.
+    private(set) var packetsSent: UInt64 = 0
+    private(set) var bytesSent: UInt64 = 0
+    /// By how much the last packet was late, in milliseconds: what a slow connection is behind.
+    var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
+    /// Packets that a live player missed, for it was too slow.
+    var packetsMissed: UInt64 { live?.packetsMissed ?? 0 }
+
+    private let source: WindowsMediaContent
+    private unowned let server: WindowsMediaServer
+    private var pump: FilePump?
+    private var live: LivePlay?
+    private var batch = ByteBuffer()
+    private var sequence: UInt8 = 0
+    private var isOver = false
+    private var isHeld = false
+
+    init(play: WMSPPlay, path: Path, source: WindowsMediaContent, connection: WMSPConnection, server: WindowsMediaServer) {
+        self.play = play
+        self.path = path
+        self.source = source
+        self.connection = connection
+        self.server = server
+        path.readerArrived()
+    }
+
+    /// Writes what goes before the media, then the media. `onEnd` is called once when that ends by itself: with nil at its end.
+    func start(_ opening: [UInt8], onEnd: @escaping (_ failure: String?) -> Void) {
+        connection.carriesMedia = true
+        connection.write(opening)
+        switch source {
+        case .live(let broadcast):
+            let live = LivePlay(play, broadcast: broadcast, connection: connection, port: server.port)
+            self.live = live
+            live.onLagged = { [weak self] cause, packets in self?.server.lagged(self, cause, packets: packets) }
+            live.start(onEnd: onEnd)
+        case .file(let file):
+            file.locate(play.position, on: server.port.eventLoop).assumeIsolated().whenComplete { [weak self] result in
+                guard let self, !isOver else { return }
+                switch result {
+                case .success(let first): begin(file, first, onEnd)
+                case .failure(let error): onEnd("\(error)")
+                }
+            }
+        }
+    }
+
+    private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (String?) -> Void) {
+        var plan = FilePump.Plan(
+            file: file, selection: play.selection, packets: min(first, file.packetCount)..<file.packetCount)
+        plan.fastStart =
+            play.fastStart.map {
+                SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
+            } ?? SendClock.FastStart(file: file, selection: play.selection)
+        plan.speedThousandths = Int(min(max(play.speed * play.rate, 0.001), 1_000) * 1_000)
+        let pump = FilePump(plan: plan, eventLoop: server.port.eventLoop)
+        self.pump = pump
+        pump.write = { [weak self] packet, number in self?.write(packet, number) }
+        pump.flush = { [weak self] in self?.flush() ?? false }
+        pump.onEnd = { [weak self] (end: FilePump.End) in
+            guard let self, !isOver else { return }
+            switch end {
+            case .done: onEnd(nil)
+            case .failed(let words): onEnd(words)
+            }
+        }
+        connection.onWritable = { [weak pump] in pump?.resume() }
+        if !isHeld { pump.start() }
+    }
+
+    private func write(_ packet: [UInt8], _ number: UInt32) {
+        let length = WMSPFraming.dataHeadBytes + packet.count
+        if play.isChunked { batch.writeBytes(ChunkedCoding.head(bytes: length)) }
+        var head = [UInt8](repeating: 0, count: WMSPFraming.dataHeadBytes)
+        var span = head.mutableSpan
+        guard
+            WMSPFraming.writeDataHead(
+                payloadBytes: packet.count, locationID: number, incarnation: play.incarnation, flags: sequence, to: &span)
+        else { return }
+        batch.writeBytes(head)
+        batch.writeBytes(packet)
+        if play.isChunked { batch.writeString("\r\n") }
+        sequence &+= 1
+        packetsSent += 1
+        bytesSent += UInt64(length)
+    }
+
+    /// Gives what was gathered to the connection; false when that would pile up.
+    private func flush() -> Bool {
+        if batch.readableBytes > 0 {
+            connection.write(batch)
+            batch = ByteBuffer()
+        }
+        return connection.isWritable
+    }
+
+    /// Other streams, or the same again after ``hold()``.
+    func select(_ selection: WMSPSelection) {
+        if let live { return live.select(selection) }
+        pump?.select(selection)
+        guard isHeld else { return }
+        isHeld = false
+        pump?.start()
+    }
+
+    /// No packets until ``select(_:)``.
+    func hold() {
+        isHeld = true
+        pump?.pause()
+        live?.hold()
+    }
+
+    func sweep(now: NIODeadline) { live?.sweep(now: now) }
+
+    /// The broadcast that it plays; nil for a file.
+    var broadcast: WindowsMediaBroadcast? { if case .live(let broadcast) = source { broadcast } else { nil } }
+
+    /// Sends nothing more.
+    func stop() {
+        guard !isOver else { return }
+        isOver = true
+        _ = flush()
+        pump?.stop()
+        live?.stop()
+        connection.onWritable = nil
+        connection.carriesMedia = false
+        path.readerLeft()
+    }
+}
+
+extension WMSPContent {
+    /// A file on demand.
+    init(file: WindowsMediaFile) {
+        self.init(features: [.seekable, .stridable], header: file.header)
+        lastModified = HTTPDate.format(unixSeconds: file.modified)
+        etag = "\"\(file.byteCount)-\(file.modified)\""
+        // What a Windows Media Server says of a file.
+        cacheControl = "x-wms-content-size=\(file.byteCount), max-age=86399, user-public, must-revalidate, proxy-public, proxy-revalidate"
+    }
+}
+
+extension SendClock.FastStart {
+    /// For players that do not ask for one: what they buffer before they play, at twice the content's bit rate.
+    init(file: WindowsMediaFile, selection: WMSPSelection) {
+        let rate = max(file.header.bitrate(of: selection.whole), UInt64(file.header.file.bitrateMax), 64_000)
+        self.init(
+            milliseconds: UInt64(min(file.header.file.prerollMilliseconds, Self.prerollMillisecondsMax)),
+            bitsPerSecond: 2 * min(rate, 1 << 40))
+    }
+
+    /// No header makes more than this go out at once.
+    private static let prerollMillisecondsMax: UInt32 = 15_000
+}

@@ -1,0 +1,281 @@
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// The Windows Media half of the server (WMSP, [MS-WMSP]): HTTP connections of the shared port that are no tunnels. It finds what a request
+/// is about and whether it is allowed, has the session machine decide, and does what that says. Belongs to the event loop.
+final class WindowsMediaServer {
+    private unowned let server: RTSPServer
+    private var sessions: WMSPSessions
+    private var connections: [UInt64: WMSPConnection] = [:]
+    private var players: [UInt32: WindowsMediaPlayer] = [:]
+    private var nextConnection: UInt64 = 1
+
+    init(server: RTSPServer, settings: WMSPSessions.Settings = WMSPSessions.Settings()) {
+        self.server = server
+        sessions = WMSPSessions(settings: settings) { UInt32.random(in: 1...UInt32.max) }
+    }
+
+    var settings: ServerSettings { server.settings }
+    var port: EnginePort { server.port }
+    var logger: Logger { server.logger }
+    /// Connections just now; they count among those of the server.
+    var connectionCount: Int { connections.count }
+    /// Those who are being sent media.
+    var allPlayers: [WindowsMediaPlayer] { Array(players.values) }
+    private var now: UInt64 { RTSPServer.milliseconds(.now()) }
+
+    func count(_ refusal: ServerRefusal) { server.count(refusal) }
+
+    // MARK: Connections
+
+    /// Takes over a connection whose first bytes are HTTP's.
+    func take(over connection: RTSPConnection, _ bytes: [UInt8]) {
+        let successor = WMSPConnection(
+            id: nextConnection, channel: connection.channel, host: connection.host, words: connection.words, server: self)
+        nextConnection += 1
+        connections[successor.id] = successor
+        connection.resign(to: successor)
+        successor.received(bytes)
+    }
+
+    func forget(_ connection: WMSPConnection) {
+        connections[connection.id] = nil
+        if let what = connection.challenged {
+            server.access.failures.abandoned(connection.host, from: connection.words, request: what, now: now)
+        }
+        perform(sessions.connectionClosed(connection.id, now: now))
+    }
+
+    /// Looks at deadlines; about once a second.
+    func sweep(now: NIODeadline) {
+        perform(sessions.timeElapsed(now: RTSPServer.milliseconds(now)))
+        for connection in Array(connections.values) { connection.sweep(now: now) }
+        for player in Array(players.values) { player.sweep(now: now) }
+    }
+
+    /// Ends everything.
+    func stop() {
+        for player in players.values { player.stop() }
+        players = [:]
+        for connection in Array(connections.values) { connection.close() }
+    }
+
+    // MARK: Requests
+
+    /// Bytes that are no request.
+    func refuse(_ connection: WMSPConnection, _ trouble: HTTPRequestParser.Trouble) {
+        count(trouble.status == .headersTooLarge || trouble.status == .requestEntityTooLarge ? .oversize : .malformed)
+        server.countAnswer(trouble.status)
+        perform(sessions.refuse(.unreadable(trouble), to: nil, on: connection.id))
+        connection.drain()
+    }
+
+    /// Answers a request, now or later; ``WMSPConnection/requestDone()`` says when.
+    func answer(_ message: HTTPRequest, on connection: WMSPConnection) {
+        let request: WMSPRequest
+        do { request = try WMSPRequest(message) } catch {
+            guard case .browser = error else { return refuse(message, error, on: connection) }
+            return refuse(message, browserRefusal(message, error, on: connection), on: connection)
+        }
+        guard Self.isAboutContent(request) else { return take(request, nil, nil, on: connection) }
+        do throws(WMSPRefusal) {
+            let path = try path(request.target.path, for: message, on: connection)
+            content(of: path) { [weak self] result in
+                guard let self, !connection.isClosed else { return }
+                switch result {
+                case .success(let source): take(request, path, source, on: connection)
+                case .failure(let error): refuse(message, WMSPRefusal(pathError: error), on: connection)
+                }
+            }
+        } catch { refuse(message, error, on: connection) }
+    }
+
+    private static func isAboutContent(_ request: WMSPRequest) -> Bool {
+        switch request.kind {
+        case .describe, .getContentInfo, .play: true
+        // By GET it can become a Play.
+        case .selectStream: request.message.method == .other("GET")
+        case .keepAlive, .log, .sendEvent, .stop, .pipelineTest, .playNextEntry: false
+        }
+    }
+
+    private func refuse(_ message: HTTPRequest, _ refusal: WMSPRefusal, on connection: WMSPConnection) {
+        server.countAnswer(refusal.status)
+        perform(sessions.refuse(refusal, to: message, on: connection.id))
+        connection.requestDone()
+    }
+
+    /// What a browser gets: a playlist for a path that a player could play, else why none could.
+    private func browserRefusal(_ message: HTTPRequest, _ playlist: WMSPRefusal, on connection: WMSPConnection) -> WMSPRefusal {
+        do throws(WMSPRefusal) {
+            let target: HTTPTarget
+            do throws(HTTPTarget.Trouble) { target = try HTTPTarget(message.uri) } catch { throw .malformed(error.description) }
+            _ = try path(target.path, for: message, on: connection)
+            return playlist
+        } catch { return error }
+    }
+
+    /// The path of that name, if whoever asks may read it.
+    private func path(_ name: String, for message: HTTPRequest, on connection: WMSPConnection) throws(WMSPRefusal) -> Path {
+        let path = server.paths.path(named: name)
+        let decision = server.access.decide(.read, of: path?.settings, request: message, from: connection.host, now: now)
+        try obey(decision, "\(message.method.name) /\(name.prefix(64))", connection)
+        guard let path else { throw .notFound("nothing is served as /\(name.prefix(64))") }
+        guard path.settings.source.isWindowsMedia else {
+            throw .unplayable("/\(path.name) is not Windows Media: play it by RTSP, as rtsp://HOST:PORT/\(path.name) at this address")
+        }
+        return path
+    }
+
+    private func obey(_ decision: AccessControl.Decision, _ what: String, _ connection: WMSPConnection) throws(WMSPRefusal) {
+        switch decision {
+        case .allowed(let user):
+            connection.challenged = nil
+            if user != nil { server.access.failures.loggedIn(connection.host) }
+        case .challenge(let challenges):
+            count(.loginMissing)
+            connection.challenged = what
+            throw .unauthorized(challenges, "a name and a password are needed here")
+        case .stale(let challenges):
+            count(.loginStale)
+            throw .unauthorized(challenges, "the nonce is too old, or was used already; here is another")
+        case .unusable(let challenges, let why):
+            count(.loginWrong)
+            server.refused(what, user: nil, why: why, from: connection.host, connection.words)
+            throw .unauthorized(challenges, "the answer to the challenge cannot be used: \(why)")
+        case .wrong(let challenges, let user, let why):
+            count(.loginWrong)
+            connection.challenged = nil
+            server.refused(what, user: user, why: why, from: connection.host, connection.words)
+            throw .unauthorized(challenges, "the name or the password is wrong")
+        case .forbidden(let user, let why):
+            count(.rightMissing)
+            server.refused(what, user: user.isEmpty ? nil : user, why: why, from: connection.host, connection.words)
+            throw .forbidden(why)
+        case .tooManyFailures:
+            count(.loginRate)
+            throw .unavailable("too many wrong passwords came from your address", retryAfterSeconds: 60)
+        }
+    }
+
+    private func content(of path: Path, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void) {
+        if let file = path.windowsMediaFile {
+            file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
+        } else if let live = path.windowsMediaLive {
+            live.broadcast(of: path) { [weak self] result in
+                if case .success(let broadcast) = result {
+                    broadcast.onHeader = { [weak self, weak broadcast] in
+                        if let broadcast { self?.headerChanged(of: broadcast) }
+                    }
+                }
+                done(result.map { .live($0) }.mapError { $0 })
+            }
+        } else {
+            done(.failure(PathError.refused("/\(path.name) has no source")))
+        }
+    }
+
+    private func take(_ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, on connection: WMSPConnection) {
+        let facts = source.map { Result<WMSPContent, WMSPRefusal>.success($0.facts) }
+        let actions = sessions.receive(
+            request, on: connection.id, from: connection.host.text, content: facts, now: now)
+        perform(actions, path: path, source: source)
+        connection.requestDone()
+    }
+
+    // MARK: What the machine says
+
+    private func perform(_ actions: [WMSPServerAction], path: Path? = nil, source: WindowsMediaContent? = nil) {
+        for action in actions {
+            switch action {
+            case .send(let id, let bytes): connections[id]?.write(bytes)
+            case .start(let play, let opening):
+                guard let path, let source, let connection = connections[play.connection] else { continue }
+                begin(play, opening, path, source, on: connection)
+            case .select(let session, let selection): players[session]?.select(selection)
+            case .hold(let session): players[session]?.hold()
+            case .stop(let session): players.removeValue(forKey: session)?.stop()
+            case .close(let id): connections[id]?.drain()
+            case .log(let session, let log): record(log, of: session)
+            case .event: break
+            case .ended(let session, let reason):
+                players.removeValue(forKey: session)?.stop()
+                logger.debug("Windows Media session ends", metadata: ["session": "\(session)", "reason": "\(reason.rawValue)"])
+            }
+        }
+    }
+
+    private func begin(
+        _ play: WMSPPlay, _ opening: [UInt8], _ path: Path, _ source: WindowsMediaContent, on connection: WMSPConnection
+    ) {
+        players.removeValue(forKey: play.session)?.stop()
+        let player = WindowsMediaPlayer(play: play, path: path, source: source, connection: connection, server: self)
+        players[play.session] = player
+        server.countAnswer(.ok)
+        logger.info(
+            "Windows Media begins",
+            metadata: [
+                "session": "\(play.session)", "from": "\(connection.words)", "path": "\(path.name)", "at": "\(play.position)",
+                "transport": "http",
+            ])
+        player.start(opening) { [weak self, weak player] failure in
+            guard let self, let player, players[play.session] === player else { return }
+            players[play.session] = nil
+            if let failure { logger.warning("Windows Media stops", metadata: ["path": "\(path.name)", "why": "\(failure)"]) }
+            perform(sessions.mediaEnded(play.session, reason: failure == nil ? .done : .serverUnavailable, now: now))
+            // What the engine was given leaves first. A connection that breaks before that ends it, too.
+            if connection.isClosed { player.stop() } else { connection.whenOver { player.stop() } }
+        }
+    }
+
+    private func headerChanged(of broadcast: WindowsMediaBroadcast) {
+        for (session, player) in players where player.broadcast === broadcast {
+            perform(sessions.contentChanged(session, to: broadcast.facts, now: now))
+        }
+    }
+
+    /// A live player missed packets.
+    func lagged(_ player: WindowsMediaPlayer?, _ cause: LagCause, packets: UInt32) {
+        guard let player else { return }
+        server.counts.packetsMissed[cause, default: 0] += UInt64(packets)
+        logger.warning(
+            "reader misses packets",
+            metadata: [
+                "from": "\(player.connection.words)", "path": "\(player.path.name)", "packets": "\(packets)", "cause": "\(cause.words)",
+            ])
+    }
+
+    /// A player's own account of how it went: one line. Every word of it is the player's.
+    private func record(_ log: WMSPLog, of session: UInt32) {
+        logger.info(
+            "player's log",
+            metadata: [
+                "session": "\(session)", "path": "\(PeerWords.printable(String(log.path.prefix(64))))",
+                "agent": "\(PeerWords.printable(log.agent.text))", "form": "\(log.form.rawValue)",
+                "log": "\(PeerWords.printable(String(log.text.prefix(Self.logCharactersMax))))",
+            ])
+    }
+
+    /// What is written of one log.
+    private static let logCharactersMax = 4_096
+}
+
+extension WMSPRefusal {
+    /// What a path refuses, as an answer.
+    init(pathError error: any Error) {
+        guard let error = error as? PathError else {
+            self = .unavailable("\(error)", retryAfterSeconds: Path.retryAfterSeconds)
+            return
+        }
+        self =
+            switch error {
+            case .notFound, .removed, .notPublished: .notFound(error.description)
+            case .notRTP: .unplayable(error.description)
+            case .notReady(let words, let seconds): .unavailable(words, retryAfterSeconds: seconds)
+            case .loop, .readOnly, .alreadyPublished, .refused: .unavailable(error.description, retryAfterSeconds: Path.retryAfterSeconds)
+            }
+    }
+}

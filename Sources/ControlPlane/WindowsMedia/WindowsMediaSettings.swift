@@ -1,0 +1,24 @@
+import PlaneLink
+
+extension Configuration {
+    /// What does not fit together about paths of Windows Media, each with its key.
+    var windowsMediaProblems: [(key: String, problem: String)] {
+        var problems: [(key: String, problem: String)] = []
+        for path in paths {
+            func report(_ key: String, _ problem: String) { problems.append(("paths.\(path.name).\(key)", problem)) }
+            if path.isBroadcast, !path.source.isWindowsMedia {
+                report("broadcast", "it is about ASF files, and the path's source is none; leave it out")
+            }
+            guard path.source.isWindowsMedia else { continue }
+            for (key, isSet) in [
+                ("transform", !path.transforms.isEmpty), ("backups", !path.redundancy.backups.isEmpty), ("slate", path.slate != .off),
+                ("tracks", !path.tracks.isAll), ("multicast", path.multicast != MulticastSettings()),
+                ("register-at", !path.registerAt.isEmpty),
+                ("parameters", path.parameters != .off),
+            ] where isSet {
+                report(key, "it is about RTP, and the path's source is Windows Media (ASF); leave it out")
+            }
+        }
+        return problems
+    }
+}
