@@ -14,7 +14,10 @@ package final class Relay: Sendable {
     private let engine: any EngineControl
 
     /// A relay that does not listen yet. Takes the engine for itself.
-    package init(configuration: Configuration, engine: any EngineControl, version: String, logger: Logger) throws {
+    package init(
+        configuration: Configuration, extensions: RelayExtensions = RelayExtensions(), engine: any EngineControl, version: String,
+        logger: Logger
+    ) throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         self.group = group
         self.engine = engine
@@ -22,7 +25,9 @@ package final class Relay: Sendable {
         self.loop = loop
         core = try loop.submit {
             NIOLoopBound(
-                RelayCore(configuration: configuration, engine: engine, eventLoop: loop, version: version, logger: logger), eventLoop: loop)
+                RelayCore(
+                    configuration: configuration, extensions: extensions, engine: engine, eventLoop: loop, version: version, logger: logger),
+                eventLoop: loop)
         }.wait()
     }
 
@@ -84,6 +89,7 @@ package struct ControlSocket: Sendable {
 /// What the relay is made of. Belongs to the event loop.
 final class RelayCore {
     private let configuration: Configuration
+    private let extensions: RelayExtensions
     private let port: EnginePort
     private let paths: PathTable
     private let server: RTSPServer
@@ -97,8 +103,12 @@ final class RelayCore {
     /// Longer than every step of a good end together.
     private static let stopMilliseconds = 8_000
 
-    init(configuration: Configuration, engine: any EngineControl, eventLoop: any EventLoop, version: String, logger: Logger) {
+    init(
+        configuration: Configuration, extensions: RelayExtensions, engine: any EngineControl, eventLoop: any EventLoop, version: String,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.extensions = extensions
         self.version = version
         self.logger = logger
         self.eventLoop = eventLoop
@@ -106,8 +116,9 @@ final class RelayCore {
         let port = EnginePort(engine: engine, eventLoop: eventLoop, logger: logger)
         self.port = port
         let mediaPorts = MediaPorts(
-            range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains)
-        let make = { Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, logger: logger) }
+            range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains,
+            opener: extensions.sockets)
+        let make = { Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, extensions: extensions, logger: logger) }
         paths = PathTable(
             configuration.paths.filter { $0.expression == nil }.map { make($0, .configuration) },
             expressions: configuration.paths.filter { $0.expression != nil }, runTimePathsMax: configuration.limits.runTimePathsMax,
@@ -130,7 +141,8 @@ final class RelayCore {
             paths.start()
             server.register(paths.all)
             let listen = ListenAddress(address)
-            collector = OverviewCollector(server: server, paths: paths, port: port, listen: "\(listen)", version: version)
+            collector = OverviewCollector(
+                server: server, paths: paths, port: port, extensions: extensions, listen: "\(listen)", version: version)
             return listen
         }.nonisolated()
     }
@@ -234,7 +246,8 @@ enum PathSourceFactory {
     static func source(for path: Path) -> (any PathSource)? {
         guard !path.settings.transforms.isEmpty else { return source(for: path, host: path) }
         let stage = TransformedSource(
-            settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+            settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, extensions: path.extensions, host: path,
+            logger: path.logger)
         stage.source = source(for: path, host: stage)
         path.stage = stage
         return stage
@@ -259,7 +272,8 @@ enum PathSourceFactory {
         case .publish, .template, .redirect: return nil
         case .pull(let url):
             return RTSPPull(
-                url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
+                url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host,
+                extensions: path.extensions, logger: path.logger)
         case .rtp(let source):
             return RTPReceiver(
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
@@ -268,6 +282,10 @@ enum PathSourceFactory {
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)
         case .windowsMediaFile(let name): return WindowsMediaFileSource(name: name, eventLoop: path.eventLoop, host: host)
+        case .custom(let url):
+            guard let dialler = path.extensions.sources[url.scheme] else { return nil }
+            return DialledSource(
+                url: url, dialler: dialler, settings: path.settings, port: path.port, host: host, logger: path.logger)
         case .demonstration: return FileSource(port: path.port, host: host, logger: path.logger) { try DemoClip.load() }
         }
     }

@@ -27,6 +27,7 @@ public final class EmbeddedRelay: Sendable {
     }
 
     private let configuration: Configuration
+    private let extensions: RelayExtensions
     private let logger: Logger
     private let state = Mutex(State.fresh)
 
@@ -36,27 +37,31 @@ public final class EmbeddedRelay: Sendable {
     ///   - yaml: what a configuration file holds.
     ///   - fileName: what errors call it.
     ///   - environment: `WEIR_…` variables that go before the text; none unless you give some (`ProcessInfo.processInfo.environment`).
+    ///   - extensions: what takes the place of Weir's own parts; what the text names of them must be there.
     ///   - logger: where the relay logs, from the level on that `log-level:` says (`info`). Its handler is called on the relay's threads.
     /// - Throws: ``ConfigurationErrors``: all that is wrong, each with its line and key. Recordings that the text names are opened, too.
     public convenience init(
-        yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:], logger: Logger = Logger(label: "weir")
+        yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:],
+        extensions: RelayExtensions = RelayExtensions(), logger: Logger = Logger(label: "weir")
     ) throws(ConfigurationErrors) {
-        let configuration = try Configuration.parse(yaml, fileName: fileName, environment: environment)
+        let configuration = try Configuration.parse(yaml, fileName: fileName, environment: environment, extensions: extensions)
         try configuration.checkFiles(fileName: fileName)
-        self.init(configuration, logger)
+        self.init(configuration, extensions, logger)
     }
 
-    /// A relay that does nothing yet, from a configuration file; else as ``init(yaml:fileName:environment:logger:)``.
+    /// A relay that does nothing yet, from a configuration file; else as ``init(yaml:fileName:environment:extensions:logger:)``.
     public convenience init(
-        file: String, environment: [String: String] = [:], logger: Logger = Logger(label: "weir")
+        file: String, environment: [String: String] = [:], extensions: RelayExtensions = RelayExtensions(),
+        logger: Logger = Logger(label: "weir")
     ) throws(ConfigurationErrors) {
-        let configuration = try Configuration.load(file: file, environment: environment)
+        let configuration = try Configuration.load(file: file, environment: environment, extensions: extensions)
         try configuration.checkFiles(fileName: file)
-        self.init(configuration, logger)
+        self.init(configuration, extensions, logger)
     }
 
-    private init(_ configuration: Configuration, _ logger: Logger) {
+    private init(_ configuration: Configuration, _ extensions: RelayExtensions, _ logger: Logger) {
         self.configuration = configuration
+        self.extensions = extensions
         var logger = logger
         logger.logLevel = configuration.logLevel
         self.logger = logger
@@ -73,7 +78,9 @@ public final class EmbeddedRelay: Sendable {
     public func start() async throws -> RelayAddresses {
         let task = try state.withLock { state throws(RelayError) in
             guard case .fresh = state else { throw .startedBefore }
-            let task = Task.detached { [configuration, logger] in try await Running.starting(configuration, logger) }
+            let task = Task.detached { [configuration, extensions, logger] in
+                try await Running.starting(configuration, extensions, logger)
+            }
             state = .started(task)
             return task
         }
@@ -187,10 +194,10 @@ private final class Running: Sendable {
     }
 
     /// Starts everything; leaves nothing behind when it throws.
-    static func starting(_ configuration: Configuration, _ logger: Logger) async throws -> Running {
+    static func starting(_ configuration: Configuration, _ extensions: RelayExtensions, _ logger: Logger) async throws -> Running {
         // Making threads waits for them: not on a thread of the caller's.
         let assembly = try await NIOThreadPool.singleton.runIfActive {
-            try RelayAssembly(configuration: configuration, logger: logger)
+            try RelayAssembly(configuration: configuration, extensions: extensions, logger: logger)
         }
         do {
             let address: ListenAddress = try await assembly.relay.start()

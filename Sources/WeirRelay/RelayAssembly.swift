@@ -17,9 +17,10 @@ package struct RelayAssembly: Sendable {
     package let relay: Relay
 
     /// Starts the engine's threads and the relay's event loop; waits for them. Throws words for the user.
-    package init(configuration: Configuration, logger: Logger) throws {
+    package init(configuration: Configuration, extensions: RelayExtensions = RelayExtensions(), logger: Logger) throws {
         engine = try Engine(options: EngineOptions(configuration))
-        relay = try Relay(configuration: configuration, engine: engine, version: WeirVersion.text, logger: logger)
+        relay = try Relay(
+            configuration: configuration, extensions: extensions, engine: engine, version: WeirVersion.text, logger: logger)
     }
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests the Swift examples (Examples/udp-splitter, Examples/nio-server) as programs.
+"""Tests the Swift examples (Examples/udp-splitter, Examples/nio-server, Examples/embedded-relay) as programs.
 
     Tests/Embed/swift_examples.py [--programs FOLDER] [--list] [NAME…]
 
@@ -8,27 +8,17 @@ Builds them first, unless FOLDER holds the programs. Packets are compared byte f
 """
 import argparse
 import os
-import re
-import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
+from example_programs import SECONDS, Failed, Program, expect, usage
+from relay_example import embedded_relay
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-SECONDS = 10
-
-
-class Failed(Exception):
-    """Why a test failed."""
-
-
-def expect(condition, what):
-    if not condition:
-        raise Failed(what)
 
 
 def rtp(number, size=700, ssrc=0xAAAA):
@@ -43,63 +33,6 @@ def same(got, sent):
 
 def sender_report(ssrc=0xAAAA):
     return struct.pack("!BBHIIIIII", 0x80, 200, 6, ssrc, 0x11223344, 0x55667788, 3000, 1, 700)
-
-
-class Program:
-    """A program under test; its lines are collected."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.lines = []
-        self.changed = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            with self.changed:
-                self.lines.append(line.rstrip("\n"))
-                self.changed.notify_all()
-
-    def line(self, pattern):
-        """Waits for a line."""
-        deadline = time.monotonic() + SECONDS
-        with self.changed:
-            while True:
-                for line in self.lines:
-                    found = re.search(pattern, line)
-                    if found:
-                        return found
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise Failed(f"no line `{pattern}`; there are {self.lines}")
-                self.changed.wait(left)
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    def end(self):
-        """Ends it as an operator would; it must end well."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            raise Failed("it did not end at SIGTERM") from None
-        expect(code == 0, f"it ended with {code}: {self.lines}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-def usage(program, arguments, code, words):
-    result = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
-    expect(result.returncode == code, f"{arguments}: code {result.returncode}, not {code}")
-    text = result.stdout if code == 0 else result.stderr
-    expect(words in text, f"{arguments}: `{words}` is not in {text!r}")
 
 
 # udp-splitter
@@ -346,7 +279,7 @@ def nio_server(programs):
     return "20 connections, every packet and answer in its place"
 
 
-TESTS = {"udp_splitter": udp_splitter, "nio_server": nio_server}
+TESTS = {"udp_splitter": udp_splitter, "nio_server": nio_server, "embedded_relay": embedded_relay}
 
 
 def build():

@@ -85,40 +85,50 @@ let quiet = "listen: 127.0.0.1:0\nengine:\n  workers: 1\n  backend: plain\nlimit
         #expect(heard.all.contains { $0.hasPrefix("info RTSP server listens") })
     }
 
-    @Test func aTakenPortIsSaidAndNothingIsLeft() async throws {
-        let first = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
-        let port = try await first.start().port
-        let taken = quiet.replacing("127.0.0.1:0", with: "127.0.0.1:\(port)")
-        // What is made once for the process is there before it is counted.
-        _ = try? await EmbeddedRelay(yaml: taken, logger: Heard().logger).start()
-        let before = belongings()
-        for _ in 0..<3 {
-            let second = try EmbeddedRelay(yaml: taken, logger: Heard().logger)
-            let error = await #expect(throws: (any Error).self) { try await second.start() }
-            #expect(error.map { "\($0)" }?.contains("port \(port) is taken") == true)
-            await #expect(throws: (any Error).self) { _ = try await second.status() }
-            #expect(await second.stop() == 0)
+    // Descriptors and threads are counted where nothing else runs.
+
+    @Test func aTakenPortIsSaidAndNothingIsLeft() async {
+        await #expect(processExitsWith: .success) {
+            let first = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
+            let port = try await first.start().port
+            let taken = quiet.replacing("127.0.0.1:0", with: "127.0.0.1:\(port)")
+            // What is made once for the process is there before it is counted.
+            _ = try? await EmbeddedRelay(yaml: taken, logger: Heard().logger).start()
+            let before = belongings()
+            for _ in 0..<3 {
+                let second = try EmbeddedRelay(yaml: taken, logger: Heard().logger)
+                let error = await #expect(throws: (any Error).self) { try await second.start() }
+                precondition(error.map { "\($0)" }?.contains("port \(port) is taken") == true)
+                await #expect(throws: (any Error).self) { _ = try await second.status() }
+                let leaks = await second.stop()
+                precondition(leaks == 0)
+            }
+            let after = belongings()
+            precondition(after.descriptors <= before.descriptors && after.threads <= before.threads, "\(before) \(after)")
+            let leaks = await first.stop()
+            precondition(leaks == 0)
         }
-        let after = belongings()
-        #expect(after.descriptors <= before.descriptors && after.threads <= before.threads, "\(before) \(after)")
-        #expect(await first.stop() == 0)
     }
 
-    @Test func manyComeAndGoAndTwoStandSideBySide() async throws {
-        var before = belongings()
-        for round in 0..<6 {
-            let one = try EmbeddedRelay(yaml: quiet, logger: Heard().logger), other = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
-            let ports = try await [one.start().port, other.start().port]
-            #expect(ports[0] != ports[1])
-            #expect(await one.stop() == 0)
-            #expect(connected(ports[0]) == nil)
-            let client = try #require(connected(ports[1]))
-            close(client)
-            #expect(await other.stop() == 0)
-            if round == 1 { before = belongings() }
+    @Test func manyComeAndGoAndTwoStandSideBySide() async {
+        await #expect(processExitsWith: .success) {
+            var before = belongings()
+            for round in 0..<6 {
+                let one = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
+                let other = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
+                let ports = try await [one.start().port, other.start().port]
+                precondition(ports[0] != ports[1])
+                let leaks = await one.stop()
+                precondition(leaks == 0 && connected(ports[0]) == nil)
+                guard let client = connected(ports[1]) else { preconditionFailure("the other one went with it") }
+                close(client)
+                let more = await other.stop()
+                precondition(more == 0)
+                if round == 1 { before = belongings() }
+            }
+            let after = belongings()
+            precondition(after.descriptors <= before.descriptors && after.threads <= before.threads, "\(before) \(after)")
         }
-        let after = belongings()
-        #expect(after.descriptors <= before.descriptors && after.threads <= before.threads, "\(before) \(after)")
     }
 
     @Test func whoIsForgottenStops() async throws {

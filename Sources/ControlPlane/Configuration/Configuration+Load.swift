@@ -3,7 +3,9 @@ extension Configuration {
     static let fileBytesMax = 4 << 20
 
     /// Reads a file (nil: none) and the environment; throws everything that is wrong at once.
-    package static func load(file: String?, environment: [String: String]) throws(ConfigurationErrors) -> Configuration {
+    package static func load(
+        file: String?, environment: [String: String], extensions: RelayExtensions = RelayExtensions()
+    ) throws(ConfigurationErrors) -> Configuration {
         var reader = ConfigurationReader(fileName: file ?? "")
         if let file {
             do throws(FileBytes.Trouble) {
@@ -13,26 +15,27 @@ extension Configuration {
                 throw ConfigurationErrors(errors: [.init(place: .file(file, line: nil), key: "", problem: error.description)])
             }
         }
-        return try finish(reader, environment)
+        return try finish(reader, environment, extensions)
     }
 
     /// Reads configuration text as ``load(file:environment:)`` does a file; messages name `fileName`.
-    package static func parse(_ yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:])
-        throws(ConfigurationErrors)
-        -> Configuration
-    {
+    package static func parse(
+        _ yaml: String, fileName: String = "weir.yml", environment: [String: String] = [:], extensions: RelayExtensions = RelayExtensions()
+    ) throws(ConfigurationErrors) -> Configuration {
         var reader = ConfigurationReader(fileName: fileName)
         reader.read(yaml: yaml)
-        return try finish(reader, environment)
+        return try finish(reader, environment, extensions)
     }
 
-    private static func finish(_ reader: ConfigurationReader, _ environment: [String: String]) throws(ConfigurationErrors) -> Configuration
-    {
+    private static func finish(
+        _ reader: ConfigurationReader, _ environment: [String: String], _ extensions: RelayExtensions
+    ) throws(ConfigurationErrors) -> Configuration {
         var overlay = ConfigurationEnvironment(reader.configuration)
         overlay.apply(environment)
         let problems =
             overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
             + overlay.configuration.expressionProblems + overlay.configuration.windowsMediaProblems
+            + overlay.configuration.extensionProblems(extensions)
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))
         let whole = problems.filter { problem in !known.contains { $0.hasPrefix(problem.key) } }.map {

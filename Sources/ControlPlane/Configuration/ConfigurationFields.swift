@@ -114,7 +114,7 @@ extension PathSettings {
                     if let expression = path.expression?.expression {
                         path.source = try Source(text, for: expression)
                     } else {
-                        path.source = try Source(text)
+                        path.source = try Source(text, takesCustom: true)
                     }
                 }, isSecret: true),
             Field(key: "redirect") { (path, text) throws(ValueProblem) in path.source = try path.redirection(text) },

@@ -87,13 +87,25 @@ struct ConfigurationReader {
             let place = "\(place).transform.\(name)"
             do throws(ValueProblem) {
                 var rule = try TransformRule(name: name)
+                var keys: [String] = []
                 reader.eachKey(of: value, at: place) { reader, key, keyNode, value in
+                    keys.append(key)
                     if key == "exec" { return reader.readCommand(value, at: "\(place).exec", into: &rule) }
                     reader.apply(
                         TransformRule.fields, to: &rule, key: key, at: "\(place).\(key)", value: value, keyNode: keyNode, others: ["exec"])
                 }
-                if rule.command.words.isEmpty, !reader.errors.contains(where: { $0.key == "\(place).exec" }) {
-                    reader.report(place, line: keyNode.mark?.line, "it has no `exec:`; write the program and its words")
+                if keys.contains("use"), let odd = keys.first(where: TransformRule.keysOfPrograms.contains) {
+                    reader.report(
+                        place, line: keyNode.mark?.line,
+                        "`\(odd)` is for programs, and `use:` names a part of this one; leave one of them out")
+                } else if !keys.contains("use"), let odd = keys.first(where: TransformRule.keysOfCode.contains) {
+                    reader.report(place, line: keyNode.mark?.line, "`\(odd)` is of use beside `use:` alone")
+                } else if rule.use == nil, rule.command.words.isEmpty, !keys.contains("use"),
+                    !reader.errors.contains(where: { $0.key == "\(place).exec" })
+                {
+                    reader.report(
+                        place, line: keyNode.mark?.line,
+                        "it has no `exec:`; write the program and its words (or, in a program that embeds Weir, `use:` and a name)")
                 }
                 reader.configuration.paths[last].transforms.append(rule)
             } catch { reader.report(place, line: keyNode.mark?.line, error.text) }

@@ -18,7 +18,9 @@ extension PathSettings.Source {
     }
 
     /// Reads `publish`, an `rtsp://` or `rtp://` URL or the name of an SDP or rtpdump file. The words of the error hold no password.
-    package init(_ text: String) throws(ValueProblem) {
+    ///
+    /// With `takesCustom` a URL of an unknown scheme is one for code of the program that embeds Weir; whether there is such code is asked later.
+    package init(_ text: String, takesCustom: Bool = false) throws(ValueProblem) {
         if text.isEmpty { throw ValueProblem("it is empty; write an rtsp:// URL, a file (.rtpdump) or publish") }
         if text == "publish" {
             self = .publish
@@ -43,6 +45,10 @@ extension PathSettings.Source {
         }
         let scheme = text[..<colon.lowerBound].lowercased()
         guard ["rtsp", "rtspt", "rtspu", "rtsph"].contains(scheme) else {
+            if takesCustom, let url = CustomURL(text) {
+                self = .custom(url)
+                return
+            }
             throw ValueProblem("a source of the kind `\(scheme)://` is not built yet; write an rtsp:// URL, a file (.rtpdump) or publish")
         }
         do throws(SourceURL.Trouble) { self = .pull(try SourceURL(text)) } catch { throw ValueProblem(error.description) }
@@ -63,7 +69,7 @@ extension PathSettings {
         case .rtp(let source): _ = try ReceptionPlan.read(source)
         case .windowsMediaFile(let name):
             do { _ = try WindowsMediaFile.open(name) } catch { throw ValueProblem("\(error)") }
-        case .publish, .pull, .demonstration, .template, .redirect: break
+        case .publish, .pull, .demonstration, .template, .redirect, .custom: break
         }
     }
 

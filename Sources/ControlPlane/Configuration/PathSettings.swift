@@ -19,6 +19,8 @@ package struct PathSettings: Sendable, Equatable {
         case demonstration
         /// Pulled from a server, whose URL depends on the name that was asked for.
         case template(URLTemplate)
+        /// Dialled by code of the program that embeds Weir.
+        case custom(CustomURL)
         /// Nowhere here: readers are sent to this URL.
         case redirect(URLTemplate)
 
@@ -150,6 +152,7 @@ extension PathSettings.Source: CustomStringConvertible {
         case .pull(let url): url.description
         case .file(let file), .windowsMediaFile(let file): file
         case .rtp(let source): source.description
+        case .custom(let url): url.description
         case .demonstration: "the demonstration clip"
         case .template(let template): template.description
         case .redirect(let template): "redirect to \(template)"

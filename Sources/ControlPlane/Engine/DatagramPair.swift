@@ -21,12 +21,15 @@ final class DatagramPair {
     private static let receiveOffload: CInt = 104  // UDP_GRO
 
     /// Takes two bound sockets over and makes their receive buffers large. Trains are taken where the engine wants them.
-    init(rtp: CInt, rtcp: CInt, rtpPort: UInt16, buffers: SocketBuffers, takesTrains: Bool = true) {
+    ///
+    /// With `buffers` nil their receive buffers are left as they are.
+    init(rtp: CInt, rtcp: CInt, rtpPort: UInt16, buffers: SocketBuffers?, takesTrains: Bool = true) {
         self.rtp = rtp
         self.rtcp = rtcp
         self.rtpPort = rtpPort
-        receiveBufferBytes = buffers.widenReceive(rtp)
-        if rtcp != rtp { buffers.widenReceive(rtcp) }
+        // The kernel tells twice what was asked of it.
+        receiveBufferBytes = buffers?.widenReceive(rtp) ?? Int((BoundSocket.get(rtp, SOL_SOCKET, SO_RCVBUF) ?? 0) / 2)
+        if rtcp != rtp { buffers?.widenReceive(rtcp) }
         drops = rtcp == rtp ? [DropCounter(rtp)] : [DropCounter(rtp), DropCounter(rtcp)]
         if takesTrains { takeTrains(true) }
     }
@@ -72,28 +75,51 @@ final class MediaPorts {
     let buffers: SocketBuffers
     private let range: ClosedRange<UInt16>?
     private let takesTrains: Bool
+    private let opener: (any MediaSocketOpener)?
     private var next: UInt16
 
     /// How many pairs are tried when the kernel chooses.
     private static let attemptsMax = 64
 
-    /// Pairs from `range`, or nil: from the kernel. Without `takesTrains` no receive offload is asked for.
-    init(range: ClosedRange<UInt16>?, buffers: SocketBuffers = SocketBuffers(logger: nil), takesTrains: Bool = true) {
+    /// Pairs from `range`, or nil: from the kernel. Without `takesTrains` no receive offload is asked for. `opener` opens the sockets; nil:
+    /// they are Weir's own.
+    init(
+        range: ClosedRange<UInt16>?, buffers: SocketBuffers = SocketBuffers(logger: nil), takesTrains: Bool = true,
+        opener: (any MediaSocketOpener)? = nil
+    ) {
+        self.opener = opener
         self.takesTrains = takesTrains
         self.range = range
         self.buffers = buffers
         next = range?.lowerBound ?? 0
     }
 
-    /// Binds a pair at the address (its port does not matter); throws ``ListenError``.
-    func open(at local: SocketAddress) throws -> DatagramPair {
-        if let range { return try open(at: local, from: range) }
+    /// Makes the send buffers of a pair large, unless they were opened by somebody who chose them.
+    func widenSend(_ pair: DatagramPair) {
+        guard opener == nil else { return }
+        for descriptor in [pair.rtp, pair.rtcp] { buffers.widenSend(descriptor) }
+    }
+
+    /// A socket for a purpose; nil: for what is within the relay.
+    private func socket(_ purpose: MediaSocketRequest.Purpose?, at local: SocketAddress, isShared: Bool = false) throws -> CInt {
+        guard let opener, let purpose else { return try BoundSocket.open(.datagram, at: local, isShared: isShared) }
+        return try GivenSocket.open(opener, purpose, at: local, isShared: isShared)
+    }
+
+    private func pair(rtp: CInt, rtcp: CInt, port: UInt16, _ purpose: MediaSocketRequest.Purpose?) -> DatagramPair {
+        let isGiven = opener != nil && purpose != nil
+        return DatagramPair(rtp: rtp, rtcp: rtcp, rtpPort: port, buffers: isGiven ? nil : buffers, takesTrains: takesTrains)
+    }
+
+    /// Binds a pair at the address (its port does not matter), for a purpose, or nil: for what is within the relay; throws ``ListenError``.
+    func open(at local: SocketAddress, for purpose: MediaSocketRequest.Purpose? = nil) throws -> DatagramPair {
+        if let range { return try open(at: local, for: purpose, from: range) }
         var lastError: (any Error)?
         for _ in 0..<Self.attemptsMax {
-            let first = try BoundSocket.open(.datagram, at: local.withPort(0))
+            let first = try socket(purpose, at: local.withPort(0))
             let port = BoundSocket.port(of: first)
             // The kernel gave RTP an odd port: its even neighbour may be free as well.
-            if let pair = pair(first, port, at: local, &lastError) { return pair }
+            if let pair = pair(first, port, at: local, for: purpose, &lastError) { return pair }
         }
         throw lastError ?? ListenError(address: "\(local)", trouble: "no pair of ports is free")
     }
@@ -102,15 +128,15 @@ final class MediaPorts {
     /// likes, so all must be read; sent from any of them, a packet looks the same. No other program can join, or use the ports.
     func open(at local: SocketAddress, sharedBy count: Int) throws -> [DatagramPair] {
         // The first is bound alone: where somebody else has the port this fails, though he would share it.
-        let first = try open(at: local)
+        let first = try open(at: local, for: .readers)
         var pairs = [first]
         do {
             Self.share(pairs, true)
             for _ in 1..<max(count, 1) {
-                let rtp = try BoundSocket.open(.datagram, at: local.withPort(first.rtpPort), isShared: true)
+                let rtp = try socket(.readers, at: local.withPort(first.rtpPort), isShared: true)
                 do {
-                    let rtcp = try BoundSocket.open(.datagram, at: local.withPort(first.rtcpPort), isShared: true)
-                    pairs.append(DatagramPair(rtp: rtp, rtcp: rtcp, rtpPort: first.rtpPort, buffers: buffers, takesTrains: takesTrains))
+                    let rtcp = try socket(.readers, at: local.withPort(first.rtcpPort), isShared: true)
+                    pairs.append(pair(rtp: rtp, rtcp: rtcp, port: first.rtpPort, .readers))
                 } catch {
                     Glibc.close(rtp)
                     throw error
@@ -130,17 +156,18 @@ final class MediaPorts {
         }
     }
 
-    private func pair(_ first: CInt, _ port: UInt16, at local: SocketAddress, _ lastError: inout (any Error)?) -> DatagramPair? {
+    private func pair(
+        _ first: CInt, _ port: UInt16, at local: SocketAddress, for purpose: MediaSocketRequest.Purpose?, _ lastError: inout (any Error)?
+    ) -> DatagramPair? {
         let isEven = port % 2 == 0
         guard isEven || port > 1_024 else {
             Glibc.close(first)
             return nil
         }
         do {
-            let other = try BoundSocket.open(.datagram, at: local.withPort(isEven ? port &+ 1 : port &- 1))
+            let other = try socket(purpose, at: local.withPort(isEven ? port &+ 1 : port &- 1))
             return isEven
-                ? DatagramPair(rtp: first, rtcp: other, rtpPort: port, buffers: buffers, takesTrains: takesTrains)
-                : DatagramPair(rtp: other, rtcp: first, rtpPort: port &- 1, buffers: buffers, takesTrains: takesTrains)
+                ? pair(rtp: first, rtcp: other, port: port, purpose) : pair(rtp: other, rtcp: first, port: port &- 1, purpose)
         } catch {
             Glibc.close(first)
             lastError = error
@@ -149,7 +176,9 @@ final class MediaPorts {
     }
 
     /// Goes round the range, so that a port that was just closed rests longest: late packets of a former source die out.
-    private func open(at local: SocketAddress, from range: ClosedRange<UInt16>) throws -> DatagramPair {
+    private func open(
+        at local: SocketAddress, for purpose: MediaSocketRequest.Purpose?, from range: ClosedRange<UInt16>
+    ) throws -> DatagramPair {
         var lastError: (any Error)?
         let pairs = (Int(range.upperBound) - Int(range.lowerBound) + 1) / 2
         for _ in 0...pairs {
@@ -159,8 +188,8 @@ final class MediaPorts {
             next = port >= range.upperBound - 1 ? range.lowerBound : port + 2
             guard port < range.upperBound else { break }
             do {
-                let first = try BoundSocket.open(.datagram, at: local.withPort(port))
-                if let pair = pair(first, port, at: local, &lastError) { return pair }
+                let first = try socket(purpose, at: local.withPort(port))
+                if let pair = pair(first, port, at: local, for: purpose, &lastError) { return pair }
             } catch { lastError = error }
         }
         throw ListenError(

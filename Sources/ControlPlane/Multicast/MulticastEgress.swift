@@ -31,18 +31,18 @@ final class MulticastEgress {
         guard let local = (settings.source ?? every).socketAddress(port: 0) else {
             throw MulticastTrouble("\(source.text) is no address of a socket")
         }
-        let egress = MulticastEgress(try mediaPorts.open(at: local), source: source, port: port)
-        do { try egress.prepare(settings, isIPv6: group.ipv4 == nil, interface, mediaPorts.buffers) } catch {
+        let egress = MulticastEgress(try mediaPorts.open(at: local, for: .group), source: source, port: port)
+        do { try egress.prepare(settings, isIPv6: group.ipv4 == nil, interface, mediaPorts) } catch {
             egress.pair.close()
             throw error
         }
         return egress
     }
 
-    private func prepare(_ settings: MulticastSettings, isIPv6: Bool, _ interface: NetworkInterface?, _ buffers: SocketBuffers) throws {
+    private func prepare(_ settings: MulticastSettings, isIPv6: Bool, _ interface: NetworkInterface?, _ mediaPorts: MediaPorts) throws {
+        mediaPorts.widenSend(pair)
         for descriptor in [pair.rtp, pair.rtcp] {
             try GroupSocket.prepareSending(descriptor, isIPv6: isIPv6, interface: interface, ttl: settings.ttl, loops: settings.loops)
-            buffers.widenSend(descriptor)
             // Nobody reads here: what somebody sends all the same shall not fill memory.
             BoundSocket.set(descriptor, SOL_SOCKET, SO_RCVBUF, 1)
         }

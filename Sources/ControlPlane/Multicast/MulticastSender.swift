@@ -15,6 +15,8 @@ final class MulticastSender {
 
     let settings: MulticastSettings
     let destination: MulticastSettings.Destination
+    private let pathName: String
+    private let extensions: RelayExtensions
     private let overload: ReaderSettings.Overload
     private let port: EnginePort
     private let mediaPorts: MediaPorts
@@ -41,8 +43,12 @@ final class MulticastSender {
     private static let cueMilliseconds = 1_000
 
     /// Sends nothing yet. Nil when the path's settings name no group.
-    init?(_ path: PathSettings, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
+    init?(
+        _ path: PathSettings, port: EnginePort, mediaPorts: MediaPorts, extensions: RelayExtensions = RelayExtensions(), logger: Logger
+    ) {
         guard let destination = path.multicast.destination else { return nil }
+        pathName = path.name
+        self.extensions = extensions
         settings = path.multicast
         overload = path.readers.overload
         self.destination = destination
@@ -132,7 +138,7 @@ final class MulticastSender {
     }
 
     private func sayGoodbye(_ gone: [StreamDescription.Track]) {
-        guard case .sending = state, let egress else { return }
+        guard case .sending = state, let egress, !gone.isEmpty, extensions.saysGoodbye(path: pathName) else { return }
         for track in gone {
             let port = destination.port &+ UInt16(truncatingIfNeeded: 2 * track.number + 1)
             egress.send(RTCPWriter.goodbye(from: track.plan.ssrc, canonicalName: canonicalName), to: destination.group, port: port)

@@ -33,7 +33,9 @@ final class LiveStream {
     private var tracksGone: Set<Int> = []
 
     /// Opens a stream for a source's description; throws ``PathError/refused(_:)``.
-    init(sdp: SessionDescription, settings: PathSettings, port: EnginePort, onGoodbye: @escaping () -> Void) throws(PathError) {
+    init(
+        sdp: SessionDescription, settings: PathSettings, port: EnginePort, scope: ReportScope? = nil, onGoodbye: @escaping () -> Void
+    ) throws(PathError) {
         let chosen = try Self.choose(sdp, settings.tracks)
         let limits = port.engine.limits
         sizing = StreamSizing(
@@ -57,6 +59,7 @@ final class LiveStream {
         } catch { throw .refused(error.description) }
         description = Self.describe(
             sdp, chosen, change, ledger, origin, name, stream: opened.handle, counters: opened.counters, version: 1)
+        description.scope = scope
         delegate = forward
         forward.stream = self
     }
@@ -74,6 +77,7 @@ final class LiveStream {
         let version = description.version + 1
         var next = Self.describe(
             sdp, chosen, change, ledger, origin, description.canonicalName, stream: handle, counters: counters, version: version)
+        next.scope = description.scope
         learnt = next.stillLacking(learnt, of: description)
         next = next.with(learnt)
         let isSame = next.sdp.media == description.sdp.media && next.tracks == description.tracks
@@ -220,7 +224,11 @@ final class LiveStream {
 
     private final class Forward: StreamDelegate {
         weak var stream: LiveStream?
-        func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32) {}
+        func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32) {
+            guard let scope = stream?.description.scope else { return }
+            scope.funnel.put(
+                .source(SourceReport(path: scope.path, track: track, ssrc: ssrc, ntp: ntp, rtpTimestamp: rtpTime)))
+        }
         func sourceBye(track: Int) { stream?.goodbye(track: track) }
         func parameterSets(track: Int) { stream?.onNotice?(.parameterSets(track: track)) }
         func packetTooLarge(track: Int, bytes: Int) { stream?.onNotice?(.packetTooLarge(track: track, bytes: bytes)) }

@@ -23,6 +23,8 @@ final class Path {
     let origin: PathOrigin
     let port: EnginePort
     let mediaPorts: MediaPorts
+    /// What takes the place of Weir's own parts.
+    let extensions: RelayExtensions
     let logger: Logger
     /// The path's group; nil when it has none.
     let multicast: MulticastSender?
@@ -74,7 +76,11 @@ final class Path {
     static let retryAfterSeconds = 5
 
     /// A path; its source is dialled by ``start()`` or at the first interest.
-    init(settings: PathSettings, origin: PathOrigin = .configuration, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
+    init(
+        settings: PathSettings, origin: PathOrigin = .configuration, port: EnginePort, mediaPorts: MediaPorts,
+        extensions: RelayExtensions = RelayExtensions(), logger: Logger
+    ) {
+        self.extensions = extensions
         name = settings.name
         self.origin = origin
         self.settings = settings
@@ -83,7 +89,7 @@ final class Path {
         var logger = logger
         logger[metadataKey: "path"] = "\(settings.name)"
         self.logger = logger
-        multicast = MulticastSender(settings, port: port, mediaPorts: mediaPorts, logger: logger)
+        multicast = MulticastSender(settings, port: port, mediaPorts: mediaPorts, extensions: extensions, logger: logger)
         slate = Slate(settings, port: port, logger: logger)
         linger = LoopTimer(port.eventLoop)
         publisherWait = LoopTimer(port.eventLoop)
@@ -338,7 +344,9 @@ extension Path: PathSourceHost {
         var settings = settings
         // What stands between has chosen already, by what the source calls its tracks.
         if stage != nil { settings.tracks = TrackSelection() }
-        let live = try LiveStream(sdp: sdp, settings: settings, port: port) { [weak self] in self?.source?.saidGoodbye() }
+        let live = try LiveStream(sdp: sdp, settings: settings, port: port, scope: stage == nil ? extensions.scope(path: name) : nil) {
+            [weak self] in self?.source?.saidGoodbye()
+        }
         self.live = live
         if stage == nil, let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(live.handle, plan)) }
         slate?.streamBegan(live.description)

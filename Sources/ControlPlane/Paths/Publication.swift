@@ -35,7 +35,9 @@ final class Publication {
         transports = Array(repeating: nil, count: description.tracks.count)
         let ssrc = UInt32.random(in: 1...UInt32.max)
         reporters = description.tracks.map {
-            ReceiverReporter(track: description.map[$0.number] ?? 0, ssrc: ssrc &+ UInt32($0.number))
+            ReceiverReporter(
+                track: description.map[$0.number] ?? 0, ssrc: ssrc &+ UInt32($0.number), clockRate: $0.plan.clockRate,
+                scope: path.extensions.scope(path: path.name))
         }
         watch = MediaWatch(path.port, silenceMilliseconds: path.settings.silenceMilliseconds, firstMilliseconds: nil)
     }
@@ -45,7 +47,7 @@ final class Publication {
         track: Int, host: HostAddress, clientPorts: (rtp: UInt16, rtcp: UInt16), listenHost: SocketAddress
     ) throws -> (rtp: UInt16, rtcp: UInt16) {
         try check(track)
-        let pair = try path.mediaPorts.open(at: listenHost)
+        let pair = try path.mediaPorts.open(at: listenHost, for: .source)
         if description.map[track] == nil { pair.discard() }
         let isMapped = if case .v6 = listenHost { true } else { false }
         let reports = host.socketAddress(port: clientPorts.rtcp, mapped: isMapped)

@@ -33,6 +33,8 @@ struct StreamDescription: Sendable {
     /// Valid until the stream's end is observed; not to be read afterwards.
     let counters: StreamCounters
     var version: Int
+    /// Where reports on it go; nil: nobody wants to hear of them.
+    var scope: ReportScope?
     /// Which of the stream's legs whoever feeds it is; nil: it has none.
     var leg: Int?
 

@@ -45,7 +45,7 @@ final class MediaSockets {
         guard let first = pairs.first else { throw ListenError(address: "media ports", trouble: "the engine has no worker") }
         var channels: [EventLoopFuture<any Channel>] = []
         for (worker, pair) in pairs.enumerated() {
-            for descriptor in [pair.rtp, pair.rtcp] { mediaPorts.buffers.widenSend(descriptor) }
+            mediaPorts.widenSend(pair)
             // Reports are to come one by one, not several of equal size in one train.
             pair.takeTrains(false)
             port.submit(.addDatagramEgress(number, worker: UInt8(clamping: worker), rtp: pair.rtp, rtcp: pair.rtcp))

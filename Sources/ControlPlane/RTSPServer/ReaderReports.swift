@@ -57,6 +57,12 @@ struct ReaderReports {
         return Int(behind[track])
     }
 
+    /// What the receiver of a track said last; nil before its first report.
+    func latest(track: Int) -> (lossPercent: Double, packetsLost: Int, jitterMilliseconds: Double)? {
+        guard lostByTrack.indices.contains(track), reported >> UInt8(track) & 1 == 1 else { return nil }
+        return (Double(fractions[track]) * 100 / 256, Int(lostByTrack[track]), Double(jitters[track]))
+    }
+
     /// Whether the receiver of a track said goodbye.
     func saidGoodbye(track: Int) -> Bool { lostByTrack.indices.contains(track) && goodbyes >> UInt8(track) & 1 == 1 }
 
@@ -126,9 +132,20 @@ extension ServerSession {
         if taken > 0 {
             lastHeard = now
             server.countReports(taken)
+            if let funnel = path.extensions.funnel { tell(funnel, track: track) }
         }
         // A player that stops says so on each track, one after the other; while one is left, somebody watches.
         if !machine.tracks.isEmpty, machine.tracks.allSatisfy({ reports.saidGoodbye(track: $0.number) }) { end(.goodbye) }
+    }
+
+    private func tell(_ funnel: ReportFunnel, track: Int) {
+        guard let latest = reports.latest(track: track) else { return }
+        funnel.put(
+            .reader(
+                ReaderReport(
+                    path: path.name, session: String(id.prefix(6)), address: addressWords, track: track, lossPercent: latest.lossPercent,
+                    packetsLost: latest.packetsLost, jitterMilliseconds: latest.jitterMilliseconds,
+                    roundTripMilliseconds: reports.roundTripMilliseconds.map(Double.init))))
     }
 
     private func reportTrack(_ track: StreamDescription.Track) -> ReaderReports.Track {

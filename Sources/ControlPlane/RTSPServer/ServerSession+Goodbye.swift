@@ -6,7 +6,7 @@ import WireFormats
 extension ServerSession {
     /// Says goodbye on each track that was sent, if the end is ours to tell. To a group that is ``MulticastSender``'s to do.
     func sayGoodbye(_ reason: SessionEnd) {
-        guard reason.isToldToReader, let subscription else { return }
+        guard reason.isToldToReader, let subscription, path.extensions.saysGoodbye(path: path.name) else { return }
         var frames: [UInt8] = []
         for track in machine.tracks {
             guard let plan = description.track(track.number)?.plan else { continue }

@@ -75,7 +75,7 @@ extension RedundancySettings {
         guard items.count <= backupsMax else { throw ValueProblem("it names \(items.count) sources; at most \(backupsMax) are possible") }
         var sources: [PathSettings.Source] = []
         for item in items {
-            let source = try PathSettings.Source(String(item))
+            let source = try PathSettings.Source(String(item), takesCustom: true)
             guard source != .publish else {
                 throw ValueProblem("`publish` cannot be a backup: nobody can be asked to publish; write a URL or a file")
             }

@@ -132,7 +132,7 @@ final class Registrar {
             try paths.add(path, origin: .registered("\(owner)")) { path in
                 let pull = RTSPPull(
                     url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: path, dialler: dialler,
-                    logger: path.logger)
+                    extensions: path.extensions, logger: path.logger)
                 made = pull
                 return pull
             }

@@ -51,7 +51,11 @@ final class PullMedia {
         let ssrc = UInt32.random(in: 1...UInt32.max)
         tracks = (0..<description.map.count).map { place in
             let number = description.map[place]
-            return Track(number: number, reporter: ReceiverReporter(track: number ?? 0, ssrc: ssrc &+ UInt32(place), leg: description.leg))
+            return Track(
+                number: number,
+                reporter: ReceiverReporter(
+                    track: number ?? 0, ssrc: ssrc &+ UInt32(place), leg: description.leg,
+                    clockRate: number.flatMap { description.track($0)?.plan.clockRate } ?? 0, scope: description.scope))
         }
     }
 

@@ -88,7 +88,8 @@ final class PullSession {
     init(
         url: SourceURL, redirections: Int, carriage: Carriage, datagramWait: Int?, silence: Int, trackSilence: Int?, port: EnginePort,
         mediaPorts: MediaPorts,
-        multiplexes: Bool = true, owner: any PullSessionOwner, dialler: SourceDialler = .tcp, via: String? = nil, logger: Logger
+        multiplexes: Bool = true, owner: any PullSessionOwner, dialler: SourceDialler = .tcp, via: String? = nil,
+        headers: [(name: String, value: String)] = [], logger: Logger
     ) {
         self.url = url
         self.dialler = dialler
@@ -100,6 +101,9 @@ final class PullSession {
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
         settings.via = via
+        for (name, value) in headers {
+            if name.lowercased() == "user-agent" { settings.userAgent = value } else { settings.headers.append((name, value)) }
+        }
         settings.multiplexes = multiplexes
         client = RTSPClient(settings: settings)
         watch = MediaWatch(
@@ -204,7 +208,7 @@ final class PullSession {
                 case .multicast: return .multicast
                 case .udp: break
                 }
-                let pair = try mediaPorts.open(at: local)
+                let pair = try mediaPorts.open(at: local, for: .source)
                 media.offer(pair, track: place)
                 return .datagrams(PortPair(rtp: pair.rtpPort, rtcp: pair.rtcpPort))
             }

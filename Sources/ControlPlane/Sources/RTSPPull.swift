@@ -14,6 +14,7 @@ final class RTSPPull: PathSource {
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
     private let dialler: SourceDialler
+    private let extensions: RelayExtensions
 
     private var level = SourceLevel.idle
     private var session: PullSession?
@@ -34,8 +35,9 @@ final class RTSPPull: PathSource {
     /// A source that is not dialled yet.
     init(
         url: SourceURL, settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost,
-        dialler: SourceDialler = .tcp, logger: Logger
+        dialler: SourceDialler = .tcp, extensions: RelayExtensions = RelayExtensions(), logger: Logger
     ) {
+        self.extensions = extensions
         self.dialler = dialler
         self.url = url
         self.settings = settings
@@ -150,7 +152,7 @@ final class RTSPPull: PathSource {
             datagramWait: transport == .auto ? settings.udpWaitMilliseconds : nil, silence: settings.silenceMilliseconds,
             trackSilence: settings.trackSilenceMilliseconds, port: port,
             mediaPorts: mediaPorts, multiplexes: settings.multiplexing != .off, owner: self, dialler: dialler, via: host?.via,
-            logger: logger)
+            headers: RequestHeaders.fields(extensions, path: settings.name, url: "\(target)", logger: logger), logger: logger)
         self.session = session
         logger.info("dialling", metadata: ["source": "\(target)", "transport": "\(carriage.words)"])
         session.want(level)

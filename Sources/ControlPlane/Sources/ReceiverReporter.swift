@@ -8,6 +8,9 @@ struct ReceiverReporter {
     private let ssrc: UInt32
     /// Of several sources of the stream, the one that is reported to: it is told of its own packets.
     private let leg: Int?
+    private let clockRate: UInt32
+    private let scope: ReportScope?
+    private let name: String
     private var expectedBefore: UInt64 = 0
     private var receivedBefore: UInt64 = 0
 
@@ -15,18 +18,35 @@ struct ReceiverReporter {
     private static let canonicalName = "weir-" + String(UInt64.random(in: .min ... .max), radix: 36)
 
     /// Reports of a track, sent by `ssrc`.
-    init(track: Int, ssrc: UInt32, leg: Int? = nil) {
+    ///
+    /// What they say is told to `scope` as well; `clockRate` is the track's, for that.
+    init(track: Int, ssrc: UInt32, leg: Int? = nil, clockRate: UInt32 = 0, scope: ReportScope? = nil) {
+        self.clockRate = clockRate
+        self.scope = scope
+        name = scope?.canonicalName ?? Self.canonicalName
         self.track = track
         self.ssrc = ssrc
         self.leg = leg
     }
 
     /// A report without a block: what opens a way through a NAT.
-    func empty() -> [UInt8] { RTCPWriter.receiverReport(from: ssrc, block: nil, canonicalName: Self.canonicalName) }
+    func empty() -> [UInt8] { RTCPWriter.receiverReport(from: ssrc, block: nil, canonicalName: name) }
 
     /// The next report.
     mutating func report(_ counters: StreamCounters, now: UInt64 = NIODeadline.now().uptimeNanoseconds) -> [UInt8] {
-        RTCPWriter.receiverReport(from: ssrc, block: block(counters, now: now), canonicalName: Self.canonicalName)
+        let block = self.block(counters, now: now)
+        if let block, let scope { tell(block, scope) }
+        return RTCPWriter.receiverReport(from: ssrc, block: block, canonicalName: name)
+    }
+
+    private func tell(_ block: RTCPReportBlock, _ scope: ReportScope) {
+        scope.funnel.put(
+            .relay(
+                RelayReport(
+                    path: scope.path, track: track, ssrc: block.ssrc, lossPercent: Double(block.fractionLost) * 100 / 256,
+                    packetsLost: Int(block.lostTotal),
+                    jitterMilliseconds: clockRate == 0 ? 0 : Double(block.jitter) * 1_000 / Double(clockRate),
+                    highestSequence: block.highestSequence)))
     }
 
     /// The next report as an interleaved frame.

@@ -111,6 +111,8 @@ public struct Overview: Sendable, Codable, Equatable {
         public var receiverReports = 0
         /// Datagrams that the kernel dropped before they could be received, since a buffer was full: of sources, and of readers' reports.
         public var sourceDatagramsDropped: UInt64 = 0
+        /// Reports that were left out on their way to a ``RelayReports`` that is too slow.
+        public var reportsUnobserved: UInt64 = 0
         /// Datagrams of readers' reports that the kernel dropped.
         public var reportDatagramsDropped: UInt64 = 0
     }

@@ -16,6 +16,7 @@ final class OverviewCollector {
     private let server: RTSPServer
     private let paths: PathTable
     private let port: EnginePort
+    private let extensions: RelayExtensions
     private let program: Overview.Program
     private let began = NIODeadline.now()
     private let rateTimer: LoopTimer
@@ -23,7 +24,11 @@ final class OverviewCollector {
     private var silences = TrackSilence()
 
     /// A collector for a relay that listens at `listen`. Begins to take rates.
-    init(server: RTSPServer, paths: PathTable, port: EnginePort, listen: String, version: String) {
+    init(
+        server: RTSPServer, paths: PathTable, port: EnginePort, extensions: RelayExtensions = RelayExtensions(), listen: String,
+        version: String
+    ) {
+        self.extensions = extensions
         self.server = server
         self.paths = paths
         self.port = port
@@ -109,6 +114,7 @@ final class OverviewCollector {
         totals.redirections = statistics.redirections
         totals.receiverReports = statistics.receiverReports
         totals.sourceDatagramsDropped = self.paths.datagramsDropped
+        totals.reportsUnobserved = extensions.funnel?.dropped ?? 0
         totals.pathsAdded = self.paths.added
         totals.pathsRemoved = self.paths.removed
         totals.reportDatagramsDropped = statistics.datagramsDropped

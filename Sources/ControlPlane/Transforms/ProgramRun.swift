@@ -4,31 +4,17 @@ import NIOCore
 import PlaneLink
 import WireFormats
 
-/// Hears what becomes of one run of a program.
-protocol ProgramRunOwner: AnyObject {
-    /// It listens, and is given media from the next key frame on.
-    func runListens()
-    /// It described what it sends.
-    func runDescribed(_ media: GivenMedia)
-    /// The first packet came out, so many milliseconds after the first went in.
-    func runSends(afterMilliseconds: Int)
-    /// It said something that is worth a line of the log.
-    func runSaid(_ line: String)
-    /// It is over, and why; everything it held is being let go.
-    func runEnded(_ words: String)
-}
-
 /// One run of a program that changes a track: its sockets, its files, its process, what it is given and what comes out.
 ///
 /// It is given a track of `input` by the engine, as any UDP reader is; what comes out is a UDP source of the served stream. The sender
 /// reports of its output are made from its input's (``ReportMapping``); its own, which tell this machine's time, are left alone.
-final class ProgramRun {
+final class ProgramRun: TransformRun {
     let rule: TransformRule
     let input: StreamDescription
     let track: Int
     let port: EnginePort
     let folder: PrivateFolder
-    weak var owner: (any ProgramRunOwner)?
+    weak var owner: (any TransformRunOwner)?
 
     /// Sends to the program; its RTCP socket is where the engine sends the input's sender reports to, for this run to read.
     let feed: DatagramPair
@@ -45,9 +31,7 @@ final class ProgramRun {
     private enum Phase { case starting, arming, given, sending, stopping, over }
     private var phase = Phase.starting
     private var phaseBegan: NIODeadline
-    private var inputAt: NIODeadline
-    private var lookedAt: NIODeadline
-    private var unanswered = TimeAmount.zero
+    private var patience: TransformPatience
     private var reader: Subscription?
     private var sources: [EngineSource] = []
     private var reports: EngineSource?
@@ -59,15 +43,11 @@ final class ProgramRun {
     private var first: (header: RTPHeader, bytes: [UInt8], port: UInt16)?
     private var lastReport: (report: RTCPSenderReport, at: NIODeadline)?
     private var isReportDue = false
-    private var seenInput: UInt64 = 0
-    private var seenOutput: UInt64 = 0
     private var onStopped: (() -> Void)?
     private var killAt: NIODeadline?
 
     private static let startTick = 20
     private static let steadyTick = 100
-    /// Media that comes less often than this does not keep its time running.
-    private static let inputPause = TimeAmount.seconds(1)
     private static let keyFrameMilliseconds: Int64 = 10_000
     static let loopback = HostAddress(ipv4: 0x7F00_0001)
     static let outputFile = "output.sdp"
@@ -86,8 +66,7 @@ final class ProgramRun {
         self.port = port
         timer = LoopTimer(port.eventLoop)
         phaseBegan = port.eventLoop.now
-        inputAt = phaseBegan
-        lookedAt = phaseBegan
+        patience = TransformPatience(now: phaseBegan)
         let local = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
         let feed = try mediaPorts.open(at: local)
         self.feed = feed
@@ -121,9 +100,11 @@ final class ProgramRun {
         timer.every(milliseconds: Self.startTick) { [weak self] in self?.look() }
     }
 
-    /// The process's number.
-    var process: pid_t { child.number }
-    /// Lines of the program that were left out of the log.
+    var process: Int32? { child.number }
+    /// The system's buffers overflow without telling anybody.
+    var packetsMissed: UInt64 { 0 }
+    /// Whatever it does, it is killed.
+    var isHanging: Bool { false }
     var linesSuppressed: UInt64 { log.suppressed }
 
     /// What the program is sent, as an SDP that it can read.
@@ -145,14 +126,15 @@ final class ProgramRun {
 
     // MARK: What the owner wants
 
-    /// Where what comes out goes.
+    /// What the stream does with it suffices: its numbers and times go on.
+    func sourceChanged() {}
+
     func serve(_ served: StreamDescription, track: Int) {
         self.served = served
         output = track
         attach()
     }
 
-    /// Whether what comes out is taken by the engine.
     var isAttached: Bool { isLeased }
 
     /// Ends the program: asks it to, and kills it when it takes longer than the rule allows. `done` runs when nothing of it is left.
@@ -188,16 +170,18 @@ final class ProgramRun {
                 fail("it does not listen at 127.0.0.1:\(inputPort) after \(Self.seconds(rule.startMilliseconds)); does it read $INPUT_SDP?")
             }
         case .arming:
-            if isLate(Int(Self.keyFrameMilliseconds)), seenInput != input.counters[track, .packets] {
+            if isLate(Int(Self.keyFrameMilliseconds)), patience.grew(input: input.counters[track, .packets]) {
                 // Some streams have no key frames that we know.
-                seenInput = input.counters[track, .packets]
                 _ = reader?.arm(now: true)
             }
         case .given:
             takeReports()
             learn()
             lookForFirst()
-            if phase == .given, patience(false) > .milliseconds(Int64(rule.startMilliseconds)) {
+            if phase == .given,
+                patience.look(input: input.counters[track, .packets], now: port.eventLoop.now)
+                    > .milliseconds(Int64(rule.startMilliseconds))
+            {
                 fail(
                     media == nil
                         ? "it described nothing in $OUTPUT_SDP within \(Self.seconds(rule.startMilliseconds)) of media (or say what it sends with `gives:`)"
@@ -211,17 +195,6 @@ final class ProgramRun {
         case .stopping: if let killAt, port.eventLoop.now >= killAt { child.signal(SIGKILL) }
         case .over: break
         }
-    }
-
-    /// How long the program has been given media without an answer. While no media comes it is not to blame.
-    private func patience(_ hasAnswered: Bool) -> TimeAmount {
-        let now = port.eventLoop.now
-        let count = input.counters[track, .packets]
-        if count != seenInput { inputAt = now }
-        seenInput = count
-        if hasAnswered { unanswered = .zero } else if now - inputAt < Self.inputPause { unanswered = unanswered + (now - lookedAt) }
-        lookedAt = now
-        return unanswered
     }
 
     private func listens() {
@@ -242,15 +215,14 @@ final class ProgramRun {
             reader.onGone = { [self] in readerGone() }
             guard reader.arm(now: input.track(track)?.plan.codec == .opaque) else { throw EnginePort.Refusal.queueFull }
         } catch { return fail("\(error)") }
-        seenInput = input.counters[track, .packets]
+        _ = patience.grew(input: input.counters[track, .packets])
         owner?.runListens()
     }
 
     private func joined(at point: JoinPoint) {
         guard phase == .arming else { return }
         enter(.given)
-        seenInput = input.counters[track, .packets]
-        lookedAt = phaseBegan
+        patience.begin(input: input.counters[track, .packets], now: phaseBegan)
         if point[track].isKnown { inputFirst = point[track].timestamp }
         if reader?.go() != true { fail("\(EnginePort.Refusal.queueFull)") }
     }
@@ -326,8 +298,7 @@ final class ProgramRun {
             sources = [source]
         } catch { return fail("\(error)") }
         let took = port.eventLoop.now - phaseBegan
-        seenOutput = served.counters[output, .packets]
-        unanswered = .zero
+        patience.answered(output: served.counters[output, .packets])
         enter(.sending)
         timer.every(milliseconds: Self.steadyTick) { [weak self] in self?.look() }
         owner?.runSends(afterMilliseconds: Int(took.nanoseconds / 1_000_000))
@@ -342,9 +313,8 @@ final class ProgramRun {
 
     private func watch() {
         guard let served else { return }
-        let sent = served.counters[output, .packets]
-        let silence = patience(sent != seenOutput)
-        seenOutput = sent
+        let silence = patience.look(
+            input: input.counters[track, .packets], output: served.counters[output, .packets], now: port.eventLoop.now)
         if silence > .milliseconds(Int64(rule.silenceMilliseconds)) {
             fail("it has sent nothing for \(Self.seconds(rule.silenceMilliseconds)) while media went in")
         }

@@ -1,7 +1,7 @@
 import WireFormats
 
-/// Which tracks of a path go through a program, and how it is run. Only the configuration file makes one: neither the environment nor
-/// anything from the network can name a program.
+/// Which tracks of a path go through a program, or code of the program that embeds Weir, and how it is run. Only the configuration file makes
+/// one: neither the environment nor anything from the network can name a program.
 package struct TransformRule: Sendable, Equatable {
     /// Which tracks it is for.
     package enum Selector: Sendable, Equatable {
@@ -17,8 +17,12 @@ package struct TransformRule: Sendable, Equatable {
     package let selector: Selector
     /// The selector as the user wrote it.
     package let name: String
-    /// What is run.
+    /// What is run, unless ``use`` names something.
     package var command = ProgramCommand(words: [])
+    /// The name of a ``TrackTransform`` in ``RelayExtensions/transforms``; nil: a program is run.
+    package var use: String?
+    /// What may wait for code within the process, each way, in bytes.
+    package var queueBytes = 256 << 10
     /// What comes out; nil: the program writes it to the file `$OUTPUT_SDP`.
     package var gives: GivenMedia?
     /// How long the program may take to listen, and then to send the first packet of what it was given, in milliseconds.
@@ -54,6 +58,13 @@ package struct TransformRule: Sendable, Equatable {
         selector = .codec(codec)
     }
 
+    /// The program's name, or ``use``.
+    var what: String { use ?? command.programName }
+
+    /// Keys that are of use for a program alone, or for code alone.
+    static let keysOfPrograms: Set = ["exec", "gives", "memory", "cpu-time", "open-files", "nice"]
+    static let keysOfCode: Set = ["use", "queue"]
+
     private static let kinds = ["video", "audio", "application", "text"]
 
     /// Whether it is for that media, the track of that number.
@@ -67,8 +78,21 @@ package struct TransformRule: Sendable, Equatable {
 }
 
 extension TransformRule {
+    private static let queueBytesRange = (16 << 10)...(16 << 20)
+
     /// The keys of one rule. `exec` is read apart: its list of words is not a list of values.
     static let fields: [Field<TransformRule>] = [
+        Field(key: "use") { (rule, text) throws(ValueProblem) in
+            guard !text.isEmpty else { throw ValueProblem("it names nothing") }
+            rule.use = text
+        },
+        Field(key: "queue") { (rule, text) throws(ValueProblem) in
+            let bytes = try SettingValue.bytes(text)
+            guard queueBytesRange.contains(bytes) else {
+                throw ValueProblem("`\(text)` is not between 16KiB and 16MiB, what may wait for a transform")
+            }
+            rule.queueBytes = bytes
+        },
         Field(key: "gives") { (rule, text) throws(ValueProblem) in rule.gives = try GivenMedia(text) },
         Field(key: "start-wait") { (rule, text) throws(ValueProblem) in
             rule.startMilliseconds = max(try SettingValue.milliseconds(text, max: 600_000), 100)

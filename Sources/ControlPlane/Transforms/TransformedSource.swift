@@ -4,7 +4,7 @@ import PlaneLink
 import Signalling
 import WireFormats
 
-/// A path's source with programs between it and the readers (`transform:`).
+/// A path's source with programs, or code of the program that embeds Weir, between it and the readers (`transform:`).
 ///
 /// The source feeds a stream of its own, which nobody is served. Tracks that a rule fits go from there through a program into the stream
 /// that is served; the others go there as they are (``PassedTracks``). To the path this is a source, to the source it is the path: so it
@@ -15,6 +15,7 @@ final class TransformedSource: PathSource {
     private let settings: PathSettings
     private let port: EnginePort
     private let mediaPorts: MediaPorts
+    private let extensions: RelayExtensions
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
 
@@ -22,7 +23,7 @@ final class TransformedSource: PathSource {
     private var hidden: LiveStream?
     private var offered: SessionDescription?
     private var served: StreamDescription?
-    private(set) var transforms: [ProgramTransform] = []
+    private(set) var transforms: [SupervisedTransform] = []
     private var passed: PassedTracks?
     private let repair: LoopTimer
     /// Runs for a while after a program described itself: whoever asked for that mostly plays next.
@@ -36,7 +37,11 @@ final class TransformedSource: PathSource {
     private static let afterDescribingMilliseconds = 5_000
 
     /// Between `host` and a source that is still to be set.
-    init(settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost, logger: Logger) {
+    init(
+        settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, extensions: RelayExtensions = RelayExtensions(),
+        host: any PathSourceHost, logger: Logger
+    ) {
+        self.extensions = extensions
         self.settings = settings
         self.port = port
         self.mediaPorts = mediaPorts
@@ -192,15 +197,18 @@ final class TransformedSource: PathSource {
         // The stream that is served cuts packets and fills gaps.
         own.packets.oversize = .pass
         own.slate = .off
-        let stream = try LiveStream(sdp: sdp, settings: own, port: port) { [weak self] in self?.source?.saidGoodbye() }
+        let stream = try LiveStream(sdp: sdp, settings: own, port: port, scope: extensions.scope(path: settings.name)) { [weak self] in
+            self?.source?.saidGoodbye()
+        }
         hidden = stream
         if let plan = settings.redundancy.reorderPlan { port.submit(.setReorder(stream.handle, plan)) }
         let media = sdp.receivableMedia.map { sdp.media[$0] }
         let taken = stream.description.map.taken.filter { media.indices.contains($0.place) }
         transforms = taken.compactMap { place, number in
             guard let rule = settings.transforms.first(where: { $0.fits(media[place], track: place) }) else { return nil }
-            let transform = ProgramTransform(
-                track: number, rule: rule, pathName: settings.name, port: port, mediaPorts: mediaPorts, logger: logger)
+            let transform = SupervisedTransform(
+                track: number, rule: rule, pathName: settings.name, port: port, mediaPorts: mediaPorts, extensions: extensions,
+                logger: logger)
             transform.owner = self
             return transform
         }
@@ -248,7 +256,10 @@ extension TransformedSource: PathSourceHost {
         try hidden?.standby(sdp)
     }
 
-    func mediaBegins() { hidden?.mediaBegins(port) }
+    func mediaBegins() {
+        hidden?.mediaBegins(port)
+        for transform in transforms { transform.sourceChanged() }
+    }
 
     func sourcePlays() {
         isSourcePlaying = true

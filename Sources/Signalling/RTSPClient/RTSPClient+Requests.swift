@@ -49,6 +49,7 @@ extension RTSPClient {
         message.headers.add("User-Agent", settings.userAgent)
         if let sessionID { message.headers.add("Session", sessionID) }
         if let via = settings.via, method == .describe || method == .setup { message.headers.add("Via", via) }
+        for field in settings.headers { message.headers.add(field.name, field.value) }
         for field in headers.fields { message.headers.add(field.name, field.value) }
         message.body = body
         outstanding.append(

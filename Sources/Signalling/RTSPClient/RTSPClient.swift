@@ -17,6 +17,8 @@ package struct RTSPClient: Sendable {
         package var redirections = 0
         /// The `Via` of DESCRIBE and SETUP; nil: none.
         package var via: String?
+        /// Header fields that every request gets beside those of the client.
+        package var headers: [(name: String, value: String)] = []
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
 

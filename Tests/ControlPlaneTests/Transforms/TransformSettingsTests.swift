@@ -47,12 +47,33 @@ import WireFormats
         ("      video: { exec: a, stop-wait: 6s }", 5, "video.stop-wait: `6s` is more"),
         ("      video: { exec: a, memory: lots }", 5, "video.memory: `lots` is no size"),
         ("      video: { exec: a, execs: b }", 5, "video.execs: unknown key; did you mean `exec`?"),
+        ("      video: { use: stamp }", 5, "video.use: `stamp` names no transform; this program has no transforms of its own"),
+        ("      video: { use: stamp, exec: a }", 5, "video: `exec` is for programs, and `use:` names a part of this one"),
+        ("      video: { use: stamp, nice: 3 }", 5, "video: `nice` is for programs"),
+        ("      video: { exec: a, queue: 64KiB }", 5, "video: `queue` is of use beside `use:` alone"),
+        ("      video: { use: '' }", 5, "video.use: it names nothing"),
+        ("      video: { use: stamp, queue: 1KiB }", 5, "video.queue: `1KiB` is not between 16KiB and 16MiB"),
         ("      vide: { exec: a }", 5, "vide: `vide` names no tracks; did you mean `video`?"),
         ("      99: { exec: a }", 5, "99: `99` names no tracks"),
     ])
     func whatIsWrongIsSaidWithItsPlace(text: String, line: Int, words: String) {
         let error = #expect(throws: ConfigurationErrors.self) { try path(text) }
         #expect(error?.description.hasPrefix("weir.yml:\(line): paths.cam.transform.\(words)") == true, "\(error?.description ?? "")")
+    }
+
+    @Test func codeIsNamedWhereItIsRegistered() throws {
+        var extensions = RelayExtensions()
+        extensions.transforms["stamp"] = { _ in throw TransformError.ended }
+        func parse(_ rule: String) throws -> TransformRule? {
+            try Configuration.parse(
+                "paths:\n  cam:\n    source: publish\n    transform:\n      h264: \(rule)\n", extensions: extensions
+            ).paths[0].transforms.first
+        }
+        let rule = try #require(try parse("{ use: stamp, queue: 1MiB, silence: 2s, start-wait: 3s, stop-wait: 1s }"))
+        #expect(rule.use == "stamp" && rule.what == "stamp" && rule.queueBytes == 1 << 20)
+        #expect(rule.silenceMilliseconds == 2_000 && rule.startMilliseconds == 3_000 && rule.stopMilliseconds == 1_000)
+        let error = #expect(throws: ConfigurationErrors.self) { try parse("{ use: stam }") }
+        #expect(error?.description.hasSuffix("h264.use: `stam` names no transform; did you mean `stamp`? (allowed: stamp)") == true)
     }
 
     /// Only the file can name a program.

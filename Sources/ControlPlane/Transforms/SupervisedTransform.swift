@@ -17,9 +17,9 @@ protocol TransformOwner: AnyObject {
     func transformFailed(_ words: String)
 }
 
-/// The program of one track, kept running while it is wanted: started again when it ends, after a while that grows and is spread by
+/// What changes one track, a program or code of the program that embeds Weir, kept running while it is wanted: started again when it ends, after a while that grows and is spread by
 /// chance. Its end never ends a reader.
-final class ProgramTransform: ProgramRunOwner {
+final class SupervisedTransform: TransformRunOwner {
     let track: Int
     let rule: TransformRule
     weak var owner: (any TransformOwner)?
@@ -41,13 +41,17 @@ final class ProgramTransform: ProgramRunOwner {
     private let mediaPorts: MediaPorts
     private let logger: Logger
     private var folder: PrivateFolder?
-    private var run: ProgramRun?
+    private let make: RelayExtensions.TransformMaker?
+    private var run: (any TransformRun)?
+    /// A run that ended and left something behind that is still at work.
+    private var remains: (any TransformRun)?
     private var input: StreamDescription?
     private var served: StreamDescription?
     /// Where what comes out goes.
     private(set) var output: ServedTrack?
     private var isWanted = false
     private var suppressedBefore: UInt64 = 0
+    private var missedBefore: UInt64 = 0
     private var backoff = Backoff()
     private var failingSince: UInt64?
     private let retry: LoopTimer
@@ -58,29 +62,37 @@ final class ProgramTransform: ProgramRunOwner {
     private static let healthyMilliseconds = 10_000
 
     /// The transform of a track of the path of that name; nothing runs yet.
-    init(track: Int, rule: TransformRule, pathName: String, port: EnginePort, mediaPorts: MediaPorts, logger: Logger) {
+    init(
+        track: Int, rule: TransformRule, pathName: String, port: EnginePort, mediaPorts: MediaPorts, extensions: RelayExtensions,
+        logger: Logger
+    ) {
         self.track = track
         self.rule = rule
         self.pathName = pathName
         self.port = port
         self.mediaPorts = mediaPorts
         var logger = logger
-        logger[metadataKey: "transform"] = "\(rule.command.programName)"
+        logger[metadataKey: "transform"] = "\(rule.what)"
         logger[metadataKey: "track"] = "\(track)"
         self.logger = logger
         media = rule.gives
+        make = rule.use.flatMap { extensions.transforms[$0] }
         retry = LoopTimer(port.eventLoop)
         health = LoopTimer(port.eventLoop)
     }
 
     /// The process's number while it runs.
     var process: Int32? { run?.process }
+    /// Whether something of it is at work.
+    var isRunning: Bool { run != nil }
     /// Lines that were left out of the log.
     var linesSuppressed: UInt64 { suppressedBefore &+ (run?.linesSuppressed ?? 0) }
+    /// Packets that did not go in since it was too slow.
+    var packetsMissed: UInt64 { missedBefore &+ (run?.packetsMissed ?? 0) }
 
     /// What it does, in a few words.
     var words: String {
-        let name = rule.command.programName
+        let name = rule.what
         if nextTry != nil, let lastError { return "\(name): \(lastError.words)" }
         if isFlowing { return "\(name) sends" }
         if run == nil { return "\(name) does not run" }
@@ -151,20 +163,34 @@ final class ProgramTransform: ProgramRunOwner {
         nextTry = nil
         starts += 1
         do {
-            let folder = try self.folder ?? PrivateFolder()
-            self.folder = folder
-            let run = try ProgramRun(
-                rule: rule, input: input, track: track, media: rule.gives, pathName: pathName, folder: folder, port: port,
-                mediaPorts: mediaPorts)
+            let run = try makeRun(input)
             self.run = run
             run.owner = self
             if let served, let output { run.serve(served, track: output.number) }
-            logger.info("transform starts", metadata: ["pid": "\(run.process)"])
+            logger.info("transform starts", metadata: run.process.map { ["pid": "\($0)"] })
         } catch { failed("\(error)") }
     }
 
+    private func makeRun(_ input: StreamDescription) throws -> any TransformRun {
+        guard rule.use == nil else {
+            if remains?.isHanging == true { throw CodeRun.Trouble(description: "the run before has not come back yet") }
+            remains = nil
+            return try CodeRun(rule: rule, make: make, input: input, track: track, pathName: pathName, port: port)
+        }
+        let folder = try self.folder ?? PrivateFolder()
+        self.folder = folder
+        return try ProgramRun(
+            rule: rule, input: input, track: track, media: rule.gives, pathName: pathName, folder: folder, port: port,
+            mediaPorts: mediaPorts)
+    }
+
+    /// The source begins another time line.
+    func sourceChanged() { run?.sourceChanged() }
+
     private func finishRun() {
         suppressedBefore &+= run?.linesSuppressed ?? 0
+        missedBefore &+= run?.packetsMissed ?? 0
+        if run?.isHanging == true { remains = run }
         run = nil
         isFlowing = false
         health.stop()
@@ -193,6 +219,7 @@ final class ProgramTransform: ProgramRunOwner {
     }
 
     func runDescribed(_ media: GivenMedia) {
+        guard media != self.media else { return }
         self.media = media
         owner?.transformDescribed()
     }
