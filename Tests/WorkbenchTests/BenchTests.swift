@@ -105,6 +105,29 @@ struct BenchTests {
         #expect((report.ratioToLimit ?? 0) > 0)
     }
 
+    @Test(arguments: [false, true], [1, 2])
+    func verbatimMeasuresBothSides(chunked: Bool, workers: Int) throws {
+        var options = VerbatimOptions()
+        options.subscribers = 20
+        options.bitRate = 2_000_000
+        options.packetSize = 1_400
+        options.chunked = chunked
+        options.duration = 1.2
+        options.engine.workers = workers
+        let report = try VerbatimBench.run(options)
+        for side in [report.verbatim, report.interleaved] {
+            #expect(side.packets > 0 && side.packets % 20 == 0)
+            #expect((side.nanosecondsPerByte ?? 0) > 0)
+            #expect((side.meanTrain ?? 0) >= 1)
+            #expect(side.lost == 0)
+            #expect((side.lateness == nil) == chunked)
+        }
+        #expect(report.verbatim.bytes == report.verbatim.packets * 1_400, "chunks are not counted")
+        #expect((report.ratioToInterleaved ?? 0) > 0)
+        #expect(report.drops == 0)
+        #expect(report.workers == workers)
+    }
+
     @Test func ingestMeasuresBothSides() throws {
         var options = IngestOptions()
         options.streams = 5

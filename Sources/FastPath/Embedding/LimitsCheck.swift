@@ -32,11 +32,14 @@ extension Limits {
 }
 
 extension StreamConfiguration {
-    func check() throws(SplitterError) {
+    func checkTracks() throws(SplitterError) {
         guard (1...tracksPerStreamMax).contains(tracks.count) else {
             throw .argument(name: "tracks", allowed: "1 to \(tracksPerStreamMax) tracks")
         }
         guard tracks.allSatisfy({ $0.clockRate > 0 }) else { throw .argument(name: "clockRate", allowed: "1 or more") }
+    }
+
+    func check() throws(SplitterError) {
         if let bitRate, !(1...10_000_000_000).contains(bitRate) {
             throw .argument(name: "bitRate", allowed: "1...10000000000 bits per second, or nil")
         }
@@ -57,6 +60,7 @@ extension StreamPolicy {
                 throw .argument(name: "policy.joinBurst.speedTenths", allowed: "11...1000 (1.1 to 100 times the stream's speed)")
             }
         }
+        guard collectNanoseconds <= 1_000_000_000 else { throw .argument(name: "policy.collectNanoseconds", allowed: "at most a second") }
         try overload.check("policy.overload")
     }
 }

@@ -10,7 +10,7 @@ extension Splitter {
         _ stream: StreamHandle, host: HostAddress, ports: PortMap, sender: SenderID, begin: Beginning = .keyFrame, waits: Bool = false,
         overload: OverloadPolicy? = nil
     ) throws(SplitterError) -> SubscriberHandle {
-        let streamEntry = try find(stream)
+        let streamEntry = try findRTP(stream)
         _ = try find(sender)
         guard host != .any, host != HostAddress(ipv4: 0) else {
             throw .argument(name: "host", allowed: "the address of one host, or a group")
@@ -34,11 +34,8 @@ extension Splitter {
         _ stream: StreamHandle, descriptor: Int32, channels: ChannelMap, begin: Beginning = .keyFrame, waits: Bool = false,
         overload: OverloadPolicy? = nil
     ) throws(SplitterError) -> SubscriberHandle {
-        let streamEntry = try find(stream)
-        guard MediaSocket.isConnectedStream(descriptor) else {
-            throw .argument(name: "descriptor", allowed: "a connected stream socket")
-        }
-        try checkUnused(descriptor)
+        let streamEntry = try findRTP(stream)
+        try checkConnection(descriptor)
         guard (0..<2 * streamEntry.trackCount).contains(where: { channels[$0] != nil }) else {
             throw .argument(
                 name: "channels", allowed: "a wire channel for at least one channel of the stream, which has \(2 * streamEntry.trackCount)")
@@ -51,7 +48,15 @@ extension Splitter {
         return handle
     }
 
-    private func addReader(
+    /// Checks a descriptor that a reader is to be sent to over TCP.
+    func checkConnection(_ descriptor: Int32) throws(SplitterError) {
+        guard MediaSocket.isConnectedStream(descriptor) else {
+            throw .argument(name: "descriptor", allowed: "a connected stream socket")
+        }
+        try checkUnused(descriptor)
+    }
+
+    func addReader(
         _ entry: ReaderEntry, _ begin: Beginning, _ overload: OverloadPolicy?, _ command: (SubscriberHandle) -> Command
     ) throws(SplitterError) -> SubscriberHandle {
         try overload?.check("overload")
@@ -106,8 +111,14 @@ extension Splitter {
     /// Sends a TCP reader these bytes, in order, between two packets: 1 to ``replyBytesMax``, copied. At most `Limits.queuedSendsMax`
     /// may be under way on one reader; then ``SplitterError/queueFull`` is thrown, until its connection took some.
     public func send(_ reader: SubscriberHandle, _ bytes: [UInt8]) throws(SplitterError) {
+        try send(reader, bytes) { .send(reader, $0) }
+    }
+
+    func send(_ reader: SubscriberHandle, _ bytes: [UInt8], _ command: (LinkBuffer) -> Command) throws(SplitterError) {
         let entry = try find(reader)
-        guard entry.sender == nil else { throw .argument(name: "reader", allowed: "one made with addInterleavedReader") }
+        guard entry.sender == nil else {
+            throw .argument(name: "reader", allowed: "one made with addInterleavedReader or addVerbatimReader")
+        }
         guard (1...Self.replyBytesMax).contains(bytes.count) else {
             throw .argument(name: "bytes", allowed: "1...\(Self.replyBytesMax) long")
         }
@@ -117,7 +128,7 @@ extension Splitter {
         }
         let buffer = lend(bytes, reader: reader)
         readers[reader.index, reader.generation]?.repliesLent += 1
-        do { try submit(.send(reader, buffer)) } catch {
+        do { try submit(command(buffer)) } catch {
             takeBack(buffer)
             throw error
         }

@@ -8,7 +8,7 @@ extension Splitter {
     public func addDatagramSource(
         _ stream: StreamHandle, descriptor: Int32, channel: Int, peer: HostAddress = .any, port: UInt16 = 0
     ) throws(SplitterError) -> SourceHandle {
-        let entry = try find(stream)
+        let entry = try findRTP(stream)
         try check(channel: channel, of: entry)
         guard MediaSocket.isDatagram(descriptor) else { throw .argument(name: "descriptor", allowed: "an open IPv4 or IPv6 UDP socket") }
         try checkUnused(descriptor)
@@ -23,7 +23,7 @@ extension Splitter {
     public func openDatagramSource(
         _ stream: StreamHandle, host: HostAddress = .any, port: UInt16, channel: Int
     ) throws(SplitterError) -> SourceHandle {
-        let entry = try find(stream)
+        let entry = try findRTP(stream)
         try check(channel: channel, of: entry)
         let descriptor = try MediaSocket.open(host: host, port: port)
         MediaSocket.widenReceive(descriptor)
@@ -35,7 +35,7 @@ extension Splitter {
     public func addMulticastSource(
         _ stream: StreamHandle, group: MulticastGroup, channel: Int
     ) throws(SplitterError) -> SourceHandle {
-        let entry = try find(stream)
+        let entry = try findRTP(stream)
         try check(channel: channel, of: entry)
         guard group.address.isGroup, group.port > 0 else {
             throw .argument(name: "group", allowed: "a multicast address (224.0.0.0/4 or ff00::/8) and a port of 1 or more")
@@ -49,7 +49,7 @@ extension Splitter {
     public func addInterleavedSource(
         _ stream: StreamHandle, descriptor: Int32, channels: ChannelMap, prefix: [UInt8] = []
     ) throws(SplitterError) -> SourceHandle {
-        _ = try find(stream)
+        _ = try findRTP(stream)
         guard MediaSocket.isConnectedStream(descriptor) else {
             throw .argument(name: "descriptor", allowed: "a connected stream socket")
         }

@@ -4,6 +4,11 @@ extension Splitter {
     /// Throws ``SplitterError/argument(name:allowed:)``, ``SplitterError/memory(_:)``, ``SplitterError/full(_:max:)`` or
     /// ``SplitterError/queueFull``.
     public func addStream(_ configuration: StreamConfiguration) throws(SplitterError) -> StreamHandle {
+        try configuration.checkTracks()
+        return try openStream(configuration, isVerbatim: false)
+    }
+
+    func openStream(_ configuration: StreamConfiguration, isVerbatim: Bool) throws(SplitterError) -> StreamHandle {
         try checkRunning()
         try configuration.check()
         let sizing = StreamSizing(
@@ -12,10 +17,14 @@ extension Splitter {
         guard streams.hasRoom else { throw .full(.stream, max: limits.streamsMax) }
         do { try budget.take(sizing) } catch { throw .memory(error) }
         let memory = StreamMemory(sizing: sizing, workers: workerCount)
-        let entry = StreamEntry(memory: memory, sizing: sizing, trackCount: configuration.tracks.count)
+        // The one "track" of a stream that has none counts its packets.
+        let trackCount = isVerbatim ? 1 : configuration.tracks.count
+        let entry = StreamEntry(memory: memory, sizing: sizing, trackCount: trackCount, isVerbatim: isVerbatim)
         guard let slot = streams.insert(entry) else { throw .full(.stream, max: limits.streamsMax) }
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
-        do { try submit(.addStream(handle, memory, trackCount: UInt8(configuration.tracks.count))) } catch {
+        let opens: Command =
+            isVerbatim ? .addVerbatimStream(handle, memory) : .addStream(handle, memory, trackCount: UInt8(truncatingIfNeeded: trackCount))
+        do { try submit(opens) } catch {
             streams[handle.index, handle.generation] = nil
             budget.giveBack(sizing)
             memory.free()

@@ -4,6 +4,7 @@ extension Splitter {
         let memory: StreamMemory
         let sizing: StreamSizing
         let trackCount: Int
+        var isVerbatim = false
         /// Sources and readers that have not ended.
         var members = 0
         var isRemoving = false
@@ -91,6 +92,7 @@ extension Splitter {
     /// Checks the number of a channel of a stream.
     func check(channel: Int, of stream: StreamEntry) throws(SplitterError) {
         guard (0..<2 * stream.trackCount).contains(channel) else {
+            if stream.isVerbatim { throw .argument(name: "channel", allowed: "0, or 1 where readers may start") }
             throw .argument(name: "channel", allowed: "0..<\(2 * stream.trackCount): twice the track's number, and one more for its RTCP")
         }
     }

@@ -7,10 +7,10 @@ extension Worker where K: ~Copyable {
     static var overlapNanosecondsMax: Int64 { 2_000_000_000 }
 
     mutating func beginEpoch(_ stream: Int) {
+        resetOrder(stream)
         // Newcomers are not sent what was before the break.
         forgetKeyFrames(stream)
         if streams[stream].state.isVerbatim { return streams[stream].state.counters.add(.epochs) }
-        resetOrder(stream)
         slew(stream)
         streams[stream].state.clock.beginEpoch()
         for track in 0..<streams[stream].state.trackCount {

@@ -9,7 +9,8 @@ extension Worker where K: ~Copyable {
 
     /// Sends the TCP readers of a stream what is due, now or when enough has come together.
     mutating func sendInterleaved(_ stream: Int, _ limit: UInt64) {
-        guard collects else {
+        let collectNanoseconds = collectNanoseconds(stream)
+        guard collectNanoseconds > 0 else {
             if pumpInterleaved(stream, limit) { markDue(stream, at: now) }
             return
         }
@@ -21,9 +22,14 @@ extension Worker where K: ~Copyable {
         }
     }
 
-    /// Whether TCP readers are sent what came together in a while, rather than each frame.
-    var collects: Bool { limits.delayMicrosecondsMax >= Limits.collectMicrosecondsMin }
-    var collectNanoseconds: UInt64 { UInt64(limits.delayMicrosecondsMax) * 1_000 }
+    /// How long packets are collected for the TCP readers of a stream; 0: they are sent each frame.
+    func collectNanoseconds(_ stream: Int) -> UInt64 {
+        let ofAll = limits.delayMicrosecondsMax >= Limits.collectMicrosecondsMin ? UInt64(limits.delayMicrosecondsMax) * 1_000 : 0
+        return max(ofAll, min(streams[stream].state.policy.collectNanoseconds, Self.collectNanosecondsMax))
+    }
+
+    /// Packets are collected for no longer, whatever is asked for.
+    private static var collectNanosecondsMax: UInt64 { 1_000_000_000 }
 
     /// True when a reader can be sent more at once.
     private mutating func pumpInterleaved(_ stream: Int, _ limit: UInt64) -> Bool {
@@ -53,7 +59,7 @@ extension Worker where K: ~Copyable {
         }
         unpin(stream)
         guard hasMore else { return }
-        if collects { streams[stream].state.interleavedDueAt = now }
+        if collectNanoseconds(stream) > 0 { streams[stream].state.interleavedDueAt = now }
         markDue(stream, at: now)
     }
 

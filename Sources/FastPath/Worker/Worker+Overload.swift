@@ -29,7 +29,7 @@ extension Worker where K: ~Copyable {
         guard policy.lagNanosecondsMax > 0 || policy.lagBytesMax > 0 else { return nil }
         // Who missed something must be able to get up to date again: what is collected for it is no older than that.
         let nanosecondsMax =
-            min(policy.lagNanosecondsMax, 1 << 62) + (subscribers[reader].isInterleaved && collects ? collectNanoseconds : 0)
+            min(policy.lagNanosecondsMax, 1 << 62) + (subscribers[reader].isInterleaved ? collectNanoseconds(stream) : 0)
         let log = streams[stream].state.log
         let end = log.record(limit - 1).end
         var packet = cursor

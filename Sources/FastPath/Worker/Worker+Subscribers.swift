@@ -379,11 +379,10 @@ extension Worker where K: ~Copyable {
         if !subscribers[reader].isInterleaved { move(reader, to: .lagging) }
         streams[stream].state.counters.add(.readersLive)
         streams[stream].state.board.store(index, .wantsReports, 1)
-        if subscribers[reader].isInterleaved, collects {
-            pumpReader(reader)
-        } else {
-            markDue(stream, at: now)
-        }
+        let collects = subscribers[reader].isInterleaved && collectNanoseconds(stream) > 0
+        if collects { pumpReader(reader) }
+        // Of a verbatim stream this worker may not have looked at what was released before it had readers.
+        if !collects || streams[stream].state.isVerbatim { markDue(stream, at: now) }
     }
 
     mutating func pause(_ reader: Int) {

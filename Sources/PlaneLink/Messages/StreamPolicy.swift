@@ -4,6 +4,9 @@ public struct StreamPolicy: Sendable, BitwiseCopyable, Equatable {
     public var pacing = PacingPolicy.adaptive
     /// Where newcomers begin.
     public var joinBurst: JoinBurst? = JoinBurst()
+    /// TCP readers are sent what came together in so long, rather than each packet or frame: fewer and larger sends. 0, or less than
+    /// ``Limits/delayMicrosecondsMax`` where that collects: as that says.
+    public var collectNanoseconds: UInt64 = 0
     /// What becomes of a reader that is too far behind.
     public var overload = OverloadPolicy.skipToKeyFrame
     /// How far behind a reader may be, by the packets' arrival; 0: as far as the window reaches.

@@ -12,6 +12,7 @@ final class EngineRig {
     private var memories: [StreamMemory] = []
     private var meter: ProcessMeter
     private var joined = 0
+    private var toJoin = 0
     private var removed = 0
     private var hasStopped = false
     /// Reports that should not come while measuring.
@@ -55,19 +56,24 @@ final class EngineRig {
 
     // MARK: Setting up
 
-    /// A stream with one track of a codec in which every packet may be the first.
-    func addStream(bitRate: Int) throws(WorkbenchError) -> StreamHandle {
+    /// A stream with one track of a codec in which every packet may be the first; or one whose packets are no RTP, and are sent as they
+    /// are fed.
+    func addStream(
+        bitRate: Int, isVerbatim: Bool = false, collectNanoseconds: UInt64 = 0
+    ) throws(WorkbenchError) -> StreamHandle {
         let slot = try takeHandle()
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
         let memory = StreamMemory(
             sizing: StreamSizing(bitRate: bitRate, windowMilliseconds: engine.limits.windowMilliseconds), workers: workerCount)
         memories.append(memory)
-        try submit(.addStream(handle, memory, trackCount: 1))
+        try submit(isVerbatim ? .addVerbatimStream(handle, memory) : .addStream(handle, memory, trackCount: 1))
         // What is measured is the engine at full speed, from the packet that a reader joins at.
         var policy = StreamPolicy()
         policy.pacing = .off
         policy.joinBurst = nil
+        policy.collectNanoseconds = collectNanoseconds
         try submit(.setPolicy(handle, policy))
+        if isVerbatim { return handle }
         try submit(.setTrack(handle, track: 0, TrackPlan(clockRate: 90_000, codec: .opaque, ssrc: 0x5745_4952)))
         return handle
     }
@@ -116,15 +122,25 @@ final class EngineRig {
         return handle
     }
 
+    /// A reader of a stream whose packets are no RTP, armed.
+    func addVerbatimReader(_ stream: StreamHandle, connection: Int32, chunked: Bool) throws(WorkbenchError) -> SubscriberHandle {
+        let slot = try takeHandle()
+        let handle = SubscriberHandle(index: slot.index, generation: slot.generation)
+        try submit(.addVerbatimSubscriber(handle, stream, descriptor: connection, chunked: chunked))
+        try submit(.arm(handle, now: true))
+        return handle
+    }
+
     /// Feeds frames until every reader's beginning is known, lets them begin there, and waits until they have what was fed.
     func letGo(_ readers: [SubscriberHandle], feeding source: SourceHandle, _ nextFrame: () -> [UInt8]) throws(WorkbenchError) {
         let end = monotonicNanoseconds() + 20_000_000_000
+        toJoin += readers.count
         // A worker that hears of its readers after a frame has passed lets them join at the next one.
-        while joined < readers.count {
-            guard monotonicNanoseconds() < end else { throw WorkbenchError("\(readers.count - joined) readers do not join") }
+        while joined < toJoin {
+            guard monotonicNanoseconds() < end else { throw WorkbenchError("\(toJoin - joined) readers do not join") }
             try feed(source, nextFrame())
             let patience = monotonicNanoseconds() + 50_000_000
-            try wait("the readers to join", seconds: 1) { joined >= readers.count || monotonicNanoseconds() > patience }
+            try wait("the readers to join", seconds: 1) { joined >= toJoin || monotonicNanoseconds() > patience }
         }
         for reader in readers { try submit(.go(reader)) }
         engine.wake()

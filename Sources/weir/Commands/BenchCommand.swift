@@ -15,7 +15,7 @@ struct BenchCommand: ParsableCommand {
 
               weir bench fanout --subscribers 1000 --packets-per-frame 12 --packet-size 1200 --duration 10 --json
             """,
-        subcommands: [FanoutCommand.self, IngestCommand.self, ParsersCommand.self])
+        subcommands: [FanoutCommand.self, VerbatimCommand.self, IngestCommand.self, ParsersCommand.self])
 }
 
 /// `weir bench fanout`.
@@ -87,6 +87,65 @@ struct FanoutCommand: ParsableCommand {
         options.destination = to
         options.receiveGRO = receiveGro == .on
         options.gather = gather
+        options.engine = try engine.engineOptions()
+        return options
+    }
+}
+
+/// `weir bench verbatim`.
+struct VerbatimCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verbatim",
+        abstract: "A stream that is no RTP, such as Windows Media, beside interleaved RTP of the same bit rate, over the same connections.",
+        discussion: """
+            Each packet of the stream that is no RTP is fed by itself, at its own time, and sent to TCP readers as it is, or with --chunked \
+            as an HTTP chunk. In turns with it the same readers are sent RTP at 30 frames a second. ratio_to_interleaved is the CPU time per \
+            byte of the first divided by the second's. Sampled readers tell lateness and losses, but for chunks.
+
+            Example: two thousand readers, three packet sizes:
+
+              weir bench verbatim --subscribers 2000 --packet-size 1400,3200,8192 --json
+            """)
+
+    @Option(help: "Readers of each stream.")
+    var subscribers = 2_000
+
+    @Option(help: "Bits per second of each stream.")
+    var bitRate = 1_000_000
+
+    @Option(help: ArgumentHelp("Bytes of a packet; of several numbers each is measured by itself.", valueName: "n,n,…"))
+    var packetSize = NumberList([3_200])
+
+    @Option(help: ArgumentHelp("Collect its packets for so long; 0 sends each by itself.", valueName: "ms"))
+    var collect = 0
+
+    @Flag(help: "Send packets as HTTP chunks.")
+    var chunked = false
+
+    @Option(help: "Seconds in all, half for each stream.")
+    var duration = 10.0
+
+    @OptionGroup(title: "Engine")
+    var engine: EngineArguments
+
+    @OptionGroup var report: ReportArguments
+
+    func validate() throws {
+        for number in packetSize.numbers { try measuring { try options(number).check() } }
+    }
+
+    func run() throws {
+        for number in packetSize.numbers { report.show(try measuring { try VerbatimBench.run(options(number)) }.json) }
+    }
+
+    private func options(_ packetSize: Int) throws -> VerbatimOptions {
+        var options = VerbatimOptions()
+        options.subscribers = subscribers
+        options.bitRate = bitRate
+        options.packetSize = packetSize
+        options.collectMilliseconds = collect
+        options.chunked = chunked
+        options.duration = duration
         options.engine = try engine.engineOptions()
         return options
     }

@@ -92,6 +92,8 @@ final class SplitterBench {
         return stream
     }
 
+    func made(_ stream: StreamHandle) { ledger.made(.stream(stream)) }
+
     func added(_ source: SourceHandle, _ stream: StreamHandle? = nil) -> SourceHandle {
         ledger.made(.source(source), of: stream)
         return source
