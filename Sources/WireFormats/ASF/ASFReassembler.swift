@@ -9,7 +9,17 @@ package struct ASFMediaObject: Sendable, Hashable {
     package var presentationTime: UInt32
     package var bytes: [UInt8]
     /// What stands behind the first eight bytes of replicated data, in the order of the stream's extension systems.
-    package var extensions: [UInt8] = []
+    package var extensions: [UInt8]
+
+    /// An object.
+    package init(stream: UInt8, number: UInt8, isKey: Bool, presentationTime: UInt32, bytes: [UInt8], extensions: [UInt8] = []) {
+        self.stream = stream
+        self.number = number
+        self.isKey = isKey
+        self.presentationTime = presentationTime
+        self.bytes = bytes
+        self.extensions = extensions
+    }
 }
 
 /// Puts media objects together from the payloads of packets. Memory grows with what came, never with what a field promises.

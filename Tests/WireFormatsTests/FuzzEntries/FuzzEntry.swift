@@ -15,6 +15,9 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case nameExpression = "name-expression"
     case keyFrames = "key-frames"
     case nalFragments = "nal-fragments"
+    case asfHeader = "asf-header"
+    case asfPacket = "asf-packet"
+    case asfIndex = "asf-index"
     case wmspFraming = "wmsp-framing"
     case pragma, chunked
     case contentDescription = "content-description"
@@ -39,6 +42,9 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .rtpdump: Self.rtpdump(bytes)
         case .tunnel: Self.tunnel(bytes)
         case .tracks: Self.tracks(bytes)
+        case .asfHeader: Self.asfHeader(bytes)
+        case .asfPacket: Self.asfPacket(bytes)
+        case .asfIndex: Self.asfIndex(bytes)
         case .wmspFraming: Self.wmspFraming(bytes)
         case .pragma: Self.pragma(bytes)
         case .contentDescription: Self.contentDescription(bytes)
