@@ -4,7 +4,7 @@ import WireFormats
 
 /// What to probe.
 package struct ProbeOptions: Sendable {
-    /// An RTSP URL, or an rtpdump file beside its SDP.
+    /// An RTSP URL, an rtpdump file beside its SDP, or an ASF file.
     package var source: String
     /// Seconds to listen, or of the recording to look at.
     package var duration = 5.0
@@ -20,8 +20,37 @@ package struct ProbeOptions: Sendable {
     }
 }
 
+/// What a probe found out about whatever it was.
+package enum ProbeResult: Sendable {
+    case stream(ProbeReport)
+    case asf(ASFProbeReport)
+
+    /// The result as one JSON object.
+    package var json: JSONValue {
+        switch self {
+        case .stream(let report): report.json
+        case .asf(let report): report.json
+        }
+    }
+
+    /// The result for people.
+    package var text: String {
+        switch self {
+        case .stream(let report): report.text
+        case .asf(let report): report.text
+        }
+    }
+}
+
 /// Looks at a stream: its tracks, codecs, bit rates and key frames.
 package enum Probe {
+    /// Looks at a stream or at a file of any kind that is known.
+    package static func examine(_ options: ProbeOptions) throws -> ProbeResult {
+        try options.check()
+        guard !options.source.contains("://"), ASFFileProbe.takes(options.source) else { return .stream(try run(options)) }
+        return .asf(try ASFFileProbe.run(options))
+    }
+
     /// Plays the stream for a while, over TCP and if the server refuses that over UDP; or reads a recording.
     package static func run(_ options: ProbeOptions) throws -> ProbeReport {
         try options.check()

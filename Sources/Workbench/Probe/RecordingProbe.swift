@@ -9,7 +9,7 @@ enum RecordingProbe {
     static func run(_ options: ProbeOptions) throws(WorkbenchError) -> ProbeReport {
         let name = options.source
         guard name.hasSuffix(dumpSuffix) else {
-            throw .usage("\(name): neither an rtsp:// URL nor a file that ends in \(dumpSuffix)")
+            throw .usage("\(name): neither an rtsp:// URL, nor a file that ends in \(dumpSuffix), nor an ASF file")
         }
         let sdpName = String(name.dropLast(dumpSuffix.count)) + ".sdp"
         let sdp = try read(sdpName)

@@ -8,14 +8,15 @@ struct ProbeCommand: ParsableCommand {
         abstract: "Tell what a stream holds: tracks, codecs, bit rates, key frames, SDP.",
         discussion: """
             Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP, or looks at a recording: an rtpdump file \
-            with its description in a .sdp file of the same name.
+            with its description in a .sdp file of the same name, or a whole ASF file (.asf, .wmv, .wma).
 
             Example:
 
               weir probe rtsp://viewer:secret@camera.example/stream --duration 10 --json
+              weir probe lecture.wmv
             """)
 
-    @Argument(help: "rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH, or FILE.rtpdump.")
+    @Argument(help: "rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH, FILE.rtpdump, or FILE.wmv.")
     var source: String
 
     @Option(help: "Seconds to look at.")
@@ -27,7 +28,7 @@ struct ProbeCommand: ParsableCommand {
     func validate() throws { try measuring { try options.check() } }
 
     func run() throws {
-        let report = try measuring { try Probe.run(options) }
+        let report = try measuring { try Probe.examine(options) }
         print(json ? report.json.line : report.text)
     }
 
