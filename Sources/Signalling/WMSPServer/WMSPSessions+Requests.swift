@@ -149,7 +149,10 @@ extension WMSPSessions {
             throw .notNow(.pipelineTest, "it was not offered")
         }
         let session = try required(incoming)
-        guard session.connection == nil else { throw .notNow(.pipelineTest, "the session is being sent media") }
+        guard session.connection == nil, bodies[incoming.connection] == nil else {
+            throw .notNow(.pipelineTest, "media is being sent")
+        }
+        if tests[incoming.connection] != session.id { endTest(on: incoming.connection) }
         var tokens = ["no-cache", "client-id=\(session.id)"]
         guard let test = session.pipelineTest, test.connection == incoming.connection else {
             if let test = session.pipelineTest {

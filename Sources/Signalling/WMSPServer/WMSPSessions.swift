@@ -239,7 +239,7 @@ package struct WMSPSessions: Sendable {
     }
 
     /// Another request came than the second of a test.
-    private mutating func endTest(on connection: UInt64) {
+    mutating func endTest(on connection: UInt64) {
         guard let id = tests.removeValue(forKey: connection) else { return }
         if sessions[id]?.pipelineTest?.isRunning == true { actions.append(.send(connection: connection, ChunkedCoding.end)) }
         sessions[id]?.pipelineTest = nil
