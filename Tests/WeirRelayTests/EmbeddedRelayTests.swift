@@ -82,7 +82,7 @@ let quiet = "listen: 127.0.0.1:0\nengine:\n  workers: 1\n  backend: plain\nlimit
         await #expect(throws: RelayError.notRunning) { _ = try await relay.status() }
         await #expect(throws: RelayError.startedBefore) { try await relay.start() }
         #expect(await relay.stop() == 0)
-        #expect(heard.all.contains { $0.hasPrefix("info RTSP server listens") })
+        #expect(heard.all.contains { $0.hasPrefix("info listening") })
     }
 
     // Descriptors and threads are counted where nothing else runs.
