@@ -278,6 +278,8 @@ enum PathSourceFactory {
             return RTPReceiver(
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
         case .file(let name): return FileSource(port: path.port, host: host, logger: path.logger) { try Clip.read(name) }
+        case .windowsMedia(let url):
+            return WindowsMediaPull(url: url, settings: path.settings, port: path.port, host: host, logger: path.logger)
         case .windowsMediaFile(let name) where path.settings.isBroadcast:
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)

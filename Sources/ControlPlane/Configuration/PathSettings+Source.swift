@@ -30,6 +30,12 @@ extension PathSettings.Source {
             self = .rtp(try RTPSource(text))
             return
         }
+        if WMSPSourceURL.isOne(text) {
+            do throws(WMSPSourceURL.Trouble) { self = .windowsMedia(try WMSPSourceURL(text)) } catch {
+                throw ValueProblem(error.description)
+            }
+            return
+        }
         guard let colon = text.firstRange(of: "://") else {
             if Self.windowsMediaEndings.contains(where: { text.lowercased().hasSuffix($0) }) {
                 self = .windowsMediaFile(text)
@@ -49,7 +55,9 @@ extension PathSettings.Source {
                 self = .custom(url)
                 return
             }
-            throw ValueProblem("a source of the kind `\(scheme)://` is not built yet; write an rtsp:// URL, a file (.rtpdump) or publish")
+            throw ValueProblem(
+                "a source of the kind `\(scheme)://` is not built; write an rtsp:// or mmsh:// URL, a file (.asf, .wmv, .rtpdump) or publish"
+            )
         }
         do throws(SourceURL.Trouble) { self = .pull(try SourceURL(text)) } catch { throw ValueProblem(error.description) }
     }
@@ -69,7 +77,7 @@ extension PathSettings {
         case .rtp(let source): _ = try ReceptionPlan.read(source)
         case .windowsMediaFile(let name):
             do { _ = try WindowsMediaFile.open(name) } catch { throw ValueProblem("\(error)") }
-        case .publish, .pull, .demonstration, .template, .redirect, .custom: break
+        case .publish, .pull, .demonstration, .template, .redirect, .custom, .windowsMedia: break
         }
     }
 

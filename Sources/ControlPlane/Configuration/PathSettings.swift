@@ -13,6 +13,8 @@ package struct PathSettings: Sendable, Equatable {
         case rtp(RTPSource)
         /// An rtpdump file, with its SDP beside it, played in a loop.
         case file(String)
+        /// Pulled from a server of Windows Media by HTTP.
+        case windowsMedia(WMSPSourceURL)
         /// An ASF file (`.asf`, `.wmv`, `.wma`), which each reader plays from its beginning.
         case windowsMediaFile(String)
         /// The demonstration clip that the program carries.
@@ -25,7 +27,12 @@ package struct PathSettings: Sendable, Equatable {
         case redirect(URLTemplate)
 
         /// What comes is ASF, not RTP.
-        package var isWindowsMedia: Bool { if case .windowsMediaFile = self { true } else { false } }
+        package var isWindowsMedia: Bool {
+            switch self {
+            case .windowsMedia, .windowsMediaFile: true
+            case .publish, .pull, .rtp, .file, .demonstration, .template, .redirect, .custom: false
+            }
+        }
 
         /// Readers are sent elsewhere.
         var isRedirect: Bool { if case .redirect = self { true } else { false } }
@@ -153,6 +160,7 @@ extension PathSettings.Source: CustomStringConvertible {
         case .file(let file), .windowsMediaFile(let file): file
         case .rtp(let source): source.description
         case .custom(let url): url.description
+        case .windowsMedia(let url): url.description
         case .demonstration: "the demonstration clip"
         case .template(let template): template.description
         case .redirect(let template): "redirect to \(template)"

@@ -59,6 +59,16 @@ final class WindowsMediaBroadcast {
         onHeader?()
     }
 
+    /// The source came back, or goes on elsewhere, with this header: nobody begins with what was before, and streams go on where they can
+    /// be entered.
+    func begins(_ header: ASFHeader) {
+        guard header.bytes == self.header.bytes || header.continues(self.header) else { return take(header) }
+        for variant in variants.values { variant.begins(header) }
+    }
+
+    /// A packet came that could not be read.
+    func countBroken() { packetsBroken += 1 }
+
     /// A packet, at its full size.
     func take(packet: [UInt8]) {
         let number = UInt32(truncatingIfNeeded: packetsReceived)

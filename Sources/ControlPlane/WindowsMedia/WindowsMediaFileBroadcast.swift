@@ -19,9 +19,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
     private(set) var words = "not opened"
     private var pump: FilePump?
     private var isOpening = false
-    private var shift = ASFRetiming()
-    private var last: (send: UInt32, duration: UInt16)?
-    private var objects: [UInt8: UInt8] = [:]
+    private var line = WindowsMediaTimeLine()
 
     private static let retryMilliseconds = 5_000
 
@@ -77,9 +75,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         let header = try file.header.rewritten(ASFRewrite(form: .live))
         let broadcast = WindowsMediaBroadcast(header: header, settings: settings, port: port, logger: logger)
         self.broadcast = broadcast
-        shift = ASFRetiming()
-        last = nil
-        objects = [:]
+        line = WindowsMediaTimeLine()
         words = "playing"
         host?.sourcePlays()
         waiting.succeed(broadcast)
@@ -94,9 +90,10 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         pump.write = { [weak self, weak broadcast] packet, _ in
             guard let self, let broadcast else { return }
             var packet = packet
-            guard (try? shift.apply(to: &packet, packetBytes: file.header.packetBytes)) != nil else { return }
-            note(packet, of: file)
-            broadcast.take(packet: packet)
+            do {
+                try line.move(&packet, packetBytes: file.header.packetBytes)
+                broadcast.take(packet: packet)
+            } catch { broadcast.countBroken() }
         }
         pump.flush = { [weak broadcast] in
             broadcast?.flush()
@@ -105,28 +102,10 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         pump.onEnd = { [weak self, weak broadcast] (end: FilePump.End) in
             guard let self, let broadcast, self.broadcast === broadcast else { return }
             guard end == .done else { return failed("\(end)") }
-            nextRound(of: file)
+            line.begins(goingOn: true)
             play(file, into: broadcast)
         }
         pump.start()
-    }
-
-    /// Where the next round's times and object numbers go on.
-    private func note(_ packet: [UInt8], of file: WindowsMediaFile) {
-        guard let head = try? ASFPacket(packet.span, packetBytes: file.header.packetBytes) else { return }
-        last = (head.sendTime, head.duration)
-        var payloads = ASFPayloads(head)
-        while let payload = try? payloads.next(in: packet.span) {
-            objects[payload.stream] = UInt8(truncatingIfNeeded: payload.objectNumber)
-        }
-    }
-
-    private func nextRound(of file: WindowsMediaFile) {
-        // The first packet of a file is due at 0, and no two rounds may overlap in what they show.
-        let end = (last?.send ?? 0) &+ UInt32(max(last?.duration ?? 0, 1))
-        let whole = UInt32(clamping: file.header.file.contentMilliseconds ?? 0)
-        shift.milliseconds = max(Int32(truncatingIfNeeded: end), shift.milliseconds &+ Int32(clamping: whole))
-        for (stream, object) in objects { shift.setNumberOffset(object &+ 1, stream: stream) }
     }
 
     private func failed(_ words: String) {

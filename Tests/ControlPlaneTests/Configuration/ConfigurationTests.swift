@@ -117,8 +117,8 @@ import Testing
             "weir.yml:4: paths.cam.dial: `never` is not known; allowed: always, on-demand, warm"
         ),
         (
-            "paths:\n  cam:\n    source: mms://x/y",
-            "weir.yml:3: paths.cam.source: a source of the kind `mms://` is not built yet; write an rtsp:// URL, a file (.rtpdump) or publish"
+            "paths:\n  cam:\n    source: ftp://x/y",
+            "weir.yml:3: paths.cam.source: a source of the kind `ftp://` is not built; write an rtsp:// or mmsh:// URL, a file (.asf, .wmv, .rtpdump) or publish"
         ),
         (
             "paths:\n  cam:\n    source: x.mp4",

@@ -35,7 +35,7 @@ import WireFormats
             ("rtp://239.1.2.3:0?sdp=a.sdp", "`0` is no whole number"), ("rtp://239.1.2.3:5004?sdpp=a.sdp", "did you mean `sdp`?"),
             ("rtp://239.1.2.3:5004?sdp=", "`sdp=` has no value"), ("rtp://239.1.2.3:5004?sdp=a&sdp=b", "stands there twice"),
             ("a.sdp?sdp=b.sdp", "`sdp=` is for rtp:// sources"), ("a.sdp?source=239.1.2.3", "is no address that packets can come from"),
-            ("a.sdp?interface=a/b", "is neither the name of an interface"), ("udp://239.1.2.3:5004", "is not built yet"),
+            ("a.sdp?interface=a/b", "is neither the name of an interface"), ("udp://239.1.2.3:5004", "is not built"),
         ] as [(String, String)])
     func saysWhatIsWrong(text: String, words: String) {
         do throws(ValueProblem) {

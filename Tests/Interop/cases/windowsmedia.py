@@ -1,13 +1,15 @@
 """Windows Media over HTTP (WMSP, mmsh://): ASF on demand and live, to real players."""
 import json
+import os
 import socket
 import time
 
 from harness.clip import framemd5
 from harness.players import check_run, complain, mplayer_pictures
+from harness.process import free_port
 from harness.registry import check, test
 from harness.rtsp import fetch
-from harness.windowsmedia import ASFClip, check_whole, play
+from harness.windowsmedia import ASFClip, Removal, as_nobody, check_whole, play
 
 PLAYERS = ["ffmpeg", "mplayer", "libmms", "vlc"]
 
@@ -86,6 +88,71 @@ def asf_broadcast(context, player):
     check_run(seen, clip.pictures, frames - 5, player)
     check(clip.pictures.index(seen[0]) % clip.key_every == 0, f"{player} began with picture {clip.pictures.index(seen[0])}")
     check(not weir.drops(), lambda: f"drops: {weir.drops()}")
+
+
+def ffmpeg_reader(context, url, frames, name="ffmpeg"):
+    return context.spawn(name, ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-i", url, "-map", "0:v",
+                                "-frames:v", str(frames), "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
+
+
+def decoded_rows(process, seconds):
+    code = process.wait(seconds)
+    check(code == 0, lambda: f"{process.name} ended with code {code}: {process.err()[-300:]}")
+    rows = framemd5(process.out())
+    check(all(before[2] < after[2] for before, after in zip(rows, rows[1:])), f"{process.name}: a time stamp goes back")
+    return rows
+
+
+@test(seconds_max=60, origin=["weir", "ffmpeg", "vlc"])
+def asf_is_pulled(context, origin):
+    """Weir pulls from another Weir, from ffmpeg's asf_stream behind HTTP and from VLC, and its player sees the origin's pictures."""
+    clip = ASFClip(context.cache)
+    port = free_port()
+    url = f"mmsh://127.0.0.1:{port}/tv"
+    if origin == "weir":
+        context.weir("serve", config=BROADCAST.format(path=clip.path), port=port)
+    elif origin == "ffmpeg":
+        context.spawn("origin", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "error", "-re", "-stream_loop", "-1", "-i",
+                                 clip.path, "-c", "copy", "-f", "asf_stream", "-listen", "1", f"http://127.0.0.1:{port}/tv"])
+    else:
+        shared = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-origin.asf", clip.path)).path
+        context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--loop", shared, "--sout",
+                                        f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
+    # VLC's port is open before it has a header; Weir holds the player meanwhile.
+    weir = context.weir("relay", url, "--as", "b")
+    process = ffmpeg_reader(context, mms(weir, "b"), 130)
+    rows = decoded_rows(process, 35)
+    complain(process)
+    check_run([row[5] for row in rows], clip.pictures, 125, f"ffmpeg behind Weir behind {origin}")
+    check(not weir.drops(), lambda: f"drops: {weir.drops()}")
+
+
+@test(seconds_max=60)
+def asf_players_outlive_the_origin(context):
+    """The origin is killed and comes back twice: the player's session goes on, its time never back, and every picture is the origin's."""
+    clip = ASFClip(context.cache)
+    port = free_port()
+
+    def origin():
+        # By another name than Weir's: it is to be killed.
+        config = context.write("origin.yml", BROADCAST.format(path=clip.path))
+        process = context.spawn("origin", [context.weir_path, "serve", "--config", config, "--listen", f"127.0.0.1:{port}"])
+        process.wait_for(lambda: "Listening on" in process.text(), 10, "it listens")
+        return process
+    first = origin()
+    weir = context.weir("relay", f"mmsh://127.0.0.1:{port}/tv", "--as", "b")
+    process = ffmpeg_reader(context, mms(weir, "b"), 400)
+    for _ in range(2):
+        process.wait_for(lambda: process.out().count("\n") > 60, 15, "pictures came")
+        time.sleep(2)
+        first.kill()
+        time.sleep(1)
+        first = origin()
+        time.sleep(2)
+    rows = decoded_rows(process, 40)
+    strange = [row[5] for row in rows if row[5] not in clip.pictures]
+    check(not strange, lambda: f"{len(strange)} of {len(rows)} pictures are none of the origin's")
+    check(len(rows) == 400, lambda: f"{len(rows)} pictures came")
 
 
 @test(seconds_max=30)

@@ -2,6 +2,7 @@
 import functools
 import os
 import pwd
+import shutil
 import subprocess
 
 from .clip import cached, ffmpeg, framemd5
@@ -63,10 +64,13 @@ def mms_reader(cache_folder):
 
 
 class Removal:
-    """A file of another user's that goes with the test."""
+    """A file where another user can reach it, maybe a copy, that goes with the test."""
 
-    def __init__(self, path):
+    def __init__(self, path, original=None):
         self.path = path
+        if original:
+            shutil.copyfile(original, path)
+            os.chmod(path, 0o644)
 
     def close(self):
         os.remove(self.path)
