@@ -74,7 +74,7 @@ def embedded_relay(programs):
         write(RELAY.replace("linear }", "liner }", 1))
         usage(program, [file], 1, "weir.yml:8: paths.studio.transform.pcmu.use: `liner` names no transform; did you mean `linear`?")
         write(RELAY.replace("tone://307", "bell://300"))
-        usage(program, [file], 1, "weir.yml:12: paths.brittle.source: a source of the kind `bell://` is not built yet; write a URL with tone")
+        usage(program, [file], 1, "weir.yml:12: paths.brittle.source: a source of the kind `bell://` is not built; write a URL with tone")
         write(RELAY)
         clip = os.path.join(folder, "clip.mov")
         ffmpeg(

@@ -14,7 +14,7 @@ extension Configuration {
                 problems.append(
                     (
                         "paths.\(path.name).\(key)",
-                        "a source of the kind `\(url.scheme)://` is not built yet; write \(known)an rtsp:// URL, a file (.rtpdump) or publish"
+                        "a source of the kind `\(url.scheme)://` is not built; write \(known)an rtsp:// or mmsh:// URL, a file (.asf, .wmv, .rtpdump) or publish"
                     ))
             }
             check(path.source, "source")

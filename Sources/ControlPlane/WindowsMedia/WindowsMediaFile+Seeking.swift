@@ -3,68 +3,25 @@ import NIOPosix
 import Signalling
 import WireFormats
 
-/// Where in a file a player begins. Blocking, but for ``locate(_:on:)``.
+/// Where in a file a player begins.
 extension WindowsMediaFile {
-    /// How far back a picture is looked for that can be entered at.
-    static let lookBackBytesMax = 16 << 20
-    private static let lookBackBytes = 256 << 10
-
-    /// The packet with which a Play at that position begins; off the event loop.
-    func locate(_ position: WMSPPosition, on eventLoop: any EventLoop) -> EventLoopFuture<UInt32> {
-        switch position {
-        case .beginning: return eventLoop.makeSucceededFuture(0)
-        case .packet(let number):
-            return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
-                try entry(before: UInt32(clamping: number), presentationMax: .max)
-            }
-        case .time(let milliseconds):
-            return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in try entry(at: milliseconds) }
+    /// The packet with which a Play of these streams at that position begins; the file is read off the event loop.
+    func locate(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<UInt32> {
+        if position == .beginning { return eventLoop.makeSucceededFuture(0) }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+            UInt32(clamping: start(position, streams: streams).packet)
         }
     }
 
-    /// The packet in which the last picture begins that can be entered at and is not later than that time, without the preroll.
-    func entry(at milliseconds: UInt32) throws(Trouble) -> UInt32 {
-        // Packets are sent about a preroll before they are shown: by their send times one comes near, and a little beyond.
-        var low: UInt32 = 0, high = packetCount
-        while low < high {
-            let middle = low + (high - low) / 2
-            if try sendTime(of: middle) <= milliseconds { low = middle + 1 } else { high = middle }
+    /// The same, with what it begins with; blocking.
+    func start(_ position: WMSPPosition, streams: ASFStreamSet) -> ASFSeek.Start {
+        let seek = ASFSeek(file: layout, index: index)
+        // What cannot be read is not there: the player begins elsewhere, and hears of it when it plays.
+        func read(offset: UInt64, count: Int) -> [UInt8] { (try? self.read(at: Int64(clamping: offset), count: count)) ?? [] }
+        return switch position {
+        case .beginning: ASFSeek.Start(packet: 0)
+        case .packet(let number): seek.start(atPacket: Int(clamping: number), streams: streams, read)
+        case .time(let milliseconds): seek.start(atMilliseconds: UInt64(milliseconds), streams: streams, read)
         }
-        let preroll = header.file.prerollMilliseconds
-        return try entry(before: min(low, packetCount - 1), presentationMax: milliseconds > .max - preroll ? .max : milliseconds + preroll)
-    }
-
-    /// The same at or before a packet; 0 when there is none within reach.
-    private func entry(before packet: UInt32, presentationMax: UInt32) throws(Trouble) -> UInt32 {
-        let size = header.packetBytes
-        let video = header.keyFrameStreams
-        var last = min(packet, packetCount - 1)
-        let first = last - min(last, UInt32(clamping: Self.lookBackBytesMax / size))
-        let step = UInt32(clamping: max(Self.lookBackBytes / size, 1))
-        while true {
-            let start = last - min(last - first, step - 1)
-            let bytes = try read(packets: start..<(last + 1))
-            for index in stride(from: bytes.count / size - 1, through: 0, by: -1) {
-                let part = Array(bytes[(index * size)..<((index + 1) * size)])
-                if isEntry(part, video: video, presentationMax: presentationMax) { return start + UInt32(index) }
-            }
-            guard start > first else { return first == 0 ? 0 : packet }
-            last = start - 1
-        }
-    }
-
-    private func isEntry(_ bytes: [UInt8], video: ASFStreamSet, presentationMax: UInt32) -> Bool {
-        guard let packet = try? ASFPacket(bytes.span, packetBytes: header.packetBytes) else { return false }
-        var payloads = ASFPayloads(packet)
-        while let payload = try? payloads.next(in: bytes.span) {
-            guard payload.isEntry(keyFrameStreams: video), video.isEmpty || video.contains(payload.stream) else { continue }
-            if payload.presentationTime ?? 0 <= presentationMax { return true }
-        }
-        return false
-    }
-
-    private func sendTime(of packet: UInt32) throws(Trouble) -> UInt32 {
-        let bytes = try read(packets: packet..<(packet + 1))
-        return (try? ASFPacket(bytes.span, packetBytes: header.packetBytes))?.sendTime ?? 0
     }
 }

@@ -9,36 +9,32 @@ final class WindowsMediaFile: Sendable {
     }
 
     let name: String
+    /// As players get it: with packets and durations counted where the file does not say them, or says them wrong.
     let header: ASFHeader
+    /// Where things lie; its header is the file's own.
+    let layout: ASFFile
+    /// The file's own index; nil where it has none that can be used.
+    let index: ASFIndex?
     /// Bytes of the file, and when it was changed last (seconds since 1970): what is served is this version of it.
     let byteCount: Int64
     let modified: Int64
     /// Whole packets that lie in the file.
-    let packetCount: UInt32
+    var packetCount: UInt32 { UInt32(clamping: layout.packetCount) }
     private let inode: UInt64
     private let descriptor: CInt
 
-    private init(name: String, header: ASFHeader, facts: stat, descriptor: CInt) {
+    private init(name: String, header: ASFHeader, layout: ASFFile, index: ASFIndex?, facts: stat, descriptor: CInt) {
         self.name = name
         self.header = header
+        self.layout = layout
+        self.index = index
         self.descriptor = descriptor
         byteCount = Int64(facts.st_size)
         modified = Int64(facts.st_mtim.tv_sec)
         inode = UInt64(facts.st_ino)
-        packetCount = Self.packets(of: header, fileBytes: byteCount)
     }
 
     deinit { close(descriptor) }
-
-    /// Packets that the file holds: what its size has room for, but not what lies behind the Data Object (an index), if that says how
-    /// large it is. A part of a packet at the end is none.
-    private static func packets(of header: ASFHeader, fileBytes: Int64) -> UInt32 {
-        var bytes = max(fileBytes - Int64(header.bytes.count), 0)
-        if !header.file.isBroadcast, header.data.byteCount > UInt64(ASFDataHead.byteCount) {
-            bytes = min(bytes, Int64(clamping: header.data.byteCount - UInt64(ASFDataHead.byteCount)))
-        }
-        return UInt32(clamping: bytes / Int64(header.packetBytes))
-    }
 
     /// Opens a file and reads its header.
     static func open(_ name: String) throws(Trouble) -> WindowsMediaFile {
@@ -48,10 +44,14 @@ final class WindowsMediaFile: Sendable {
             var facts = stat()
             guard unsafe fstat(descriptor, &facts) == 0 else { throw Trouble(description: "cannot look at \(name): \(words(errno))") }
             guard facts.st_mode & S_IFMT == S_IFREG else { throw Trouble(description: "\(name) is no file") }
-            let header = try readHeader(name, descriptor)
-            let file = WindowsMediaFile(name: name, header: header, facts: facts, descriptor: descriptor)
-            guard file.packetCount > 0 else { throw Trouble(description: "\(name) holds no packet: its header is all there is") }
-            return file
+            let own = try readHeader(name, descriptor)
+            let layout = ASFFile(header: own, fileBytes: UInt64(clamping: facts.st_size))
+            guard layout.packetCount > 0 else { throw Trouble(description: "\(name) holds no packet: its header is all there is") }
+            let bytes = { (offset: UInt64, count: Int) in (try? read(name, descriptor, at: Int64(clamping: offset), count: count)) ?? [] }
+            // Once for each version of the file: a walk over all of it where its header is wrong.
+            let header = layout.needsRepair ? (try? own.rewritten(ASFRewrite(form: layout.measured(bytes)))) ?? own : own
+            let index = ASFIndex.read(of: layout, bytes).index
+            return WindowsMediaFile(name: name, header: header, layout: layout, index: index, facts: facts, descriptor: descriptor)
         } catch {
             close(descriptor)
             throw error
@@ -87,7 +87,7 @@ final class WindowsMediaFile: Sendable {
     func read(packets range: Range<UInt32>) throws(Trouble) -> [UInt8] {
         let size = header.packetBytes
         let bytes = try Self.read(
-            name, descriptor, at: Int64(header.bytes.count) + Int64(range.lowerBound) * Int64(size), count: range.count * size)
+            name, descriptor, at: Int64(clamping: layout.offset(ofPacket: Int(range.lowerBound))), count: range.count * size)
         return bytes.count % size == 0 ? bytes : Array(bytes[..<(bytes.count / size * size)])
     }
 

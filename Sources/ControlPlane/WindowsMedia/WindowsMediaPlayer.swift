@@ -62,7 +62,8 @@ final class WindowsMediaPlayer {
             live.onLagged = { [weak self] cause, packets in self?.server.lagged(self, cause, packets: packets) }
             live.start(onEnd: onEnd)
         case .file(let file):
-            file.locate(play.position, on: server.port.eventLoop).assumeIsolated().whenComplete { [weak self] result in
+            file.locate(play.position, streams: play.selection.streams, on: server.port.eventLoop).assumeIsolated().whenComplete {
+                [weak self] result in
                 guard let self, !isOver else { return }
                 switch result {
                 case .success(let first): begin(file, first, onEnd)

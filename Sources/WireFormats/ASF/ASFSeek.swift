@@ -8,6 +8,13 @@ package struct ASFSeek: Sendable {
         package var stream: UInt8?
         /// Its presentation time in milliseconds with the preroll.
         package var presentationTime: UInt32?
+
+        /// A packet, with what begins in it where that is known.
+        package init(packet: Int, stream: UInt8? = nil, presentationTime: UInt32? = nil) {
+            self.packet = packet
+            self.stream = stream
+            self.presentationTime = presentationTime
+        }
     }
 
     /// Bytes that one seek reads at most; far more than key frames are apart.

@@ -249,7 +249,7 @@ private final class Rig: Sendable {
         let error = #expect(throws: ConfigurationErrors.self) { try parse("acne://secret@x/1") }
         #expect(
             error?.description
-                == "weir.yml:3: paths.cam.source: a source of the kind `acne://` is not built yet; write a URL with acme, an rtsp:// URL, a file (.rtpdump) or publish"
+                == "weir.yml:3: paths.cam.source: a source of the kind `acne://` is not built; write a URL with acme, an rtsp:// or mmsh:// URL, a file (.asf, .wmv, .rtpdump) or publish"
         )
         extensions.sources["rtsp"] = { _ in }
         #expect(throws: ConfigurationErrors.self) { try parse("publish") }
