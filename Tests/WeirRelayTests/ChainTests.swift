@@ -107,7 +107,12 @@ private func bytes(_ words: [UInt32]) -> [UInt8] {
         let status = try await middle.status()
         let transform = try #require(status.paths.first?.transforms?.first)
         #expect(transform.program == "flip" && transform.state == .sending && transform.starts == 1 && transform.failures == 0)
-        #expect(try await (last.status().paths.first?.packetsReceived ?? 0) > 100)
+        var received: UInt64 = 0
+        for _ in 0..<100 where received <= 100 {
+            received = try await last.status().paths.first?.packetsReceived ?? 0
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        #expect(received > 100)
         // Ended from the far end on; the one that reads is told, and dials again.
         #expect(await origin.stop() == 0)
         #expect(await middle.stop() == 0)
