@@ -73,17 +73,26 @@ def probe_reads_what_others_write(context):
                     "videotestsrc", "num-buffers=200", "!", "video/x-raw,width=320,height=240,framerate=25/1", "!", "avenc_wmv2",
                     "gop-size=25", "!", "queue", "!", "m.", "audiotestsrc", "num-buffers=300", "!", "avenc_wmav2", "!", "queue", "!", "m."],
                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=30)
-    for name, path in [*files.items(), ("gst.asf", muxed)]:
+    for name, path in files.items():
         weir = probe(context, path)
         try:
             compare(path, weir)
-            if name != "piped.asf":
+            check(not weir["file"]["cut_off"] and not weir["index"]["flaws"], f"{weir['file']} {weir['index']}")
+            if name != "piped.asf":  # whose header knows nothing, not even where the packets end
                 check(weir["file"]["packets"] == weir["file"]["packets_declared"], f"{weir['file']}")
                 check(abs(weir["duration"] - weir["file"]["duration_declared"]) < 0.2, f"{weir['duration']} s, not {weir['file']}")
-            check(not weir["file"]["cut_off"] and weir["file"]["trailing_bytes"] == 0, f"{weir['file']}")
-            check(weir["index"]["wrong"] == 0 and not weir["index"]["flaws"], f"{weir['index']}")
+                check(weir["file"]["trailing_bytes"] == 0, f"{weir['file']}")
+            if name != "many.asf":  # ffmpeg writes one index over the key frames of all streams
+                check(weir["index"]["wrong"] == 0, f"{weir['index']}")
         except AssertionError as error:
             raise type(error)(f"{name}: {error}") from None
+    # GStreamer's times begin a thousand hours late, and its last packet claims more padding than it has room for (ffprobe loses that picture
+    # too): only what is whole is compared.
+    weir = probe(context, muxed)
+    check(sorted(stream["codec"] for stream in weir["streams"]) == ["WMA2", "WMV2"], f"{weir['streams']}")
+    check(weir["file"]["packets"] == weir["file"]["packets_declared"], f"{weir['file']}")
+    last = f"packet {weir['file']['packets'] - 1}: "
+    check(weir["walk"]["broken"] == 0 or weir["walk"]["broken"] == 1 and weir["walk"]["first_flaw"].startswith(last), f"{weir['walk']}")
     weir = probe(context, files["plain.wmv"])
     check(weir["title"] == "Probe me" and weir["streams"][0]["codec"] == "WMV2" and weir["streams"][1]["codec"] == "WMA2", f"{weir}")
     check(weir["index"]["state"] == "simple" and weir["index"]["entries"] >= 7, f"{weir['index']}")
