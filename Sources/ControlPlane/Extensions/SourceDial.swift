@@ -87,7 +87,7 @@ public final class SourceDial: Sendable {
     public func send(_ packet: Span<UInt8>, track: Int) throws(SourceError) -> Bool {
         guard packet.count <= Self.packetBytesMax else { throw .packetTooLarge(bytes: packet.count, max: Self.packetBytesMax) }
         guard let header = try? RTPHeader(packet), !(72...76).contains(header.payloadType) else { throw .notRTP }
-        return try put(packet, track: track, channel: 2 * track, type: header.payloadType)
+        return try put(packet, track: track, isReport: false, type: header.payloadType)
     }
 
     /// Sends an RTCP packet (mostly a sender report) of a track; else as ``send(_:track:)``. Without sender reports players cannot bring
@@ -97,13 +97,13 @@ public final class SourceDial: Sendable {
         var compound = RTCPCompound()
         guard packet.count <= Self.packetBytesMax else { throw .packetTooLarge(bytes: packet.count, max: Self.packetBytesMax) }
         guard (try? compound.next(in: packet)) != nil else { throw .notRTCP }
-        return try put(packet, track: track, channel: 2 * track + 1, type: nil)
+        return try put(packet, track: track, isReport: true, type: nil)
     }
 
     /// Packets that were lost for ``queueBytesMax``.
     public var packetsRefused: UInt64 { state.withLock { $0.packetsRefused } }
 
-    private func put(_ packet: Span<UInt8>, track: Int, channel: Int, type: UInt8?) throws(SourceError) -> Bool {
+    private func put(_ packet: Span<UInt8>, track: Int, isReport: Bool, type: UInt8?) throws(SourceError) -> Bool {
         let outcome: Result<(isTaken: Bool, isDrainDue: Bool), SourceError> = state.withLock { state in
             guard !state.isEnded else { return .failure(.ended) }
             guard state.formats.indices.contains(track) else { return .failure(.noSuchTrack(track, count: state.formats.count)) }
@@ -113,8 +113,9 @@ public final class SourceDial: Sendable {
                 state.packetsRefused += 1
                 return .success((false, false))
             }
+            let channel = UInt8(truncatingIfNeeded: isReport ? 2 * track + 1 : 2 * track)
             state.frames += [
-                InterleavedHeader.magic, UInt8(truncatingIfNeeded: channel), UInt8(packet.count >> 8), UInt8(packet.count & 0xFF),
+                InterleavedHeader.magic, channel, UInt8(packet.count >> 8), UInt8(packet.count & 0xFF),
             ]
             for index in packet.indices { state.frames.append(packet[index]) }
             state.packets += 1

@@ -61,7 +61,7 @@ extension Worker where K: ~Copyable {
         case .setBurst(let handle, let nanoseconds, let bitsPerSecondMax):
             if let reader = find(handle) {
                 subscribers[reader].burstNanoseconds = nanoseconds
-                subscribers[reader].burstBytesPerSecond = bitsPerSecondMax / 8
+                subscribers[reader].burstBytesPerSecond = bitsPerSecondMax == 0 ? 0 : max(bitsPerSecondMax / 8, 1)
             }
         case .go(let handle): if let reader = find(handle) { go(reader) }
         case .setOverload(let handle, let policy):

@@ -69,6 +69,8 @@ extension Worker where K: ~Copyable {
         while index != SubscriberList.end {
             let stream = Int(index)
             index = streams[stream].state.nextDirty
+            // One that was removed stays in the list until the fan-out comes past it; its memory is not there any more.
+            guard streams[stream].generation != 0, !streams[stream].isClosing else { continue }
             guard streams[stream].state.isVerbatim, !streams[stream].state.isHome else { continue }
             streams[stream].state.fenceNext = streams[stream].state.board.load(.released)
             hasSome = true
