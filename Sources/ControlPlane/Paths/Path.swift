@@ -367,6 +367,7 @@ extension Path: PathSourceHost {
     func mediaBegins() { live?.mediaBegins(port) }
 
     func sourcePlays() {
+        if settings.source.isWindowsMedia { history.plays(now: eventLoop.now) }
         guard let live else { return }
         isPlaying = true
         history.plays(now: eventLoop.now)

@@ -273,6 +273,13 @@ final class RTSPServer {
         }
     }
 
+    /// Whether that address may join just now; if not, it is counted.
+    func admitJoin(_ host: HostAddress) -> Bool {
+        if joins.admit(host) { return true }
+        count(.joinRate)
+        return false
+    }
+
     /// A new session on that connection.
     func makeSession(
         path: Path, connection: RTSPConnection, description: StreamDescription, publication: Publication?

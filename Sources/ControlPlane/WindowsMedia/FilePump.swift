@@ -15,6 +15,10 @@ final class FilePump {
         var selection: WMSPSelection
         /// The first packet, and the one before which it ends.
         var packets: Range<UInt32>
+        /// When the first packet is due; nil: at once.
+        var start: NIODeadline?
+        /// The send time behind which nothing goes.
+        var endMilliseconds: UInt32?
         var fastStart: SendClock.FastStart?
         /// Times real time, in thousandths.
         var speedThousandths = 1_000
@@ -35,6 +39,8 @@ final class FilePump {
     var onEnd: ((End) -> Void)?
     /// The packet that is sent next.
     private(set) var position: UInt32
+    /// When the last one was due.
+    private(set) var lastDue: NIODeadline?
     /// The send time of the last one, in milliseconds.
     private(set) var sendTime: UInt32 = 0
 
@@ -117,6 +123,7 @@ final class FilePump {
             guard position < plan.packets.upperBound else { return end(.done) }
             guard let packet = next() else { return }
             let time = (try? ASFPacket(packet.span, packetBytes: packetBytes))?.sendTime ?? sendTime
+            if let last = plan.endMilliseconds, time > last { return end(.done) }
             let due = due ?? take(time)
             self.due = due
             guard due <= horizon else {
@@ -124,6 +131,7 @@ final class FilePump {
                 return timer.start(at: due - .milliseconds(Self.quantumMilliseconds / 2)) { [weak self] in self?.run() }
             }
             self.due = nil
+            lastDue = due
             sendTime = time
             if let kept = filter.filter(packet) {
                 write?(kept, position)
@@ -137,7 +145,9 @@ final class FilePump {
     }
 
     private func take(_ sendTime: UInt32) -> NIODeadline {
-        if clock == nil { clock = SendClock(start: eventLoop.now, fastStart: plan.fastStart, speedThousandths: plan.speedThousandths) }
+        if clock == nil {
+            clock = SendClock(start: plan.start ?? eventLoop.now, fastStart: plan.fastStart, speedThousandths: plan.speedThousandths)
+        }
         return clock?.take(sendTime: sendTime, bytes: packetBytes) ?? eventLoop.now
     }
 

@@ -35,18 +35,18 @@ final class LivePlay {
         self.onEnd = onEnd
         broadcast.addObserver(self)
         // What NIO still holds must leave before the engine writes its first byte.
-        connection.whenFlushed { [weak self] in self?.attach() }
+        connection.whenFree { [weak self] in self?.attach() }
     }
 
     private func attach() {
         guard !isOver else { return }
         do {
             let variant = try broadcast.variant(selection)
+            self.variant = variant
+            variant.playerArrived()
             let subscription = try Subscription.verbatim(
                 port: port, stream: variant.stream, descriptor: try connection.duplicateDescriptor(), chunked: play.isChunked)
             self.subscription = subscription
-            self.variant = variant
-            variant.playerArrived()
             subscription.onJoined = { [weak self] (_: JoinPoint) in self?.joined() }
             subscription.onFailed = { [weak self] (_: SubscriberFailure) in self?.connection.close() }
             subscription.onLagged = { [weak self] (cause: LagCause, packets: UInt32) in
@@ -54,7 +54,11 @@ final class LivePlay {
                 self?.onLagged?(cause, packets)
             }
             subscription.onGone = { [connection] in connection.writesReturned() }
-            connection.handWritesOver { [weak self] bytes, onLeft in self?.send(bytes, onLeft) ?? false }
+            // Bytes of the protocol go behind all packets that came until now.
+            connection.handWritesOver { bytes, onLeft in
+                variant.flush()
+                return subscription.send(bytes, before: variant.packetsFed, onLeft: onLeft)
+            }
             if let fast = play.fastStart {
                 subscription.setBurst(nanoseconds: UInt64(fast.milliseconds) * 1_000_000, bitsPerSecondMax: UInt64(fast.bitsPerSecond))
             }
@@ -66,13 +70,6 @@ final class LivePlay {
     private func joined() {
         keyFrameDeadline = nil
         if subscription?.go() != true { fail("the engine is busy") }
-    }
-
-    /// Bytes of the protocol, behind all packets that came until now.
-    private func send(_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool {
-        guard let subscription, let variant else { return false }
-        variant.flush()
-        return subscription.send(bytes, before: variant.packetsFed, onLeft: onLeft)
     }
 
     /// The streams of the next header, or others of this one. The same go on; for others the connection is closed, and the player comes back.
@@ -103,10 +100,20 @@ final class LivePlay {
         isOver = true
         onEnd = nil
         broadcast.removeObserver(self)
-        variant?.playerLeft()
-        connection.writesReturn()
-        subscription?.remove()
-        subscription = nil
+        guard let subscription else {
+            variant?.playerLeft()
+            return
+        }
+        // What was begun is finished, and what follows in this turn leaves, before the engine lets go: a removal would cut it off.
+        _ = subscription.pause()
+        port.eventLoop.assumeIsolated().execute { [connection, variant] in
+            connection.whenOver {
+                connection.writesReturn()
+                subscription.remove()
+                variant?.playerLeft()
+            }
+        }
+        self.subscription = nil
     }
 }
 

@@ -24,7 +24,13 @@ final class WMSPConnection: ServerConnection {
     private(set) var isClosed = false
     private var isReading = true
     private var isContinued = false
+    /// Nothing more is answered: what was written leaves, then it is closed.
+    private var isDraining = false
+    /// The peer has until then to close, too.
     private var drainDeadline: NIODeadline?
+    /// Waits for the engine to let go. Requests wait, too, so that these are few.
+    private var returned: [ByteBuffer] = []
+    private var freeWaiters: [() -> Void] = []
     private var writesPending = 0
     private var flushWaiters: [() -> Void] = []
     private var overWaiters: [() -> Void] = []
@@ -32,7 +38,10 @@ final class WMSPConnection: ServerConnection {
     private var lastRequest = NIODeadline.now()
     private var unfinishedSince: NIODeadline?
     /// Media is sent here: it may be idle and slow as long as players may be.
-    var carriesMedia = false
+    var carriesMedia = false { didSet { if !carriesMedia { lastRequest = .now() } } }
+    /// Who sends media here, and who still does while it ends.
+    weak var player: WindowsMediaPlayer?
+    var leaving: WindowsMediaPlayer?
     /// Who is to hear that more can be written.
     var onWritable: (() -> Void)?
     /// What the client calls itself; text from the network.
@@ -57,8 +66,8 @@ final class WMSPConnection: ServerConnection {
         case channel
         /// The engine, by this: false when it takes no more.
         case engine((_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool)
-        /// The engine is letting go; this comes behind what it still writes.
-        case returning([ByteBuffer])
+        /// The engine is letting go; what is written now comes behind what it still writes.
+        case returning
     }
 
     // MARK: Bytes in
@@ -66,7 +75,7 @@ final class WMSPConnection: ServerConnection {
     func received(_ bytes: ByteBuffer) { received(Array(bytes.readableBytesView)) }
 
     func received(_ bytes: [UInt8]) {
-        guard !isClosed, drainDeadline == nil, parseError == nil else { return }
+        guard !isClosed, !isDraining, parseError == nil else { return }
         parser.append(bytes)
         pump()
     }
@@ -74,9 +83,10 @@ final class WMSPConnection: ServerConnection {
     /// Reads requests and hands them on as far as it goes.
     func pump() {
         if channel.isWritable { onWritable?() }
-        while !isClosed, drainDeadline == nil {
+        while !isClosed, !isDraining {
             read()
-            guard current == nil else { break }
+            // Answers that are not taken pile up no further: their requests wait, and when enough of them do, nothing more is read.
+            guard current == nil, canWrite else { break }
             if queue.isEmpty {
                 guard let parseError else { break }
                 server.refuse(self, parseError)
@@ -89,6 +99,15 @@ final class WMSPConnection: ServerConnection {
             server.answer(request, on: self)
         }
         updateReading()
+    }
+
+    private var canWrite: Bool {
+        switch egress {
+        case .channel: channel.isWritable
+        // The session machine bounds what is owed behind media.
+        case .engine: true
+        case .returning: false
+        }
     }
 
     private func read() {
@@ -108,7 +127,7 @@ final class WMSPConnection: ServerConnection {
 
     private func updateReading() {
         guard !isClosed else { return }
-        let wanted = drainDeadline != nil || parseError == nil && queue.count < server.settings.queuedRequestsMax
+        let wanted = isDraining || parseError == nil && queue.count < server.settings.queuedRequestsMax
         guard wanted != isReading else { return }
         isReading = wanted
         try? channel.syncOptions?.setOption(.autoRead, value: wanted)
@@ -128,7 +147,12 @@ final class WMSPConnection: ServerConnection {
     func write(_ bytes: [UInt8]) { write(ByteBuffer(bytes: bytes)) }
 
     func write(_ bytes: ByteBuffer) {
-        guard !isClosed, drainDeadline == nil, bytes.readableBytes > 0 else { return }
+        guard !isDraining else { return }
+        enqueue(bytes)
+    }
+
+    private func enqueue(_ bytes: ByteBuffer) {
+        guard !isClosed, bytes.readableBytes > 0 else { return }
         switch egress {
         case .channel:
             writeBegins()
@@ -139,9 +163,7 @@ final class WMSPConnection: ServerConnection {
         case .engine(let send):
             writeBegins()
             if !send(Array(bytes.readableBytesView), { [weak self] in self?.writeEnded() }) { close() }
-        case .returning(let before):
-            // The session machine bounds what is owed to one connection.
-            egress = .returning(before + [bytes])
+        case .returning: returned.append(bytes)
         }
     }
 
@@ -158,6 +180,20 @@ final class WMSPConnection: ServerConnection {
         flushWaiters = []
         overWaiters = []
         for waiter in waiters { waiter() }
+        runFree()
+    }
+
+    private func runFree() {
+        guard case .channel = egress, writesPending == 0, !freeWaiters.isEmpty else { return }
+        let waiters = freeWaiters
+        freeWaiters = []
+        for waiter in waiters { waiter() }
+    }
+
+    /// Runs `body` when all was written and NIO writes; never if the connection closes before.
+    func whenFree(_ body: @escaping () -> Void) {
+        freeWaiters.append(body)
+        runFree()
     }
 
     /// Runs `body` when nothing waits in NIO any more; never if the connection closes before.
@@ -167,7 +203,7 @@ final class WMSPConnection: ServerConnection {
 
     /// The same, or when the connection closes before.
     func whenOver(_ body: @escaping () -> Void) {
-        if writesPending == 0 { body() } else { overWaiters.append(body) }
+        if writesPending == 0 || isClosed { body() } else { overWaiters.append(body) }
     }
 
     /// The connection's descriptor once more, for the engine. Throws when there is none to be had.
@@ -187,17 +223,25 @@ final class WMSPConnection: ServerConnection {
     /// The engine has been told to let go: what is written waits for ``writesReturned()``.
     func writesReturn() {
         guard case .engine = egress else { return }
-        egress = .returning([])
+        egress = .returning
         // Whoever waits for what was written waits for that, too.
         writeBegins()
     }
 
     /// The engine let go.
     func writesReturned() {
-        guard case .returning(let waiting) = egress else { return }
-        egress = .channel
-        for bytes in waiting { write(bytes) }
-        writeEnded()
+        switch egress {
+        case .channel: return
+        case .engine: egress = .channel
+        case .returning:
+            egress = .channel
+            let waiting = returned
+            returned = []
+            for bytes in waiting { enqueue(bytes) }
+            writeEnded()
+        }
+        runFree()
+        pump()
     }
 
     // MARK: The end
@@ -209,7 +253,8 @@ final class WMSPConnection: ServerConnection {
             if now >= drainDeadline { close() }
             return
         }
-        if let unfinishedSince, current == nil, now - unfinishedSince > .fractional(seconds: settings.requestSeconds) {
+        if let unfinishedSince, current == nil, canWrite, !isDraining, now - unfinishedSince > .fractional(seconds: settings.requestSeconds)
+        {
             server.count(.requestTimeout)
             return close()
         }
@@ -218,7 +263,7 @@ final class WMSPConnection: ServerConnection {
             server.count(.answerStall)
             return close()
         }
-        if !carriesMedia, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds) {
+        if !carriesMedia, !isDraining, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds) {
             server.count(.requestTimeout)
             close()
         }
@@ -226,11 +271,16 @@ final class WMSPConnection: ServerConnection {
 
     /// Closes after what was written has left; see ``RTSPConnection/drain()``.
     func drain() {
-        guard !isClosed, drainDeadline == nil else { return }
-        drainDeadline = .now() + Self.drainTime
+        guard !isClosed, !isDraining else { return }
+        isDraining = true
         queue = []
         updateReading()
-        whenFlushed { [weak self] in self?.channel.close(mode: .output, promise: nil) }
+        // However long that takes: a slow player gets the end, too (``sweep(now:)`` knows who takes nothing).
+        whenFlushed { [weak self] in
+            guard let self else { return }
+            drainDeadline = .now() + Self.drainTime
+            channel.close(mode: .output, promise: nil)
+        }
     }
 
     func close() {
@@ -245,6 +295,8 @@ final class WMSPConnection: ServerConnection {
         current = nil
         queue = []
         flushWaiters = []
+        freeWaiters = []
+        returned = []
         onWritable = nil
         server.forget(self)
         let waiters = overWaiters

@@ -31,6 +31,7 @@ final class WindowsMediaBroadcast {
     private let logger: Logger
     private var variants: [WMSPSelection: WindowsMediaVariant] = [:]
     private var observers: [ObjectIdentifier: any WindowsMediaBroadcastObserver] = [:]
+    private var made: (generation: Int, facts: WMSPContent)?
     private let identity = UInt32.random(in: 1...UInt32.max)
 
     /// Different selections that may be played at the same time: each has a packet log of its own.
@@ -85,7 +86,7 @@ final class WindowsMediaBroadcast {
         let observers = Array(observers.values)
         self.observers = [:]
         for observer in observers { observer.broadcastEnded(reason) }
-        for variant in variants.values { variant.end() }
+        for variant in variants.values { variant.retire() }
         variants = [:]
     }
 
@@ -112,8 +113,15 @@ final class WindowsMediaBroadcast {
         return variant
     }
 
-    /// What the session machine has to know of it.
+    /// What the session machine has to know of it, made once for each header.
     var facts: WMSPContent {
+        if let made, made.generation == generation { return made.facts }
+        let facts = makeFacts()
+        made = (generation, facts)
+        return facts
+    }
+
+    private func makeFacts() -> WMSPContent {
         var facts = WMSPContent(features: [.broadcast], header: header, playlistGenID: UInt32(truncatingIfNeeded: generation))
         facts.broadcastID = identity
         facts.cacheControl = "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-stream-type=\"broadcast\""
@@ -138,6 +146,8 @@ final class WindowsMediaVariant {
     private var batchPackets: UInt32 = 0
     private var sequence: UInt8 = 0
     private var players = 0
+    private var isRetired = false
+    private var isEnded = false
     private let linger: LoopTimer
     private let onUnused: () -> Void
     private let delegate = Delegate()
@@ -184,6 +194,7 @@ final class WindowsMediaVariant {
     func playerLeft() {
         players -= 1
         guard players == 0 else { return }
+        if isRetired { return end() }
         linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.onUnused() }
     }
 
@@ -223,10 +234,21 @@ final class WindowsMediaVariant {
     /// Packets that the engine's full queue did not take.
     private(set) var packetsRefused: UInt64 = 0
 
+    /// Nothing more is fed. Ends when the last player has what it was given, or soon.
+    func retire() {
+        isRetired = true
+        source?.remove()
+        source = nil
+        guard players > 0 else { return end() }
+        linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.end() }
+    }
+
     func end() {
         linger.stop()
         source?.remove()
         source = nil
+        guard !isEnded else { return }
+        isEnded = true
         port.submitAlways(.removeStream(stream))
     }
 }

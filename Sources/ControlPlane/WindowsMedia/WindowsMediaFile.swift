@@ -1,4 +1,5 @@
 import Glibc
+import Signalling
 import WireFormats
 
 /// An open ASF file: its header, and where its packets lie. Reading blocks: not on the event loop.
@@ -20,6 +21,8 @@ final class WindowsMediaFile: Sendable {
     let modified: Int64
     /// Whole packets that lie in the file.
     var packetCount: UInt32 { UInt32(clamping: layout.packetCount) }
+    /// What the session machine has to know of it.
+    let facts: WMSPContent
     private let inode: UInt64
     private let descriptor: CInt
 
@@ -32,6 +35,7 @@ final class WindowsMediaFile: Sendable {
         byteCount = Int64(facts.st_size)
         modified = Int64(facts.st_mtim.tv_sec)
         inode = UInt64(facts.st_ino)
+        self.facts = WMSPContent(file: header, byteCount: byteCount, modified: modified)
     }
 
     deinit { close(descriptor) }

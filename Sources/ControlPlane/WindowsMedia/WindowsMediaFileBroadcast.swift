@@ -45,6 +45,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
     func saidGoodbye() {}
 
     func stop(_ done: @escaping () -> Void) {
+        pursuit.end()
         end("Weir stops")
         waiting.fail(.notReady("Weir stops", retryAfterSeconds: Path.retryAfterSeconds))
         done()
@@ -79,13 +80,13 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         words = "playing"
         host?.sourcePlays()
         waiting.succeed(broadcast)
-        play(file, into: broadcast)
+        play(file, into: broadcast, from: port.eventLoop.now)
     }
 
-    private func play(_ file: WindowsMediaFile, into broadcast: WindowsMediaBroadcast) {
-        let everything = WMSPSelection(whole: file.header.streamNumbers)
-        let pump = FilePump(
-            plan: FilePump.Plan(file: file, selection: everything, packets: 0..<file.packetCount), eventLoop: port.eventLoop)
+    private func play(_ file: WindowsMediaFile, into broadcast: WindowsMediaBroadcast, from start: NIODeadline) {
+        var plan = FilePump.Plan(file: file, selection: WMSPSelection(whole: file.header.streamNumbers), packets: 0..<file.packetCount)
+        plan.start = start
+        let pump = FilePump(plan: plan, eventLoop: port.eventLoop)
         self.pump = pump
         pump.write = { [weak self, weak broadcast] packet, _ in
             guard let self, let broadcast else { return }
@@ -99,11 +100,13 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
             broadcast?.flush()
             return true
         }
-        pump.onEnd = { [weak self, weak broadcast] (end: FilePump.End) in
+        pump.onEnd = { [weak self, weak broadcast, weak pump] (end: FilePump.End) in
             guard let self, let broadcast, self.broadcast === broadcast else { return }
             guard end == .done else { return failed("\(end)") }
             line.begins(goingOn: true)
-            play(file, into: broadcast)
+            // The next round is due when the last packet's time is over, and no round takes no time at all.
+            let due = (pump?.lastDue ?? start) + .milliseconds(Int64(max(line.lastDuration, 1)))
+            play(file, into: broadcast, from: max(due, start + .milliseconds(FilePump.quantumMilliseconds)))
         }
         pump.start()
     }

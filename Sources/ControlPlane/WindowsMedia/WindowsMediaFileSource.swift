@@ -12,13 +12,17 @@ final class WindowsMediaFileSource: PathSource {
     private let pursuit = LevelPursuit()
     private var file: WindowsMediaFile?
     private var waiting: [EventLoopPromise<WindowsMediaFile>] = []
+    private let release: LoopTimer
     private(set) var words = "not opened"
+
+    private static let keepMilliseconds = 10_000
 
     /// A source that opens its file when it is wanted.
     init(name: String, eventLoop: any EventLoop, host: any PathSourceHost) {
         self.name = name
         self.eventLoop = eventLoop
         self.host = host
+        release = LoopTimer(eventLoop)
     }
 
     var showsHealth: Bool { false }
@@ -35,6 +39,7 @@ final class WindowsMediaFileSource: PathSource {
     func saidGoodbye() {}
 
     func stop(_ done: @escaping () -> Void) {
+        release.stop()
         file = nil
         for promise in waiting { promise.fail(PathError.notReady("Weir stops", retryAfterSeconds: Path.retryAfterSeconds)) }
         waiting = []
@@ -57,6 +62,11 @@ final class WindowsMediaFileSource: PathSource {
             switch result {
             case .success(let file):
                 self.file = file
+                // It is forgotten soon if nobody plays it; until then a Play finds what Describe opened.
+                release.start(milliseconds: Self.keepMilliseconds) { [weak self] in
+                    if let self, pursuit.level == .idle { self.file = nil }
+                }
+                host?.sourcePlays()
                 words = "\(file.header.streams.count) streams, \(file.packetCount) packets"
                 for promise in waiting { promise.succeed(file) }
             case .failure(let error):

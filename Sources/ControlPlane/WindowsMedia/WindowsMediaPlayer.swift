@@ -13,7 +13,7 @@ enum WindowsMediaContent {
     /// What the session machine has to know of it.
     var facts: WMSPContent {
         switch self {
-        case .file(let file): WMSPContent(file: file)
+        case .file(let file): file.facts
         case .live(let broadcast): broadcast.facts
         }
     }
@@ -54,7 +54,10 @@ final class WindowsMediaPlayer {
     /// Writes what goes before the media, then the media. `onEnd` is called once when that ends by itself: with nil at its end.
     func start(_ opening: [UInt8], onEnd: @escaping (_ failure: String?) -> Void) {
         connection.carriesMedia = true
+        connection.player = self
         connection.write(opening)
+        // A connection that broke just then has ended it.
+        guard !isOver else { return }
         switch source {
         case .live(let broadcast):
             let live = LivePlay(play, broadcast: broadcast, connection: connection, port: server.port)
@@ -80,7 +83,8 @@ final class WindowsMediaPlayer {
             play.fastStart.map {
                 SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
             } ?? SendClock.FastStart(file: file, selection: play.selection)
-        plan.speedThousandths = Int(min(max(play.speed * play.rate, 0.001), 1_000) * 1_000)
+        plan.endMilliseconds = play.endMilliseconds
+        plan.speedThousandths = Int(min(max(play.speed, 0.001), 1_000) * 1_000)
         let pump = FilePump(plan: plan, eventLoop: server.port.eventLoop)
         self.pump = pump
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
@@ -150,20 +154,24 @@ final class WindowsMediaPlayer {
         _ = flush()
         pump?.stop()
         live?.stop()
-        connection.onWritable = nil
-        connection.carriesMedia = false
+        if connection.player === self {
+            connection.player = nil
+            connection.onWritable = nil
+            connection.carriesMedia = false
+        }
         path.readerLeft()
     }
 }
 
 extension WMSPContent {
     /// A file on demand.
-    init(file: WindowsMediaFile) {
-        self.init(features: [.seekable, .stridable], header: file.header)
-        lastModified = HTTPDate.format(unixSeconds: file.modified)
-        etag = "\"\(file.byteCount)-\(file.modified)\""
+    init(file header: ASFHeader, byteCount: Int64, modified: Int64) {
+        // Not stridable: fast forward and rewind are not built.
+        self.init(features: [.seekable], header: header)
+        lastModified = HTTPDate.format(unixSeconds: modified)
+        etag = "\"\(byteCount)-\(modified)\""
         // What a Windows Media Server says of a file.
-        cacheControl = "x-wms-content-size=\(file.byteCount), max-age=86399, user-public, must-revalidate, proxy-public, proxy-revalidate"
+        cacheControl = "x-wms-content-size=\(byteCount), max-age=86399, user-public, must-revalidate, proxy-public, proxy-revalidate"
     }
 }
 

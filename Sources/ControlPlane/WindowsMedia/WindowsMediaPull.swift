@@ -116,6 +116,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
 
     func pullEnded(_ end: WindowsMediaPullSession.End) {
         session = nil
+        broadcast?.flush()
         guard pursuit.level > .idle else { return }
         if case .redirected(let url, let redirections) = end, settings.permits(url.host) {
             self.url = url

@@ -98,8 +98,11 @@ final class WindowsMediaPullSession {
         guard !isPerforming else { return }
         isPerforming = true
         defer { isPerforming = false }
-        while !isOver, !queue.isEmpty {
-            switch queue.removeFirst() {
+        var next = 0
+        defer { queue = [] }
+        while !isOver, next < queue.count {
+            next += 1
+            switch queue[next - 1] {
             case .connect(let link): connect(link)
             case .send(let link, let bytes): channels[link]?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
             case .close(let link):

@@ -83,6 +83,7 @@ final class WindowsMediaServer {
         guard Self.isAboutContent(request) else { return take(request, nil, nil, on: connection) }
         do throws(WMSPRefusal) {
             let path = try path(request.target.path, for: message, on: connection)
+            if request.kind == .play { try admit(to: path, on: connection) }
             content(of: path) { [weak self] result in
                 guard let self, !connection.isClosed else { return }
                 switch result {
@@ -116,6 +117,17 @@ final class WindowsMediaServer {
             _ = try path(target.path, for: message, on: connection)
             return playlist
         } catch { return error }
+    }
+
+    /// Whether there is room for one more player of a path.
+    private func admit(to path: Path, on connection: WMSPConnection) throws(WMSPRefusal) {
+        if let max = path.settings.distribution.readersMax, path.readers >= max {
+            count(.readersMax)
+            throw .full("/\(path.name) has its \(max) readers (readers-max)", retryAfterSeconds: 5)
+        }
+        guard server.admitJoin(connection.host) else {
+            throw .full("your address opens sessions too fast", retryAfterSeconds: 1)
+        }
     }
 
     /// The path of that name, if whoever asks may read it.
@@ -212,6 +224,9 @@ final class WindowsMediaServer {
         _ play: WMSPPlay, _ opening: [UInt8], _ path: Path, _ source: WindowsMediaContent, on connection: WMSPConnection
     ) {
         players.removeValue(forKey: play.session)?.stop()
+        // Whoever still sends his last words there has to make room.
+        connection.leaving?.stop()
+        connection.leaving = nil
         let player = WindowsMediaPlayer(play: play, path: path, source: source, connection: connection, server: self)
         players[play.session] = player
         server.countAnswer(.ok)
@@ -227,7 +242,12 @@ final class WindowsMediaServer {
             if let failure { logger.warning("Windows Media stops", metadata: ["path": "\(path.name)", "why": "\(failure)"]) }
             perform(sessions.mediaEnded(play.session, reason: failure == nil ? .done : .serverUnavailable, now: now))
             // What the engine was given leaves first. A connection that breaks before that ends it, too.
-            if connection.isClosed { player.stop() } else { connection.whenOver { player.stop() } }
+            guard !connection.isClosed else { return player.stop() }
+            connection.leaving = player
+            connection.whenOver { [weak connection] in
+                player.stop()
+                if connection?.leaving === player { connection?.leaving = nil }
+            }
         }
     }
 

@@ -6,6 +6,12 @@ struct WindowsMediaTimeLine {
     private var last: (send: UInt32, duration: UInt16)?
     private var objects = InlineArray<128, UInt8>(repeating: 0)
     private var isBeginning = false
+    /// Streams whose objects have got their offset in this piece.
+    private var renumbered = ASFStreamSet()
+    private var isRenumbering = false
+
+    /// How long the last packet is, in milliseconds.
+    var lastDuration: UInt16 { last?.duration ?? 0 }
 
     /// A time that goes on by more than this within a piece begins another one, and one that goes back by more than the next.
     static let leapMilliseconds: Int32 = 5_000
@@ -26,11 +32,17 @@ struct WindowsMediaTimeLine {
         if isBeginning, let last {
             isBeginning = false
             shift.milliseconds = Int32(bitPattern: last.send &+ UInt32(max(last.duration, 1)) &- head.sendTime)
-            var payloads = ASFPayloads(head)
+            renumbered = ASFStreamSet()
+            isRenumbering = true
+        }
+        if isRenumbering {
             // Objects of the last piece and of this one are not to be taken for one.
+            var payloads = ASFPayloads(head)
             while let payload = try payloads.next(in: packet.span) {
+                if renumbered.contains(payload.stream) { continue }
                 let before = objects[Int(payload.stream)]
                 shift.setNumberOffset(before &+ 1 &- UInt8(truncatingIfNeeded: payload.objectNumber), stream: payload.stream)
+                renumbered.insert(payload.stream)
             }
         }
         try shift.apply(to: &packet, packetBytes: packetBytes)
