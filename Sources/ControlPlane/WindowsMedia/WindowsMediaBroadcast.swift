@@ -136,6 +136,10 @@ final class WindowsMediaBroadcast {
 final class WindowsMediaVariant {
     let stream: StreamHandle
     let counters: StreamCounters
+    /// What comes within this time goes out together. With packets of 1,400 bytes 2,000 players cost 2.6 times the processor time of
+    /// interleaved RTP without it, and no more than that with it; players buffer seconds.
+    private static let collectNanoseconds: UInt64 = 25_000_000
+
     /// Packets fed so far: the next one's number in the engine.
     private(set) var packetsFed: UInt32 = 0
     private let port: EnginePort
@@ -175,6 +179,7 @@ final class WindowsMediaVariant {
         var policy = settings.policy
         // TCP paces itself.
         policy.pacing = .off
+        policy.collectNanoseconds = Self.collectNanoseconds
         let opened = try port.addVerbatimStream(sizing: sizing, policy: policy, delegate: delegate)
         stream = opened.handle
         counters = opened.counters
