@@ -251,13 +251,7 @@ final class RTSPConnection: ServerConnection {
 
     /// The connection's descriptor once more, for the engine. Throws when there is none to be had.
     func duplicateDescriptor() throws -> CInt {
-        let copy = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
-            fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        }
-        guard let copy, copy >= 0 else {
-            throw ListenError(address: words, trouble: "no descriptor is left: raise the limit (`ulimit -n`)")
-        }
-        return copy
+        try channel.duplicateDescriptor(of: words)
     }
 
     /// From here on everything is written by the engine, until it lets go of the reader.

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 
 /// What a connection of the shared port is, as soon as that is known.
@@ -32,4 +33,17 @@ final class RTSPConnectionHandler: ChannelInboundHandler, RemovableChannelHandle
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { connection.close() }
+}
+
+extension Channel {
+    /// The descriptor of a connection once more, for the engine; `words` name the connection. Throws when there is none to be had.
+    func duplicateDescriptor(of words: String) throws -> CInt {
+        let copy = try pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
+            fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        }
+        guard let copy, copy >= 0 else {
+            throw ListenError(address: words, trouble: "no descriptor is left: raise the limit (`ulimit -n`)")
+        }
+        return copy
+    }
 }

@@ -22,11 +22,8 @@ final class DialledSource: PathSource {
     private var source: EngineSource?
     private var packets: UInt64 = 0
     private var heardAt: NIODeadline
-    private var backoff = Backoff()
-    private let retry: LoopTimer
-    private var retryAt: NIODeadline
+    private let redial: Redial
     private let watch: LoopTimer
-    private var awaitedSince: UInt64?
     private var lastWords = "not dialled"
     /// The next dial waits for the one before.
     private var isHeldUp = false
@@ -47,10 +44,13 @@ final class DialledSource: PathSource {
         self.port = port
         self.host = host
         self.logger = logger
-        retry = LoopTimer(port.eventLoop)
+        redial = Redial(port.eventLoop, host: host)
         watch = LoopTimer(port.eventLoop)
-        retryAt = port.eventLoop.now
-        heardAt = retryAt
+        heardAt = port.eventLoop.now
+        redial.onDue = { [weak self] in
+            guard let self else { return }
+            want(pursuit.level)
+        }
     }
 
     private var now: NIODeadline { port.eventLoop.now }
@@ -61,7 +61,7 @@ final class DialledSource: PathSource {
         return description == nil ? "waiting for its description" : "described"
     }
 
-    var nextTry: NIODeadline? { dial == nil && retry.isRunning ? retryAt : nil }
+    var nextTry: NIODeadline? { dial == nil ? redial.next : nil }
 
     func saidGoodbye() { failed("the source said goodbye (RTCP BYE)") }
 
@@ -70,7 +70,7 @@ final class DialledSource: PathSource {
     func stop(_ done: @escaping () -> Void) {
         isStopped = true
         pursuit.end()
-        retry.stop()
+        redial.stop()
         hangUp()
         done()
     }
@@ -78,41 +78,17 @@ final class DialledSource: PathSource {
     private func pursue(_ goal: SourceLevel) {
         guard !isStopped else { return }
         if goal == .idle {
-            retry.stop()
+            redial.stop()
+            redial.forgetWaiters()
             hangUp()
             lastWords = "not dialled"
-            awaitedSince = nil
             host?.sourceReleased()
             return
         }
         // One dial is for one playing: as a server is told by TEARDOWN.
         if goal == .described, source != nil { hangUp() }
-        if dial == nil, retry.isRunning { hurry() } else if dial == nil { begin() }
+        if dial == nil, redial.isWaiting { redial.hurry() } else if dial == nil { begin() }
         if goal == .playing, source == nil, description != nil { play() }
-    }
-
-    /// Somebody came while a long delay runs.
-    private func hurry() {
-        guard noteWaiting() else { return }
-        let soon = now + .nanoseconds(Int64(Backoff.eagerDelayNanosecondsMax))
-        if soon < retryAt { wait(until: soon) }
-    }
-
-    private func noteWaiting() -> Bool {
-        guard host?.isAwaited ?? false else {
-            awaitedSince = nil
-            return false
-        }
-        awaitedSince = awaitedSince ?? now.uptimeNanoseconds
-        return true
-    }
-
-    private func wait(until deadline: NIODeadline) {
-        retryAt = deadline
-        retry.start(at: deadline) { [weak self] in
-            guard let self else { return }
-            want(pursuit.level)
-        }
     }
 
     // MARK: One dial
@@ -122,9 +98,10 @@ final class DialledSource: PathSource {
             lastWords = "the dial before is ending"
             let deadline = lingeringSince + .milliseconds(Self.lingerMillisecondsMax)
             isHeldUp = true
-            return now < deadline ? wait(until: deadline) : failed("the dial before has not come back yet")
+            return now < deadline ? redial.wait(until: deadline) : failed("the dial before has not come back yet")
         }
         isHeldUp = false
+        redial.dialled()
         logger.info("dialling", metadata: ["source": "\(url)"])
         let loop = port.eventLoop
         let me = NIOLoopBound(Weak(self), eventLoop: loop)
@@ -220,8 +197,7 @@ final class DialledSource: PathSource {
         _ = port.feed(handle, frames)
         heardAt = now
         if self.packets == 0 {
-            backoff.succeeded()
-            awaitedSince = nil
+            redial.succeeded()
         }
         self.packets = packets
     }
@@ -237,7 +213,7 @@ final class DialledSource: PathSource {
         if number === serial { failed(words) }
         lingeringSince = nil
         guard number !== serial, dial == nil, pursuit.level > .idle, isHeldUp else { return }
-        retry.stop()
+        redial.stop()
         want(pursuit.level)
     }
 
@@ -248,9 +224,7 @@ final class DialledSource: PathSource {
         hangUp()
         guard !isStopped, pursuit.level > .idle else { return }
         host?.sourceFailed(words)
-        _ = noteWaiting()
-        let delay = backoff.failed(at: now.uptimeNanoseconds, awaitedSince: awaitedSince, chance: Double.random(in: 0..<1))
-        wait(until: now + .nanoseconds(Int64(clamping: delay)))
+        redial.wait(nanoseconds: redial.failed())
     }
 
     private func detach() {

@@ -19,12 +19,7 @@ final class RTSPPull: PathSource {
     private var level = SourceLevel.idle
     private var session: PullSession?
     private var isConcluding = false
-    private var backoff = Backoff()
-    private let retry: LoopTimer
-    private var retryAt: NIODeadline
-    private var dialledAt: NIODeadline
-    /// Since when somebody has been waiting for a source that is not there; nil: nobody is, or it is there.
-    private var awaitedSince: UInt64?
+    private let redial: Redial
     private let transport: PathSettings.Transport
     /// Chosen by what worked; kept for the next dial.
     private var carriage: PullSession.Carriage
@@ -58,16 +53,13 @@ final class RTSPPull: PathSource {
             case .multicast: .multicast(interface: settings.multicast.interface)
             case .auto, .udp: .udp
             }
-        retry = LoopTimer(port.eventLoop)
-        retryAt = port.eventLoop.now
-        dialledAt = port.eventLoop.now
+        redial = Redial(port.eventLoop, host: host, chance: dialler.chance)
+        redial.onDue = { [weak self] in self?.pursue() }
     }
-
-    private var now: NIODeadline { port.eventLoop.now }
 
     var words: String { session?.words ?? lastWords }
 
-    var nextTry: NIODeadline? { session == nil && retry.isRunning ? retryAt : nil }
+    var nextTry: NIODeadline? { session == nil ? redial.next : nil }
 
     /// Whether the server has answered, and the session goes on.
     var isEstablished: Bool { session?.isEstablished ?? false }
@@ -76,8 +68,7 @@ final class RTSPPull: PathSource {
     func dialAnew(at url: SourceURL) {
         self.url = url
         detour = nil
-        retry.stop()
-        backoff = Backoff()
+        redial.reset()
         guard let session else { return pursue() }
         // Until the new connection plays, nothing does.
         if session.isPlaying { host?.sourceFailed("the back end registered anew") }
@@ -91,7 +82,7 @@ final class RTSPPull: PathSource {
 
     func want(_ level: SourceLevel) {
         self.level = level
-        if !(host?.isAwaited ?? false) { awaitedSince = nil }
+        redial.forgetWaiters()
         pursue()
     }
 
@@ -99,7 +90,7 @@ final class RTSPPull: PathSource {
 
     func stop(_ done: @escaping () -> Void) {
         level = .idle
-        retry.stop()
+        redial.stop()
         guard let session else { return done() }
         onStopped = done
         session.close()
@@ -112,40 +103,17 @@ final class RTSPPull: PathSource {
         if let session {
             if level == .idle { session.close() } else { session.want(level) }
         } else if level == .idle {
-            retry.stop()
+            redial.stop()
             host?.sourceReleased()
-        } else if retry.isRunning {
-            hurry()
+        } else if redial.isWaiting {
+            redial.hurry()
         } else {
             dial()
         }
     }
 
-    /// Somebody came while a long delay runs: two seconds between two attempts are enough.
-    private func hurry() {
-        guard noteWaiting() else { return }
-        let soon = max(now, dialledAt + .nanoseconds(Int64(Backoff.eagerDelayNanosecondsMax)))
-        guard soon < retryAt else { return }
-        wait(until: soon)
-    }
-
-    /// Whether somebody waits; notes since when.
-    private func noteWaiting() -> Bool {
-        guard host?.isAwaited ?? false else {
-            awaitedSince = nil
-            return false
-        }
-        awaitedSince = awaitedSince ?? now.uptimeNanoseconds
-        return true
-    }
-
-    private func wait(until deadline: NIODeadline) {
-        retryAt = deadline
-        retry.start(at: deadline) { [weak self] in self?.pursue() }
-    }
-
     private func dial() {
-        dialledAt = now
+        redial.dialled()
         let target = detour?.url ?? url
         let session = PullSession(
             url: target, redirections: detour?.redirections ?? 0, carriage: carriage,
@@ -173,8 +141,7 @@ extension RTSPPull: PullSessionOwner {
     func sessionDropped(_ datagrams: UInt64) { host?.sourceDropped(datagrams) }
 
     func sessionActive() {
-        backoff.succeeded()
-        awaitedSince = nil
+        redial.succeeded()
     }
 
     func sessionEnded(_ end: PullSession.End) {
@@ -186,7 +153,7 @@ extension RTSPPull: PullSessionOwner {
             onStopped = nil
             return done()
         }
-        if let delay, level > .idle { wait(until: now + .nanoseconds(Int64(clamping: delay))) } else { pursue() }
+        if let delay, level > .idle { redial.wait(nanoseconds: delay) } else { pursue() }
     }
 
     /// Draws the lesson from an end; answers with the nanoseconds to wait, or nil to go on at once.
@@ -227,8 +194,7 @@ extension RTSPPull: PullSessionOwner {
     private func failed(_ words: String) -> UInt64 {
         lastWords = words
         host?.sourceFailed(words)
-        _ = noteWaiting()
-        let delay = backoff.failed(at: now.uptimeNanoseconds, awaitedSince: awaitedSince, chance: dialler.chance())
+        let delay = redial.failed()
         logger.info("dialling again", metadata: ["in-ms": "\(delay / 1_000_000)"])
         return delay
     }

@@ -207,15 +207,7 @@ final class WMSPConnection: ServerConnection {
     }
 
     /// The connection's descriptor once more, for the engine. Throws when there is none to be had.
-    func duplicateDescriptor() throws -> CInt {
-        let copy = try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { descriptor in
-            fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        }
-        guard let copy, copy >= 0 else {
-            throw ListenError(address: words, trouble: "no descriptor is left: raise the limit (`ulimit -n`)")
-        }
-        return copy
-    }
+    func duplicateDescriptor() throws -> CInt { try channel.duplicateDescriptor(of: words) }
 
     /// From here on everything is written by the engine, which is given it by `send`; what is given calls back when it left.
     func handWritesOver(to send: @escaping (_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool) { egress = .engine(send) }

@@ -15,10 +15,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private var url: WMSPSourceURL
     private var session: WindowsMediaPullSession?
     private let pursuit = LevelPursuit()
-    private var backoff = Backoff()
-    private let retry: LoopTimer
-    private var retryAt: NIODeadline
-    private var awaitedSince: UInt64?
+    private let redial: Redial
     private var lastWords = "not dialled"
     private var line = WindowsMediaTimeLine()
 
@@ -36,18 +33,21 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         self.host = host
         self.dialler = dialler
         self.logger = logger
-        retry = LoopTimer(port.eventLoop)
-        retryAt = port.eventLoop.now
+        redial = Redial(port.eventLoop, host: host, chance: dialler.chance)
+        redial.onDue = { [weak self] in
+            guard let self, pursuit.level > .idle, session == nil else { return }
+            dial()
+        }
     }
 
     var words: String { session?.words ?? lastWords }
-    var nextTry: NIODeadline? { session == nil && retry.isRunning ? retryAt : nil }
+    var nextTry: NIODeadline? { session == nil ? redial.next : nil }
 
     func want(_ level: SourceLevel) {
         pursuit.want(level) { [self] level in
             guard level == .idle else {
-                if session == nil, !retry.isRunning { dial() }
-                return
+                if session != nil { return }
+                return redial.isWaiting ? redial.hurry() : dial()
             }
             end("nobody is interested")
             lastWords = "not dialled"
@@ -65,8 +65,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     }
 
     private func end(_ reason: String) {
-        retry.stop()
-        awaitedSince = nil
+        redial.stop()
+        redial.forgetWaiters()
         session?.close()
         session = nil
         broadcast?.end(reason)
@@ -75,7 +75,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     }
 
     private func dial(redirections: Int = 0) {
-        if awaitedSince == nil, host?.isAwaited ?? false { awaitedSince = port.eventLoop.now.uptimeNanoseconds }
+        redial.dialled()
         logger.info("dialling", metadata: ["source": "\(url)"])
         let session = WindowsMediaPullSession(
             url: url, redirections: redirections, silenceMilliseconds: settings.silenceMilliseconds, eventLoop: port.eventLoop,
@@ -88,8 +88,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullBegan(_ header: ASFHeader) throws {
         let live = try header.rewritten(ASFRewrite(form: .live))
-        backoff.succeeded()
-        awaitedSince = nil
+        redial.succeeded()
         line.begins(goingOn: broadcast.map { live.continues($0.header) } ?? false)
         if let broadcast {
             broadcast.begins(live)
@@ -124,12 +123,6 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         }
         lastWords = end.words
         host?.sourceFailed(lastWords)
-        let now = port.eventLoop.now
-        let delay = backoff.failed(at: now.uptimeNanoseconds, awaitedSince: awaitedSince, chance: dialler.chance())
-        retryAt = now + .nanoseconds(Int64(clamping: delay))
-        retry.start(at: retryAt) { [weak self] in
-            guard let self, pursuit.level > .idle, session == nil else { return }
-            dial()
-        }
+        redial.wait(nanoseconds: redial.failed())
     }
 }
