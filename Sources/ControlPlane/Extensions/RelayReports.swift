@@ -3,8 +3,9 @@ import WireFormats
 /// Hears what sources, readers and the relay itself report by RTCP, and decides what little there is to decide about it. Every requirement
 /// has a default: Weir's own behaviour.
 ///
-/// What was reported is told on one thread that is for this alone, in order, so it may be slow: up to 4,096 reports
-/// wait, what comes beyond is left out and counted (`reports_unobserved` of the status's totals). What is decided is asked on the relay's
+/// What was reported is told one after the other, in order, on threads of the system, so it may be slow: up to 4,096 reports
+/// wait beside those that are being told, what comes beyond is left out and counted (`reports_unobserved` of the status's totals); some may
+/// still be told when the relay has stopped. What is decided is asked on the relay's
 /// event loop: answer at once.
 public protocol RelayReports: Sendable {
     /// A path's source told its wall clock (sender report).

@@ -24,7 +24,8 @@ public final class SourceDial: Sendable {
         var isEnded = false
         var isPlaying = false
         var formats: [UInt8] = []
-        var waiters: [CheckedContinuation<Void, any Error>] = []
+        var waiters: [UInt64: CheckedContinuation<Void, any Error>] = [:]
+        var waitersEver: UInt64 = 0
         var packets: UInt64 = 0
         var packetsRefused: UInt64 = 0
     }
@@ -56,6 +57,8 @@ public final class SourceDial: Sendable {
     ///
     /// - Throws: words about a description that cannot be served; ``SourceError/ended``.
     public func describe(_ tracks: [TrackFormat]) async throws {
+        // A relay that has stopped answers nothing any more.
+        guard !state.withLock({ $0.isEnded }) else { throw SourceError.ended }
         try await onDescribed(tracks).get()
         try state.withLock { state in
             guard !state.isEnded else { throw SourceError.ended }
@@ -65,16 +68,25 @@ public final class SourceDial: Sendable {
 
     /// Waits until somebody wants media; what is sent before is lost. Call ``describe(_:)`` first.
     ///
-    /// - Throws: ``SourceError/ended``.
+    /// - Throws: ``SourceError/ended``; `CancellationError` when the task is cancelled.
     public func playing() async throws {
-        try await withCheckedThrowingContinuation { continuation in
-            let answer: Result<Void, any Error>? = state.withLock { state in
-                if state.isEnded { return .failure(SourceError.ended) }
-                if state.isPlaying { return .success(()) }
-                state.waiters.append(continuation)
-                return nil
+        let number = state.withLock { state in
+            state.waitersEver += 1
+            return state.waitersEver
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let answer: Result<Void, any Error>? = state.withLock { state in
+                    if state.isEnded { return .failure(SourceError.ended) }
+                    if state.isPlaying { return .success(()) }
+                    if Task.isCancelled { return .failure(CancellationError()) }
+                    state.waiters[number] = continuation
+                    return nil
+                }
+                if let answer { continuation.resume(with: answer) }
             }
-            if let answer { continuation.resume(with: answer) }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: number) }?.resume(throwing: CancellationError())
         }
     }
 
@@ -142,10 +154,10 @@ public final class SourceDial: Sendable {
     func play() {
         let waiters = state.withLock { state in
             state.isPlaying = true
-            defer { state.waiters = [] }
+            defer { state.waiters = [:] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume() }
+        for waiter in waiters.values { waiter.resume() }
     }
 
     /// Nothing is taken any more.
@@ -153,10 +165,10 @@ public final class SourceDial: Sendable {
         let waiters = state.withLock { state in
             state.isEnded = true
             state.frames = []
-            defer { state.waiters = [] }
+            defer { state.waiters = [:] }
             return state.waiters
         }
-        for waiter in waiters { waiter.resume(throwing: SourceError.ended) }
+        for waiter in waiters.values { waiter.resume(throwing: SourceError.ended) }
     }
 }
 

@@ -9,7 +9,8 @@ import WireFormats
 /// - While it is busy, packets wait for it: up to the rule's `queue` (256 KiB) in bytes, then in the packet log of its source
 ///   (`window`). What falls out of that is missed, from key frame to key frame, and counted (`packets_missed`).
 /// - A call that lasts longer than the rule's `silence` (10 s), or so long without a packet out while packets go in, is a failure.
-///   The thread cannot be ended by force: it is left alone, and no other run of the track begins until it has come back.
+///   The thread cannot be ended by force: it is left alone, and no other run of the track begins until it has
+///   come back; after the path was let go of and taken up again one may. No more than 16 hang in a process.
 /// - What it throws is a failure, too. After a failure another one is made, as a program that crashed is started again: after 1, 2, 4, …
 ///   30 s. Readers stay, the other tracks go on, and status tells the reason. A trap (`fatalError`, an index out of range) ends your
 ///   process, as everywhere in Swift.

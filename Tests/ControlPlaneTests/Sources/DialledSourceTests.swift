@@ -210,6 +210,23 @@ private final class Rig: Sendable {
         try await rig.end()
     }
 
+    @Test func waitingForReadersEndsWithItsTask() async throws {
+        let heard = Locked<[String]>([])
+        let rig = try await Rig { dial in
+            try await dial.describe(Self.formats)
+            let waiting = Task { try await dial.playing() }
+            waiting.cancel()
+            do { try await waiting.value } catch { heard.withLockedValue { $0.append("\(type(of: error))") } }
+            dial.end()
+            do { try await dial.playing() } catch { heard.withLockedValue { $0.append("\(error)") } }
+            do { try await dial.describe(Self.formats) } catch { heard.withLockedValue { $0.append("\(error)") } }
+        }
+        try await rig.on { $0.path.readerArrived() }
+        #expect(try await rig.wait { _ in heard.withLockedValue { $0.count } >= 3 })
+        #expect(heard.withLockedValue { Array($0.prefix(3)) } == ["CancellationError", "\(SourceError.ended)", "\(SourceError.ended)"])
+        try await rig.end()
+    }
+
     @Test func moreThanMayWaitIsLostAndCounted() async throws {
         let refused = Locked<UInt64>(0)
         let rig = try await Rig { dial in
