@@ -14,6 +14,7 @@ import Testing
     @Test(arguments: [
         ("GET /a?b HTTP/1.0\r\nx-sessioncookie: abc\r\n\r\nrest", TunnelRequest.Method.get, "/a?b", "abc" as String?),
         ("POST / HTTP/1.1\nX-SESSIONCOOKIE:abc\n\n", .post, "/", "abc"), ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", .get, "/", nil),
+        ("GET / HTTP/1.1\r\nSupported: a,\r\n  b\r\nx-sessioncookie: c\r\n\r\n", .get, "/", "c"),
         ("GET / HTTP/1.1\r\nx-sessioncookie:\r\n\r\n", .get, "/", nil), ("GET / HTTP/1.1\r\nx-sessioncookie: a b\r\n\r\n", .get, "/", nil),
         ("GET / HTTP/1.1\r\nx-sessioncookie: \(String(repeating: "a", count: 129))\r\n\r\n", .get, "/", nil),
         ("GET / HTTP/1.1\r\nx-sessioncookie: a\r\nx-sessioncookie: b\r\n\r\n", .get, "/", "a"),
@@ -28,6 +29,7 @@ import Testing
     @Test(arguments: [
         ("GET / RTSP/1.0\r\n\r\n", TunnelRequest.Trouble.malformed), ("GET /\r\n\r\n", .malformed), ("\r\n", .malformed),
         ("GET / HTTP/2\r\n\r\n", .malformed), ("GET / HTTP/1.0\r\nnothing\r\n\r\n", .malformed),
+        ("GET / HTTP/1.0\r\n a: b\r\n\r\n", .malformed),
         ("GET /" + String(repeating: "a", count: 9_000), .tooLong),
         ("GET / HTTP/1.0\r\n" + String(repeating: "a: b\r\n", count: 2_000) + "\r\n", .tooLong),
     ])

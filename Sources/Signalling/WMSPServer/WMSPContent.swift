@@ -22,6 +22,8 @@ package struct WMSPContent: Sendable, Equatable {
     package var descriptions = [ContentDescription(language: "", [])]
     /// It comes straight out of an encoder: the server calls itself one.
     package var isEncoder = false
+    /// The entry that a Play with `pl-offset` asked to go on to: this one's header is sent, then at once the change to that. One, or none.
+    package var skipsTo: [WMSPContent] = []
 
     /// Content with this header, for legacy clients made from it.
     package init(features: WMSPFeatures, header: ASFHeader, playlistGenID: UInt32 = 1) {

@@ -76,6 +76,9 @@ package struct WMSPPlay: Sendable, Equatable {
     package var speed: Double
     /// For the packets of this Play.
     package var incarnation: UInt8
+    /// It goes on to another entry, and the client has not said yet what it wants of that: no `$D` before
+    /// ``WMSPServerAction/select(session:_:)``.
+    package var isHeld = false
 
     /// `AccelBW` or `BurstBW`, and their durations.
     package struct FastStart: Sendable, Hashable {

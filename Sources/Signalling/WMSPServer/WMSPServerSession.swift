@@ -34,6 +34,8 @@ struct WMSPServerSession: Sendable {
     var selection = WMSPSelection()
     var owed: [Owed] = []
     var pipelineTest: PipelineTest?
+    /// Streams were asked for in this entry: by Play, SelectStream or PlayNextEntry.
+    var isConfirmed = false
     /// When streams were last selected.
     var selectedAt: UInt64?
     /// What the client said it lags behind, for the next change of entries.
@@ -70,8 +72,9 @@ struct WMSPServerSession: Sendable {
     /// The bytes as they go into the body that is open.
     func coded(_ bytes: [UInt8]) -> [UInt8] { isChunked ? ChunkedCoding.chunk(bytes) : bytes }
 
-    /// Streams of the next entry are chosen for the client, and sent without its asking. Clients before version 9 never ask.
-    var isPredicted: Bool { features.contains(.prediction) || !dialect.takesStreamChanges }
+    /// Streams of the next entry are chosen for the client, and sent without its asking, if it said what it wants of the one before
+    /// ([MS-WMSP] 3.2.4.2). Clients before version 9 never ask.
+    var isPredicted: Bool { features.contains(.prediction) && isConfirmed || !dialect.takesStreamChanges }
 
     /// Changes the selection by the list of a request; without one all stays as it is, in a Play all streams are wanted.
     mutating func select(by request: WMSPRequest, isComplete: Bool) {

@@ -15,7 +15,13 @@ extension WMSPSessions {
         session.seen(request, now: incoming.now)
         session.content = content
         session.select(by: request, isComplete: true)
-        if known != nil { session.incarnation &+= 1 }
+        // Packets of a broadcast are the same for all: they do not count one client's Plays.
+        if content.features.contains(.broadcast) {
+            session.incarnation = 0
+        } else if known != nil {
+            session.incarnation &+= 1
+        }
+        session.isConfirmed = true
         session.state = .streaming
         session.connection = incoming.connection
         session.isChunked = session.dialect.takesChunks && request.isModernHTTP && request.pragma.isOn("version11-enabled")
@@ -31,6 +37,8 @@ extension WMSPSessions {
         var tokens = Self.tokens(of: session, isNew: known == nil, content: content, timeout: settings.keepAliveMilliseconds)
         let fastStart = fastStart(pragma, session.dialect, &tokens)
         let speed = speed(pragma, session.dialect, content, &tokens)
+        let skip = goOnAtOnce(&session, from: content, &tokens)
+        sessions[session.id] = session
         var response = answer(.ok, to: incoming, tokens: tokens, content: content)
         response.headers.add("Content-Type", session.dialect.wantsOctetStream ? WMSPContentType.octets : WMSPContentType.media)
         response.headers.add(session.isChunked ? "Transfer-Encoding" : "Connection", session.isChunked ? "chunked" : "close")
@@ -38,12 +46,15 @@ extension WMSPSessions {
         if known == nil, let context = session.dialect.repeatsHeaderAtContext, pragma.number("request-context") == context {
             body += WMSPFraming.endOfStream(.entryDone) + WMSPFraming.streamChange() + body
         }
-        let position = WMSPPosition(pragma, dialect: session.dialect, header: content.header(for: session.dialect))
-        let play = WMSPPlay(
+        body += skip
+        let target = content.skipsTo.isEmpty ? content : session.content ?? content
+        let position = WMSPPosition(pragma, dialect: session.dialect, header: target.header(for: session.dialect))
+        var play = WMSPPlay(
             session: session.id, connection: incoming.connection, isChunked: session.isChunked, dialect: session.dialect,
             selection: session.selection, position: content.features.contains(.broadcast) ? .beginning : position,
             endMilliseconds: Self.end(pragma, from: position), rate: rate, fastStart: fastStart, speed: speed,
             incarnation: session.incarnation)
+        play.isHeld = session.state == .waiting
         actions.append(.start(play, opening: response.serialized() + session.coded(body)))
     }
 
@@ -118,6 +129,7 @@ extension WMSPSessions {
         var session = try required(incoming)
         session.select(by: incoming.request, isComplete: session.state == .waiting)
         session.selectedAt = incoming.now
+        session.isConfirmed = true
         sessions[session.id] = session
         guard session.connection == incoming.connection, session.isChunked else {
             replyEmpty(
@@ -134,6 +146,7 @@ extension WMSPSessions {
             throw .notNow(.playNextEntry, "no media goes over this connection in chunks")
         }
         if incoming.request.pragma.contains("stream-switch-entry") { session.select(by: incoming.request, isComplete: true) }
+        session.isConfirmed = true
         sessions[session.id] = session
         beginNextBody(session, incoming)
     }
@@ -158,44 +171,6 @@ extension WMSPSessions {
     }
 
     // MARK: What becomes of the content
-
-    /// How long to wait, after the last `$D` of an entry, before ``contentChanged(_:to:now:)``: as long as the client said it lags, and eight
-    /// seconds after it last selected streams ([MS-WMSP] 3.2.4.2).
-    package func changeDelayMilliseconds(of id: UInt32, now: UInt64) -> UInt64 {
-        guard let session = sessions[id], session.dialect.takesStreamChanges else { return 0 }
-        let guardEnd = session.selectedAt.map { $0 &+ 8_000 } ?? 0
-        return max(min(session.lagMilliseconds, 15_000), guardEnd > now ? guardEnd - now : 0)
-    }
-
-    /// Another entry, or another header of a live source, follows. Clients before version 9 bear no other header than the one they have: for
-    /// them content that does not simply go on has ended.
-    package mutating func contentChanged(_ id: UInt32, to content: WMSPContent, now: UInt64) -> [WMSPServerAction] {
-        guard let session = sessions[id], let connection = session.connection, let old = session.content else { return [] }
-        guard session.dialect.takesStreamChanges else {
-            if content.header.continues(old.header) {
-                sessions[id]?.content = content
-                return []
-            }
-            actions.append(.stop(session: id))
-            return mediaEnded(id, now: now)
-        }
-        let bytes = WMSPFraming.streamChange() + content.opening(for: session.dialect, incarnation: session.incarnation)
-        actions.append(.send(connection: connection, session.coded(bytes)))
-        sessions[id]?.content = content
-        sessions[id]?.lagMilliseconds = 0
-        sessions[id]?.selectedAt = nil
-        if session.isPredicted {
-            let selection = session.selection.predicted(from: old.header, to: content.header)
-            sessions[id]?.selection = selection
-            sessions[id]?.state = .streaming
-            actions.append(.select(session: id, selection))
-        } else {
-            sessions[id]?.state = .waiting
-            sessions[id]?.idleSince = now
-            actions.append(.hold(session: id))
-        }
-        return take()
-    }
 
     /// The last `$D` was written; `reason` is another than ``WMSPReason/done`` where the content broke off.
     package mutating func mediaEnded(_ id: UInt32, reason: WMSPReason = .done, now: UInt64) -> [WMSPServerAction] {

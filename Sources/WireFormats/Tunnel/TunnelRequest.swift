@@ -73,7 +73,12 @@ package struct TunnelRequest: Sendable, Equatable {
         target = words[1].text
         self.headBytes = headBytes
         var cookie: String?
-        for line in lines.dropFirst() {
+        for (index, line) in lines.enumerated().dropFirst() {
+            if let first = line.first, ASCII.isBlank(first) {
+                // A folded line goes on with the one before; no cookie is that long.
+                guard index > 1 else { throw .malformed }
+                continue
+            }
             let (name, value) = line.split(atFirst: UInt8(ascii: ":"))
             guard let value else { throw .malformed }
             guard cookie == nil, ASCII.equalIgnoringCase(name.trimmed, "x-sessioncookie") else { continue }
