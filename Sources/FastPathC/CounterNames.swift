@@ -85,6 +85,7 @@ extension StreamCounter: NamedCounter {
         case .clockSteps: CounterName(FP_STREAM_COUNTER_CLOCK_STEPS, "clock_steps")
         case .reportsUnusable: CounterName(FP_STREAM_COUNTER_REPORTS_UNUSABLE, "reports_unusable")
         case .framesCut: CounterName(FP_STREAM_COUNTER_FRAMES_CUT, "frames_cut")
+        case .prefacePackets: CounterName(FP_STREAM_COUNTER_PREFACE_PACKETS, "preface_packets")
         }
     }
 }

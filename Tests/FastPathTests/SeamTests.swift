@@ -58,6 +58,97 @@ import WireFormats
         #expect(sequences(audio) == [1, 2] && audio.memory.counters[.framesCut] == 0)
     }
 
+    // MARK: Parameter sets
+
+    private static let sets: [[UInt8]] = [[0x67, 0x42, 0, 0x1E, 9], [0x68, 0xCE, 9]]
+
+    private static func payloads(_ units: [[UInt8]]) -> LinkBuffer { LinkBuffer(units.flatMap { [UInt8($0.count), 0] + $0 }) }
+
+    private func logged(_ bench: borrowing ScriptedWorker) -> [[UInt8]] {
+        let log = PacketLog(memory: bench.memory)
+        return (0..<bench.memory.board.load(.head)).map { number in
+            let record = log.record(number)
+            return unsafe Array(UnsafeRawBufferPointer(start: log.bytes(of: record), count: Int(record.length)))
+        }
+    }
+
+    private func delta(_ number: UInt16, _ timestamp: UInt32, ssrc: UInt32) -> [UInt8] {
+        rtp(sequence: number, timestamp: timestamp, ssrc: ssrc, marker: true, payload: [0x41, 0x9A, 7])
+    }
+
+    @Test("The parameter sets of another source go before each of its key frames that bring none, and begin them")
+    func parameterSets() throws {
+        var bench = try ScriptedWorker(codec: .h264)
+        bench.feed(picture(10, 0, ssrc: 1))
+        bench.run(.beginEpoch(bench.stream), .setPreface(bench.stream, track: 0, Self.payloads(Self.sets)))
+        bench.feed([delta(699, 99, ssrc: 2)] + picture(700, 3_699, ssrc: 2))
+        #expect(sequences(bench) == [10, 11, 12, 13, 14, 15, 16, 17])
+        let packets = logged(bench)
+        #expect(packets[3...4].map { Array($0.dropFirst(12)) } == Self.sets)
+        #expect(Set(packets[3...7].map(timestamp)).count == 1 && Set(packets.map(ssrc)) == [1])
+        #expect(packets[3...7].map { $0[1] } == [96, 96, 96, 96, 0xE0])
+        #expect(bench.memory.board.load(.keyFrame) == 4, "readers begin at the sets")
+        let log = PacketLog(memory: bench.memory)
+        #expect((0..<8).filter { log.record($0).flags.contains(.startsKeyFrame) } == [0, 3])
+
+        // One that is followed by a key frame of its own timestamp, one that brings its own, and again one that brings none.
+        bench.feed([delta(703, 7_299, ssrc: 2)])
+        bench.feed([rtp(sequence: 704, timestamp: 10_899, ssrc: 2, marker: false, payload: [0x67, 0x42, 0, 0x1E, 1])])
+        bench.feed(picture(705, 10_899, ssrc: 2) + picture(708, 14_499, ssrc: 2))
+        #expect(sequences(bench).dropFirst(8) == [18, 19, 20, 21, 22, 23, 24, 25, 26, 27])
+        #expect(logged(bench)[13...14].map { Array($0.dropFirst(12)) } == Self.sets)
+        #expect(bench.memory.counters[.prefacePackets] == 4 && bench.memory.counters[0, .keyFrames] == 4)
+        #expect(bench.memory.counters[0, .receivedInEpoch] == 11 && bench.memory.counters[0, .expected] == 11)
+
+        // No more of them, nor behind a new plan.
+        bench.run(.setPreface(bench.stream, track: 0, LinkBuffer([])))
+        bench.feed(picture(711, 18_099, ssrc: 2))
+        #expect(bench.memory.counters[.prefacePackets] == 4)
+        bench.run(.setPreface(bench.stream, track: 0, Self.payloads(Self.sets)))
+        bench.run(.setTrack(bench.stream, track: 0, TrackPlan(clockRate: 90_000, codec: .h264, ssrc: 5)))
+        bench.feed(picture(714, 21_699, ssrc: 2))
+        #expect(bench.memory.counters[.prefacePackets] == 4)
+        #expect(bench.worker.counters[.datagramsMalformed] == 0)
+        for report in bench.takeReports() { if case .refused = report { Issue.record("\(report)") } }
+    }
+
+    @Test("A key frame that lost its beginning gets none; what comes late from before one that got some has lost its place")
+    func parameterSetsAndLosses() throws {
+        var bench = try ScriptedWorker(codec: .h264)
+        bench.feed(picture(10, 0, ssrc: 1))
+        bench.run(.setPreface(bench.stream, track: 0, Self.payloads(Self.sets)))
+        let second = picture(14, 7_200, ssrc: 1), third = picture(17, 10_800, ssrc: 1)
+        bench.feed([second[0], delta(13, 3_600, ssrc: 1)] + second.dropFirst())
+        #expect(sequences(bench) == [10, 11, 12, 14, 15, 16, 17, 18])
+        #expect(bench.worker.counters[.packetsBehindCut] == 1)
+        bench.feed([third[1], third[0], third[2]])
+        #expect(sequences(bench).dropFirst(8) == [20, 19, 21] && bench.memory.counters[.prefacePackets] == 2)
+    }
+
+    @Test("They go before packets that are cut, and the kept key frame has them")
+    func parameterSetsBeforeFragments() throws {
+        var policy = ScriptedWorker.unpaced
+        policy.packetBytesMax = 200
+        let memory = StreamSizing(bitRate: 0, windowMilliseconds: 0, keepsKeyFrame: true)
+        var bench = try ScriptedWorker(sizing: memory, policy: policy, codec: .h264)
+        bench.run(.setPreface(bench.stream, track: 0, Self.payloads(Self.sets)))
+        let large = rtp(sequence: 7, timestamp: 0, ssrc: 1, marker: true, payload: [0x65, 0x88] + [UInt8](repeating: 1, count: 300))
+        bench.feed([large, delta(8, 3_600, ssrc: 1)])
+        #expect(sequences(bench) == [7, 8, 9, 10, 11])
+        bench.pass(milliseconds: 600)
+        bench.run(.beginSlate(bench.stream, silentNanoseconds: 500_000_000), .repeatKeyFrame(bench.stream))
+        let packets = logged(bench)
+        #expect(packets.dropFirst(5).map { $0.dropFirst(12) } == packets.prefix(4).map { $0.dropFirst(12) })
+    }
+
+    @Test("What makes no sense is not put before anything", arguments: [[3, 0, 1, 2], [0, 0], [1], [UInt8](repeating: 1, count: 4_000)])
+    func badParameterSets(bytes: [UInt8]) throws {
+        var bench = try ScriptedWorker(codec: .h264)
+        bench.run(.setPreface(bench.stream, track: 0, LinkBuffer(bytes)), .setPreface(bench.stream, track: 9, Self.payloads(Self.sets)))
+        bench.feed(picture(10, 0, ssrc: 1))
+        #expect(bench.worker.counters[.datagramsMalformed] == 2 && sequences(bench) == [10, 11, 12])
+    }
+
     @Test("A slate behind half a frame, and a source behind half a frame of a clip, leave a number out as well")
     func slate() throws {
         let memory = StreamSizing(bitRate: 0, windowMilliseconds: 0, keepsKeyFrame: true)

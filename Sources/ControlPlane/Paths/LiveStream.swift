@@ -28,6 +28,7 @@ final class LiveStream {
     private var learnt: [Int: ParameterSets] = [:]
     /// What the engine noticed of the stream's packets.
     var onNotice: ((Notice) -> Void)?
+    private var prefaces = PrefaceLedger()
     private var unplanned: [Int] = []
     private var hadMedia = false
     private var tracksGone: Set<Int> = []
@@ -60,6 +61,7 @@ final class LiveStream {
         description = Self.describe(
             sdp, chosen, change, ledger, origin, name, stream: opened.handle, counters: opened.counters, version: 1)
         description.scope = scope
+        _ = prefaces.update(description)
         delegate = forward
         forward.stream = self
     }
@@ -131,14 +133,28 @@ final class LiveStream {
         origin.sessionVersion = UInt64(next.version)
         next.sdp.setOrigin(origin)
         description = next
+        setPrefaces(prefaces.update(description, isShown: track))
         return true
     }
 
-    /// Media of a (new) connection is about to be attached.
-    func mediaBegins(_ port: EnginePort) {
+    /// Media of a (new) connection is about to be attached. The tracks whose readers are sent other parameter sets from here on.
+    @discardableResult
+    func mediaBegins(_ port: EnginePort) -> [Int] {
         tracksGone = []
         if hadMedia { port.submit(.beginEpoch(handle)) }
         hadMedia = true
+        let changes = prefaces.update(description)
+        setPrefaces(changes)
+        return changes.map(\.track)
+    }
+
+    /// Readers are sent other parameter sets of a track while the source is away.
+    func replacesParameterSets(of track: Int) { setPrefaces(prefaces.update(description, isReplaced: track)) }
+
+    private func setPrefaces(_ changes: [(track: Int, payloads: [UInt8])]) {
+        for change in changes {
+            port.submitAlways(.setPreface(handle, track: UInt8(truncatingIfNeeded: change.track), LinkBuffer(change.payloads)))
+        }
     }
 
     private func goodbye(track: Int) {

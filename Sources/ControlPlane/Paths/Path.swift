@@ -364,7 +364,12 @@ extension Path: PathSourceHost {
         return try live.standby(sdp)
     }
 
-    func mediaBegins() { live?.mediaBegins(port) }
+    func mediaBegins() {
+        for track in live?.mediaBegins(port) ?? [] {
+            logger.info(
+                "the source's new parameter sets go before its key frames, where it does not repeat them", metadata: ["track": "\(track)"])
+        }
+    }
 
     func sourcePlays() {
         if settings.source.isWindowsMedia { history.plays(now: eventLoop.now) }
@@ -428,6 +433,8 @@ extension Path: SlateHost {
     var isWatched: Bool { readers > 0 || (live?.counters[.readersLive] ?? 0) > 0 }
 
     var isConnected: Bool { isPlaying }
+
+    func slateReplacesParameterSets(of track: Int) { live?.replacesParameterSets(of: track) }
 
     func slateBegan() {
         guard let live else { return }

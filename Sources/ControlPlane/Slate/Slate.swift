@@ -9,6 +9,8 @@ protocol SlateHost: AnyObject {
     var isWatched: Bool { get }
     /// The source is there, as far as its connection tells.
     var isConnected: Bool { get }
+    /// What is about to be sent has parameter sets of its own for a track: the source's must come again behind it.
+    func slateReplacesParameterSets(of track: Int)
     /// Readers that wait for media are sent some.
     func slateBegan()
 }
@@ -176,11 +178,8 @@ final class Slate {
     // MARK: Clip
 
     private func play(_ clip: SlateClip, _ fit: SlateClip.Fit, _ stream: StreamDescription) {
-        let place = stream.tracks.firstIndex { $0.number == anchor }
-        let preface = place.flatMap { stream.sdp.media.indices.contains($0) ? SlateClip.preface(stream.sdp.media[$0]) : nil } ?? []
-        if !preface.isEmpty {
-            let buffer = LinkBuffer(preface)
-            if !port.submit(.setPreface(stream.stream, buffer)) { buffer.free() }
+        for track in stream.tracks where fit.channels[2 * track.number] != nil {
+            host?.slateReplacesParameterSets(of: track.number)
         }
         do throws(EnginePort.Refusal) {
             source = try EngineSource(port: port, release: {}) { .addSlateSource($0, stream.stream, channels: fit.channels) }

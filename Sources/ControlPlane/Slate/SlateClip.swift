@@ -90,26 +90,4 @@ struct SlateClip {
             left.formatParameter($0)?.lowercased() == right.formatParameter($0)?.lowercased()
         }
     }
-
-    /// The parameter sets that a description names, each behind its length, as ``Command/setPreface(_:_:)`` wants them. Empty when there
-    /// are none, or more than fit.
-    static func preface(_ media: MediaDescription) -> [UInt8] {
-        let names: [String]
-        switch media.codec {
-        case .h264: names = ["sprop-parameter-sets"]
-        case .h265: names = ["sprop-vps", "sprop-sps", "sprop-pps"]
-        default: return []
-        }
-        var bytes: [UInt8] = []
-        for name in names {
-            for text in (media.formatParameter(name) ?? "").split(separator: ",") {
-                guard let unit = Base64.decode(String(text)), !unit.isEmpty, unit.count <= unitBytesMax else { continue }
-                bytes += [UInt8(unit.count & 0xFF), UInt8(unit.count >> 8)] + unit
-            }
-        }
-        return bytes.count <= StreamSizing.prefaceBytesMax ? bytes : []
-    }
-
-    /// A parameter set is sent in one packet, which must fit a datagram.
-    private static let unitBytesMax = 1_400
 }

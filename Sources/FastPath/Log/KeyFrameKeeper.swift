@@ -21,17 +21,15 @@ import WireFormats
     private var sequence: UInt16 = 0
     /// Bytes of the whole frame with the length before each packet; 0 when there is none.
     private(set) var keptBytes = 0
-    /// What goes before the source's first packet after a clip, as it lies behind the two places.
-    private(set) var prefaceBytes = 0
 
-    /// Before each packet and each part of the preface stands its length.
+    /// Before each packet stands its length.
     static var lengthBytes: Int { 2 }
 
     /// Nil for a stream whose memory has no room for key frames.
     init?(memory: StreamMemory) {
         guard let keyFrames = unsafe memory.keyFrames else { return nil }
         unsafe base = keyFrames
-        frameBytes = (memory.keyFrameBytes - StreamSizing.prefaceBytesMax) / 2
+        frameBytes = memory.keyFrameBytes / 2
     }
 
     /// Forgets what it has: the track is another one now.
@@ -39,7 +37,6 @@ import WireFormats
         isTaking = false
         hasTimestamp = false
         keptBytes = 0
-        prefaceBytes = 0
     }
 
     /// What comes next is of another time line: a key frame that has not ended stays half.
@@ -91,33 +88,9 @@ import WireFormats
 
     /// The packet at an offset below ``keptBytes``, and the next one's offset.
     @unsafe func packet(at offset: Int) -> (bytes: UnsafeRawPointer, count: Int, next: Int) {
-        unsafe part(base + (1 - place) * frameBytes, offset)
-    }
-
-    /// The part of the preface at an offset below ``prefaceBytes``, and the next one's offset.
-    @unsafe func preface(at offset: Int) -> (bytes: UnsafeRawPointer, count: Int, next: Int) {
-        unsafe part(base + 2 * frameBytes, offset)
-    }
-
-    /// Keeps RTP payloads, each behind its length, that go before the source's next first packet. False when they are too long.
-    mutating func setPreface(_ buffer: LinkBuffer) -> Bool {
-        prefaceBytes = 0
-        guard buffer.count <= StreamSizing.prefaceBytesMax, let start = unsafe buffer.bytes.baseAddress else { return buffer.count == 0 }
-        unsafe (base + 2 * frameBytes).copyMemory(from: start, byteCount: buffer.count)
-        var offset = 0
-        while offset < buffer.count {
-            guard buffer.count - offset > Self.lengthBytes else { return false }
-            let next = unsafe preface(at: offset).next
-            guard next <= buffer.count else { return false }
-            offset = next
-        }
-        prefaceBytes = buffer.count
-        return true
-    }
-
-    @unsafe private func part(_ start: UnsafeMutableRawPointer, _ offset: Int) -> (bytes: UnsafeRawPointer, count: Int, next: Int) {
-        let count = unsafe Int(UInt16(littleEndian: (start + offset).loadUnaligned(as: UInt16.self)))
-        return unsafe (UnsafeRawPointer(start + offset + Self.lengthBytes), count, offset + Self.lengthBytes + count)
+        let start = unsafe base + (1 - place) * frameBytes + offset
+        let count = unsafe Int(UInt16(littleEndian: start.loadUnaligned(as: UInt16.self)))
+        return unsafe (UnsafeRawPointer(start + Self.lengthBytes), count, offset + Self.lengthBytes + count)
     }
 
     private mutating func keep() {

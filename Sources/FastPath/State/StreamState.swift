@@ -55,6 +55,9 @@ struct TrackState: BitwiseCopyable {
     var setSequence: UInt16 = 0
     /// What was handed up last; 0 nothing in this epoch.
     var setHash: UInt64 = 0
+    /// What goes before key frames (``StreamState/prefaces``), in bytes, and whether it goes before the next packet, whatever that is.
+    var prefaceBytes: UInt16 = 0
+    var isPrefaceOwed = false
     /// Of the source's own numbers in this epoch.
     var reception = ReceptionStatistics(needsProbation: false)
 
@@ -89,6 +92,7 @@ struct StreamState: BitwiseCopyable {
     let board: StreamBoard
     let counters: StreamCounters
     let parameterSets: ParameterSetMailbox
+    let prefaces: TrackPrefaces
     let log: PacketLog
     let isHome: Bool
     /// Its packets are no RTP: they are stored and sent as they were fed (``Command/addVerbatimStream(_:_:)``).
@@ -159,6 +163,7 @@ struct StreamState: BitwiseCopyable {
         board = memory.board
         counters = memory.counters.forWorker(worker)
         parameterSets = memory.parameterSets
+        prefaces = TrackPrefaces(memory: memory)
         log = PacketLog(memory: memory)
         isHome = memory.board.load(.home) == UInt64(worker)
         keeper = isHome ? KeyFrameKeeper(memory: memory) : nil

@@ -39,8 +39,8 @@ extension Worker where K: ~Copyable {
         case .beginSlate(let handle, let silent):
             if let stream = find(handle), isOfKind(stream, verbatim: false) { beginSlate(stream, silentNanoseconds: silent) }
         case .repeatKeyFrame(let handle): if let stream = find(handle) { repeatKeyFrame(stream) }
-        case .setPreface(let handle, let buffer):
-            if let stream = find(handle) { setPreface(stream, buffer) }
+        case .setPreface(let handle, let track, let buffer):
+            if let stream = find(handle), isOfKind(stream, verbatim: false) { setPreface(stream, Int(track), buffer) }
             report(.bufferReturned(buffer))
         case .addDatagramSource(let handle, let stream, let descriptor, let channel, let peer, let port):
             addDatagramSource(handle, stream, descriptor, channel, peer, port)

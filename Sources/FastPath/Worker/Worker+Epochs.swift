@@ -68,6 +68,7 @@ extension Worker where K: ~Copyable {
         }
         streams[stream].state.tracks[track].hasInput = true
         streams[stream].state.tracks[track].hasCut = false
+        streams[stream].state.tracks[track].isPrefaceOwed = true
         if track == streams[stream].state.anchor { streams[stream].state.keeper?.interrupt() }
         streams[stream].state.tracks[track].candidateCount = 0
         streams[stream].state.tracks[track].ssrcIn = header.ssrc

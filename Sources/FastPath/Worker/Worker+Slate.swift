@@ -78,25 +78,12 @@ extension Worker where K: ~Copyable {
         }
     }
 
-    mutating func setPreface(_ stream: Int, _ buffer: LinkBuffer) {
-        if streams[stream].state.keeper?.setPreface(buffer) != true { counters.add(.datagramsMalformed) }
-    }
-
     /// The source's first packet has come, with this timestamp of its own. Nothing of the slate goes behind it.
     mutating func endSlate(_ stream: Int, _ track: Int, _ header: RTPHeader) {
         let state = streams[stream].state.tracks[track]
         streams[stream].state.tracks[track].isSlate = false
         guard state.hasSlatePicture else { return }
-        let timestamp = header.timestamp &+ state.timestampOffset
-        if state.keyFrames == .h265 { endSequence(stream, track, timestamp) }
-        if track == streams[stream].state.anchor, let keeper = streams[stream].state.keeper {
-            var offset = 0
-            while offset < keeper.prefaceBytes {
-                let part = unsafe keeper.preface(at: offset)
-                unsafe fillPayload(stream, track, part.bytes, part.count, timestamp)
-                offset = unsafe part.next
-            }
-        }
+        if state.keyFrames == .h265 { endSequence(stream, track, header.timestamp &+ state.timestampOffset) }
         streams[stream].state.tracks[track].sequenceOffset = streams[stream].state.tracks[track].sequenceOut &+ 1 &- header.sequence
     }
 

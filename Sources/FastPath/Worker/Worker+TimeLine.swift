@@ -45,6 +45,7 @@ extension Worker where K: ~Copyable {
         if marks.contains(.parameterSets) || streams[stream].state.tracks[track].setBytes > 0 {
             learnParameterSets(stream, track, header.sequence, payload)
         }
+        if streams[stream].state.tracks[track].prefaceBytes > 0 { writePreface(stream, track, header, marks) }
         if isTooLarge(stream, count), unsafe storeFragments(stream, track, header, bytes, span, marks) { return true }
         if isBehindCut(stream, track, header) { return true }
 

@@ -60,7 +60,7 @@ import PlaneLink
             return true
         case .setTrack, .setPolicy, .removeStream, .removeDatagramEgress, .shutdown: return pushToAll(command)
         case .setReorder(let handle, _), .useLeg(let handle, _): return push(command, to: home(of: handle))
-        case .beginEpoch(let handle), .beginSlate(let handle, _), .repeatKeyFrame(let handle), .setPreface(let handle, _):
+        case .beginEpoch(let handle), .beginSlate(let handle, _), .repeatKeyFrame(let handle), .setPreface(let handle, _, _):
             return push(command, to: home(of: handle))
         case .addDatagramSource(let handle, let stream, _, _, _, _): return pushSource(command, handle, stream)
         case .addInterleavedSource(let handle, let stream, _, _, _): return pushSource(command, handle, stream)

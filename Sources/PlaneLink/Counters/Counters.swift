@@ -86,6 +86,8 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     case reportsUnusable
     /// Frames that ended without their last packet because their source did: the number behind them is left out.
     case framesCut
+    /// Packets of parameter sets that went before the source's key frames (``Command/setPreface(_:track:_:)``).
+    case prefacePackets
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.

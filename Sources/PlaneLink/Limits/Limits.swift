@@ -75,7 +75,7 @@ public struct StreamSizing: Sendable, Equatable {
     public let bitRate: Int
     /// The window it was made for.
     public let windowMilliseconds: Int
-    /// Bytes beside the log for the last key frame, twice, and what goes before the source's next one; 0: none is kept.
+    /// Bytes beside the log for the last key frame, twice; 0: none is kept.
     public let keyFrameBytes: Int
 
     /// Packets of this mean size fill records and arena at the same time.
@@ -86,8 +86,8 @@ public struct StreamSizing: Sendable, Equatable {
     public static let arenaBytesMax = 256 << 20
     /// A key frame larger than this, or than half of the arena, is not kept.
     public static let keyFrameBytesMax = 4 << 20
-    /// Parameter sets that go before the source's first key frame after a clip, with their lengths.
-    public static let prefaceBytesMax = 4 << 10
+    /// Parameter sets of one track that go before its key frames, with their lengths (``Command/setPreface(_:track:_:)``).
+    public static let prefaceBytesMax = 2 << 10
 
     /// The memory for `bitRate` bits per second over a window, in whole pages; with `keepsKeyFrame` also for what is sent again while
     /// the source is away.
@@ -100,7 +100,7 @@ public struct StreamSizing: Sendable, Equatable {
         var records = 1_024
         while records < arenaBytes / Self.packetBytesMean { records *= 2 }
         recordCount = records
-        keyFrameBytes = keepsKeyFrame ? 2 * min(arenaBytes / 2, Self.keyFrameBytesMax) + Self.prefaceBytesMax : 0
+        keyFrameBytes = keepsKeyFrame ? 2 * min(arenaBytes / 2, Self.keyFrameBytesMax) : 0
         self.bitRate = rate
         self.windowMilliseconds = window
     }

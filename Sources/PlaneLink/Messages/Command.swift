@@ -30,9 +30,11 @@ public enum Command: Sendable, BitwiseCopyable {
     /// Sends the last whole key frame again, as the next of the same time line, if the source is away and the stream keeps key frames
     /// (``StreamSizing/keyFrameBytes``).
     case repeatKeyFrame(StreamHandle)
-    /// RTP payloads, each behind its length (16 bits, the lower ones first), that go before the first key frame with which the source
-    /// ends a slate: its parameter sets, where a clip brought others. The buffer is reported back at once.
-    case setPreface(StreamHandle, LinkBuffer)
+    /// RTP payloads, each behind its length (16 bits, the lower ones first; ``StreamSizing/prefaceBytesMax`` together), that go before the
+    /// first packet of a track's time line and before each of its key frames, from here on, where the source's own packet brings no
+    /// parameter sets: the track's parameter sets, where readers were given others. None: nothing goes before them any more. A new plan
+    /// of the track ends it, too. The buffer is reported back at once.
+    case setPreface(StreamHandle, track: UInt8, LinkBuffer)
 
     /// Puts the packets of the stream's tracks in order before readers have them, and takes each number once. Before the first source.
     case setReorder(StreamHandle, ReorderPlan)

@@ -15,6 +15,8 @@ import Synchronization
     public let recordCount: Int
     /// Start of `keyFrameBytes` bytes for the last key frame; nil where none is kept.
     @unsafe public let keyFrames: UnsafeMutableRawPointer?
+    /// Start of ``StreamSizing/prefaceBytesMax`` bytes for each track that a stream can have (``Command/setPreface(_:track:_:)``).
+    @unsafe public let prefaces: UnsafeMutableRawPointer
     /// See ``StreamSizing/keyFrameBytes``.
     public let keyFrameBytes: Int
     /// What the workers tell each other of the log.
@@ -44,6 +46,10 @@ import Synchronization
         } else {
             unsafe keyFrames = nil
         }
+        let prefaceBytes = tracksPerStreamMax * StreamSizing.prefaceBytesMax
+        let prefaces = UnsafeMutableRawPointer.allocate(byteCount: prefaceBytes, alignment: 64)
+        unsafe prefaces.initializeMemory(as: UInt8.self, repeating: 0, count: prefaceBytes)
+        unsafe self.prefaces = prefaces
         recordCount = sizing.recordCount
         board = StreamBoard(workers: workers)
         counters = StreamCounters(workers: workers)
@@ -55,6 +61,7 @@ import Synchronization
         unsafe arena.deallocate()
         unsafe records.deallocate()
         unsafe keyFrames?.deallocate()
+        unsafe prefaces.deallocate()
         board.free()
         counters.free()
         parameterSets.free()

@@ -112,6 +112,69 @@ import WireFormats
         end(path)
     }
 
+    private static func described(_ sets: String) -> String { h264 + "\r\na=fmtp:96 sprop-parameter-sets=\(sets)" }
+
+    /// How often the engine was told what to put before key frames of the first track.
+    private var prefaceCount: Int { engine.names.count { $0 == "setPreface" } }
+
+    /// What it was told last, before the buffer goes home.
+    private func lastPreface() -> [UInt8]? {
+        defer { port.drainReports() }
+        for command in engine.commands.reversed() {
+            if case .setPreface(_, 0, let buffer) = command { return unsafe Array(buffer.bytes) }
+        }
+        return nil
+    }
+
+    private func preface(_ units: [UInt8]...) -> [UInt8] { units.flatMap { [UInt8($0.count), 0] + $0 } }
+
+    @Test func otherSetsOfASourceThatReturnsGoBeforeItsKeyFrames() throws {
+        let path = path()
+        let first = Self.described("Z2QAH6w=,aOvj"), second = Self.described("Z0IAKQk=,aM4x")
+        let other: [UInt8] = [0x67, 0x42, 0x00, 0x29, 9], otherPicture: [UInt8] = [0x68, 0xCE, 0x31]
+        /// What is new to the engine when the source comes with this description; nil: nothing.
+        func life(_ media: String) throws -> [UInt8]? {
+            let before = prefaceCount
+            _ = try path.sourceDescribed(Descriptions.description([media, Self.audio]))
+            path.mediaBegins()
+            return prefaceCount > before ? lastPreface() : nil
+        }
+        #expect(try life(first) == nil && life(first) == nil)
+        #expect(try life(first + "\r\na=framerate:25") == nil, "its sets are the same")
+        #expect(try life(second) == preface(other, otherPicture))
+        #expect(try life(second) == nil, "the engine goes on with them")
+        #expect(try life(first) == preface(Self.sps, Self.pps), "readers have come meanwhile that know the others")
+        #expect(try life(Self.h264) == nil, "nothing is known of its sets")
+        // The stream shows others: these from now on.
+        try show([other, otherPicture])
+        #expect(prefaceCount == 3)
+        end(path)
+    }
+
+    @Test func setsThatTheStreamShowedAreKnownToAll() throws {
+        let path = path()
+        _ = try path.sourceDescribed(Descriptions.description([Self.h264]))
+        path.mediaBegins()
+        try show([Self.sps, Self.pps])
+        #expect(prefaceCount == 0)
+        _ = try path.sourceDescribed(Descriptions.description([Self.described("Z2QAH6w=,aOvj")]))
+        path.mediaBegins()
+        #expect(prefaceCount == 0)
+        end(path)
+    }
+
+    @Test func aTrackThatIsAnotherOneBeginsAnew() throws {
+        let path = path()
+        _ = try path.sourceDescribed(Descriptions.description([Self.described("Z2QAH6w=,aOvj"), Self.audio]))
+        path.mediaBegins()
+        // Another payload type makes it another track: its readers are told, and have its description.
+        let changed = Self.described("Z0IAKQk=,aM4x").replacing("96", with: "97")
+        _ = try path.sourceDescribed(Descriptions.description([changed, Self.audio]))
+        path.mediaBegins()
+        #expect(prefaceCount == 0)
+        end(path)
+    }
+
     @Test func aReportOfAStreamThatIsGoneIsNothing() throws {
         let path = path()
         _ = try path.sourceDescribed(Descriptions.description([Self.h264]))

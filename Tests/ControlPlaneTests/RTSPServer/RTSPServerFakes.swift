@@ -67,7 +67,7 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         case .beginEpoch: return "beginEpoch"
         case .beginSlate: return "beginSlate"
         case .repeatKeyFrame: return "repeatKeyFrame"
-        case .setPreface(_, let buffer):
+        case .setPreface(_, _, let buffer):
             report(.bufferReturned(buffer))
             return "setPreface"
         case .addDatagramSource(let handle, _, let descriptor, let channel, _, _):

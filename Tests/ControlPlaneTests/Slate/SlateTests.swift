@@ -214,7 +214,7 @@ import WireFormats
     }
 
     @Test func theSourcesParameterSetsAreFoundInItsDescription() throws {
-        func preface(_ media: String) throws -> [UInt8] { SlateClip.preface(try Descriptions.description([media]).media[0]) }
+        func preface(_ media: String) throws -> [UInt8] { try Descriptions.description([media]).media[0].parameterSetPayloads }
         func part(_ unit: [UInt8]) -> [UInt8] { [UInt8(unit.count), 0] + unit }
         #expect(try preface(Self.h264) == [])
         #expect(
@@ -223,7 +223,10 @@ import WireFormats
         #expect(try preface(Self.h264 + "\r\na=fmtp:96 sprop-parameter-sets=!!,,aM4=") == part([0x68, 0xCE]))
         #expect(
             try preface(
-                "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=fmtp:96 sprop-vps=QAE=;sprop-sps=QgE=;sprop-pps=RAE=")
-                == part([0x40, 1]) + part([0x42, 1]) + part([0x44, 1]))
+                "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=fmtp:96 sprop-vps=QAEC;sprop-sps=QgEC;sprop-pps=RAEC")
+                == part([0x40, 1, 2]) + part([0x42, 1, 2]) + part([0x44, 1, 2]))
+        #expect(
+            try preface(Self.h264 + "\r\na=fmtp:96 packetization-mode=2;sprop-parameter-sets=Z0IAHg==,aM4=") == [],
+            "a packet of it would carry a decoding order number")
     }
 }
