@@ -186,7 +186,7 @@ final class Path {
     }
 
     /// Why somebody who comes this way cannot be served; nil: he can.
-    private func loop(_ trail: RelayTrail) -> PathError? {
+    func loop(_ trail: RelayTrail) -> PathError? {
         if trail.tokens.contains(token) {
             return .loop("/\(name) would be its own source: a relay that pulls from here is what it pulls from")
         }

@@ -12,7 +12,10 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
     private let dialler: SourceDialler
-    private var url: WMSPSourceURL
+    private let url: WMSPSourceURL
+    /// Where the source redirected to, for one attempt: what comes after a failure is the URL that was configured.
+    private var detour: (url: WMSPSourceURL, trail: [WMSPSourceURL])?
+    private var resumption: WindowsMediaPullSession.Resumption?
     private var session: WindowsMediaPullSession?
     private let pursuit = LevelPursuit()
     private let redial: Redial
@@ -59,27 +62,41 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 
     func stop(_ done: @escaping () -> Void) {
         pursuit.end()
-        end("Weir stops")
+        end("Weir stops", done)
         waiting.fail(.notReady("Weir stops", retryAfterSeconds: Path.retryAfterSeconds))
-        done()
     }
 
-    private func end(_ reason: String) {
+    /// What is pulled, without user information.
+    var origin: String { url.whole }
+
+    /// What a player did, for the source to hear if it wants to.
+    func tell(_ event: RemoteEvent) { session?.send(event) }
+
+    private func end(_ reason: String, _ done: @escaping () -> Void = {}) {
         redial.stop()
         redial.forgetWaiters()
-        session?.close()
-        session = nil
+        detour = nil
+        resumption = nil
+        if let session {
+            self.session = nil
+            session.leave(done)
+        } else {
+            done()
+        }
         broadcast?.end(reason)
         broadcast = nil
         line = WindowsMediaTimeLine()
     }
 
-    private func dial(redirections: Int = 0) {
+    private func dial() {
         redial.dialled()
-        logger.info("dialling", metadata: ["source": "\(url)"])
-        let session = WindowsMediaPullSession(
-            url: url, redirections: redirections, silenceMilliseconds: settings.silenceMilliseconds, eventLoop: port.eventLoop,
-            dialler: dialler, owner: self)
+        var order = WindowsMediaPullSession.Order(url: detour?.url ?? url, silenceMilliseconds: settings.silenceMilliseconds)
+        order.trail = detour?.trail ?? []
+        // As RTSP has it, by the name of the protocol that it goes over.
+        order.via = host?.via.map { $0.replacing("RTSP/1.0", with: "HTTP/1.1") }
+        order.resumption = broadcast == nil ? nil : resumption
+        logger.info("dialling", metadata: ["source": "\(order.url)"])
+        let session = WindowsMediaPullSession(order, eventLoop: port.eventLoop, dialler: dialler, owner: self)
         self.session = session
         session.dial()
     }
@@ -89,6 +106,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullBegan(_ header: ASFHeader) throws {
         let live = try header.rewritten(ASFRewrite(form: .live))
         redial.succeeded()
+        resumption = nil
         line.begins(goingOn: broadcast.map { live.continues($0.header) } ?? false)
         if let broadcast {
             broadcast.begins(live)
@@ -98,6 +116,13 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
             logger.info("stream begins", metadata: ["streams": "\(live.streams.map(\.codecName).joined(separator: ", "))"])
             waiting.succeed(broadcast)
         }
+        host?.sourcePlays()
+    }
+
+    func pullGoesOn() {
+        redial.succeeded()
+        resumption = nil
+        logger.info("the source goes on where it broke off")
         host?.sourcePlays()
     }
 
@@ -114,14 +139,21 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullFlushes() { broadcast?.flush() }
 
     func pullEnded(_ end: WindowsMediaPullSession.End) {
+        if let session {
+            if session.wasRefused { resumption = nil } else if let next = session.resumption { resumption = next }
+        }
         session = nil
         broadcast?.flush()
+        let wasDetour = detour
+        detour = nil
         guard pursuit.level > .idle else { return }
-        if case .redirected(let url, let redirections) = end, settings.permits(url.host) {
-            self.url = url
-            return dial(redirections: redirections)
+        switch end {
+        case .redirected(let target) where settings.permits(target.host):
+            detour = (target, (wasDetour?.trail ?? []) + [wasDetour?.url ?? url])
+            return dial()
+        case .redirected(let target): lastWords = "the source redirects to \(target.host), which `allow:` does not name"
+        case .failed(let words): lastWords = words
         }
-        lastWords = end.words
         host?.sourceFailed(lastWords)
         redial.wait(nanoseconds: redial.failed())
     }

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import Signalling
@@ -7,6 +8,8 @@ import WireFormats
 protocol WindowsMediaPullSessionOwner: AnyObject {
     /// A header; packets of its kind follow. Throws what the user should know.
     func pullBegan(_ header: ASFHeader) throws
+    /// What broke off goes on with the very next packet.
+    func pullGoesOn()
     /// A packet, with or without its padding.
     func pulled(_ packet: [UInt8])
     /// What came together was told.
@@ -19,22 +22,28 @@ protocol WindowsMediaPullSessionOwner: AnyObject {
 final class WindowsMediaPullSession {
     /// How it ended.
     enum End {
-        /// The source lives elsewhere; redirections so far.
-        case redirected(WMSPSourceURL, Int)
+        /// The source lives elsewhere.
+        case redirected(WMSPSourceURL)
         case failed(String)
-
-        /// In words.
-        var words: String {
-            switch self {
-            case .redirected(let url, _): "the source redirects to \(url.host), which `allow:` does not name"
-            case .failed(let words): words
-            }
-        }
     }
 
-    private let url: WMSPSourceURL
-    private let redirections: Int
-    private let silenceMilliseconds: Int
+    /// A play on demand that broke off, and where it goes on.
+    struct Resumption {
+        var header: [UInt8]
+        var packet: UInt32
+    }
+
+    /// What a session is to do.
+    struct Order {
+        var url: WMSPSourceURL
+        /// Redirections that led there.
+        var trail: [WMSPSourceURL] = []
+        var via: String?
+        var resumption: Resumption?
+        var silenceMilliseconds: Int
+    }
+
+    private let order: Order
     private let eventLoop: any EventLoop
     private let dialler: SourceDialler
     private weak var owner: (any WindowsMediaPullSessionOwner)?
@@ -47,20 +56,36 @@ final class WindowsMediaPullSession {
     private var queue: [WMSPClient.Action] = []
     private var isPerforming = false
     private var isOver = false
+    /// Of what plays.
+    private var header: [UInt8]?
+    /// What is to be gone on with, until it is known where the media begins.
+    private var awaited: Resumption?
+    /// Packets before this one were had already.
+    private var packetsHad: UInt32?
+    /// The server has answered that it does not play from there, or not at all.
+    private(set) var wasRefused = false
+    /// Keeps the session while it says its last words.
+    private var parting: WindowsMediaPullSession?
+    private var onLeft: (() -> Void)?
     private(set) var words = "connecting"
 
-    init(
-        url: WMSPSourceURL, redirections: Int, silenceMilliseconds: Int, eventLoop: any EventLoop, dialler: SourceDialler,
-        owner: any WindowsMediaPullSessionOwner
-    ) {
-        self.url = url
-        self.redirections = redirections
-        self.silenceMilliseconds = silenceMilliseconds
+    /// Where what played could go on.
+    var resumption: Resumption? {
+        guard let header, let packet = client.resumption else { return nil }
+        // It broke off again before it was where it had been.
+        return Resumption(header: header, packet: max(packet, packetsHad ?? 0))
+    }
+
+    init(_ order: Order, eventLoop: any EventLoop, dialler: SourceDialler, owner: any WindowsMediaPullSessionOwner) {
+        self.order = order
         self.eventLoop = eventLoop
         self.dialler = dialler
         self.owner = owner
-        var settings = WMSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
-        settings.redirections = redirections
+        var settings = WMSPClient.Settings(url: order.url) { String(UInt64.random(in: .min ... .max), radix: 16) }
+        settings.trail = order.trail
+        settings.via = order.via
+        settings.isReconnecting = order.resumption != nil
+        settings.unixSeconds = { Int64(time(nil)) }
         client = WMSPClient(settings: settings)
         deadline = LoopTimer(eventLoop)
         silence = LoopTimer(eventLoop)
@@ -71,15 +96,26 @@ final class WindowsMediaPullSession {
     /// Begins.
     func dial() { perform(client.start(now: now)) }
 
-    /// Ends it; nothing is heard of it any more.
-    func close() {
-        guard !isOver else { return }
-        perform(client.end(now: now))
-        over()
+    /// Tells what a player of ours did.
+    func send(_ event: RemoteEvent) { perform(client.send(event, now: now)) }
+
+    /// Ends it; its owner hears no more of it. The server is told how it went, and then `done` is called, soon in any case.
+    func leave(_ done: @escaping () -> Void = {}) {
+        owner = nil
+        guard !isOver, parting == nil else { return done() }
+        onLeft = done
+        parting = self
+        silence.stop()
+        perform(client.leave(now: now))
     }
 
     private func over() {
         isOver = true
+        parting = nil
+        if let onLeft {
+            self.onLeft = nil
+            onLeft()
+        }
         deadline.stop()
         silence.stop()
         for channel in channels.values { channel.close(promise: nil) }
@@ -88,6 +124,7 @@ final class WindowsMediaPullSession {
 
     private func end(_ end: End) {
         guard !isOver else { return }
+        let owner = owner
         over()
         owner?.pullEnded(end)
     }
@@ -108,16 +145,25 @@ final class WindowsMediaPullSession {
             case .close(let link):
                 attempts[link, default: 0] += 1
                 channels.removeValue(forKey: link)?.close(promise: nil)
-            case .described:
+            case .described(let header, _):
                 words = "described"
-                queue += client.play(nil, from: .beginning, now: now)
-            case .playing(let header, _), .headerChanged(let header, _, isNextEntry: _): begin(header)
-            case .packet(_, let bytes): owner?.pulled(bytes)
+                let goesOn = order.resumption.map { $0.header == header } ?? false
+                queue += client.play(nil, from: goesOn ? .packet(UInt64(order.resumption?.packet ?? 0)) : .beginning, now: now)
+            case .playing(let header, _):
+                if let resumption = order.resumption, resumption.header == header { awaited = resumption } else { begin(header) }
+            case .headerChanged(let header, _, isNextEntry: _): begin(header)
+            case .packet(let number, let bytes): take(number, bytes)
             case .entryEnded: break
             case .ended(let reason):
-                return end(.failed(reason.isFailure ? "the source ends with the failure \(reason)" : "the source's media is at its end"))
-            case .redirected(let url): return end(.redirected(url, redirections + 1))
-            case .failed(let failure): return end(.failed(failure.description))
+                let owner = owner
+                let words = reason.isFailure ? "the source ends with the failure \(reason)" : "the source's media is at its end"
+                leave()
+                owner?.pullEnded(.failed(words))
+            case .left: return over()
+            case .redirected(let url): return end(.redirected(url))
+            case .failed(let failure):
+                if case .refused = failure { wasRefused = true }
+                return end(.failed(failure.description))
             }
         }
         guard !isOver else { return }
@@ -131,7 +177,31 @@ final class WindowsMediaPullSession {
         }
     }
 
+    private func take(_ number: UInt32, _ bytes: [UInt8]) {
+        if let resumption = awaited {
+            awaited = nil
+            if number <= resumption.packet {
+                packetsHad = resumption.packet
+                header = resumption.header
+                words = "playing"
+                heard()
+                owner?.pullGoesOn()
+            } else {
+                begin(resumption.header)
+            }
+        }
+        // The server begins at a key frame before what was asked for.
+        if let packetsHad {
+            guard number >= packetsHad else { return }
+            self.packetsHad = nil
+        }
+        owner?.pulled(bytes)
+    }
+
     private func begin(_ bytes: [UInt8]) {
+        awaited = nil
+        packetsHad = nil
+        header = bytes
         do {
             try owner?.pullBegan(try ASFHeader(bytes.span))
             words = "playing"
@@ -140,9 +210,9 @@ final class WindowsMediaPullSession {
     }
 
     private func heard() {
-        silence.start(milliseconds: silenceMilliseconds) { [weak self] in
+        silence.start(milliseconds: order.silenceMilliseconds) { [weak self] in
             guard let self else { return }
-            end(.failed("no packet for \(silenceMilliseconds / 1_000) s"))
+            end(.failed("no packet for \(order.silenceMilliseconds / 1_000) s"))
         }
     }
 
@@ -150,7 +220,7 @@ final class WindowsMediaPullSession {
         let attempt = attempts[link, default: 0] + 1
         attempts[link] = attempt
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        dialler.connect(url.host, Int(url.port), eventLoop) { channel in
+        dialler.connect(order.url.host, Int(order.url.port), eventLoop) { channel in
             channel.eventLoop.makeCompletedFuture {
                 try channel.pipeline.syncOperations.addHandler(Handler(session: bound.value, link: link, attempt: attempt))
             }
@@ -164,7 +234,7 @@ final class WindowsMediaPullSession {
                 channels[link] = channel
                 perform(client.connected(link, now: now))
             case .failure(let error):
-                if link == .media { return end(.failed("cannot connect to \(url.host):\(url.port): \(error)")) }
+                if link == .media { return end(.failed("cannot connect to \(order.url.host):\(order.url.port): \(error)")) }
                 perform(client.closed(link, now: now))
             }
         }

@@ -84,7 +84,11 @@ final class WindowsMediaServer {
         do throws(WMSPRefusal) {
             let path = try path(request.target.path, for: message, on: connection)
             if request.kind == .play { try admit(to: path, on: connection) }
+            let trail = RelayTrail(via: message.headers.values(named: "Via"))
+            if let error = path.loop(trail) { throw WMSPRefusal(pathError: error) }
+            let number = path.trails.add(trail)
             content(of: path) { [weak self] result in
+                path.trails.remove(number)
                 guard let self, !connection.isClosed else { return }
                 switch result {
                 case .success(let source): take(request, path, source, on: connection)

@@ -28,30 +28,56 @@ extension WMSPClient {
         let name = phase == .describing ? "Describe" : "Play"
         learn(response)
         switch response.status.code {
-        case 200: authenticator.accepted()
-        case 401:
-            switch authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate")) {
-            case .retry:
-                closeMedia()
-                connectMedia()
-            case .credentialsMissing: fail(.unauthorized("the server wants a name and a password: write them into the URL"))
-            case .credentialsRefused: fail(.unauthorized("the server refuses the name or the password of the URL"))
-            case .schemeUnknown: fail(.unauthorized("the server takes neither Basic nor Digest"))
+        case 200: accepted()
+        case 401, 407:
+            let who = response.status.code == 401 ? "server" : "proxy before the server"
+            switch challenged(by: response) {
+            case .retry: askAgain()
+            case .credentialsMissing: fail(.unauthorized("the \(who) wants a name and a password: write them into the URL"))
+            case .credentialsRefused: fail(.unauthorized("the \(who) refuses the name or the password of the URL"))
+            case .schemeUnknown: fail(.unauthorized("the \(who) takes neither Basic nor Digest"))
             }
-        case 300...304: redirect(response)
+        case 300...304, 307, 308: redirect(response)
+        case 305: fail(.redirection("the server wants to be asked through another one (305), which Weir does not do"))
+        case 400 where WMSPAgent.client(userAgent)?.product == .cacheProxy && (server?.version.major ?? 0) < 9:
+            // Servers before 9.0 know no caches ([MS-WMSP] 3.1.5.4).
+            userAgent = Self.serverAgent
+            askAgain()
         default: fail(.refused(name, response.status))
         }
+    }
+
+    /// A relay without a cache.
+    static let serverAgent = "NSServer/9.0.0.3171"
+
+    private mutating func askAgain() {
+        closeMedia()
+        connectMedia()
+    }
+
+    private mutating func challenged(by response: HTTPResponse) -> ClientAuthenticator.Verdict {
+        response.status.code == 401
+            ? authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate"))
+            : proxyAuthenticator.challenged(by: response.headers.values(named: "Proxy-Authenticate"))
+    }
+
+    private mutating func accepted() {
+        authenticator.accepted()
+        proxyAuthenticator.accepted()
     }
 
     private mutating func redirect(_ response: HTTPResponse) {
         guard let location = response.headers["Location"] else {
             return fail(.redirection("the server sends elsewhere, and does not say where"))
         }
-        guard settings.redirections < Self.redirectionsMax else {
+        guard settings.trail.count < Self.redirectionsMax else {
             return fail(.redirection("more than \(Self.redirectionsMax) redirections"))
         }
         do throws(WMSPSourceURL.Trouble) {
             let url = try settings.url.following(location)
+            guard !(settings.trail + [settings.url]).contains(where: { $0.isSamePlace(as: url) }) else {
+                return fail(.redirection("the redirections lead in a circle, back to \(url)"))
+            }
             finish()
             actions.append(.redirected(url))
         } catch { fail(.redirection("the server sends elsewhere, but \(error)")) }
@@ -61,11 +87,26 @@ extension WMSPClient {
     private mutating func learn(_ response: HTTPResponse) {
         if let agent = WMSPAgent.server(response.headers["Server"]) { server = agent }
         if let supported = WMSPSupported(response.headers) { serverSupports = supported }
+        if response.status.isSuccess, let wanted = Self.subscriptions(response.headers) { subscriptions = wanted }
         guard response.status.code != 401, response.status.code != 407, let pragma = try? PragmaList(response.headers) else { return }
         if let id = pragma.number("client-id"), id != 0 { clientID = id }
         if let list = pragma["features"], !list.isEmpty { features = WMSPFeatures(list) }
         if let id = pragma.number("playlist-gen-id"), id != 0 { playlistGenID = id }
         if let timeout = pragma.number("timeout"), timeout >= 1_000 { keepAliveMilliseconds = UInt64(timeout) }
+    }
+
+    /// `x-wms-event-subscription="remote-open,remote-log"`; nil where the answer does not speak of caching.
+    static func subscriptions(_ headers: HTTPHeaders) -> Set<RemoteEvent.Kind>? {
+        let values = headers.values(named: "Cache-Control")
+        guard !values.isEmpty else { return nil }
+        let names: [(String, RemoteEvent.Kind)] = [("remote-open", .open), ("remote-close", .close), ("remote-log", .log)]
+        var wanted: Set<RemoteEvent.Kind> = []
+        for value in values {
+            guard let start = value.lowercased().firstRange(of: "x-wms-event-subscription=\"") else { continue }
+            let list = value.lowercased()[start.upperBound...].prefix { $0 != "\"" }.split(separator: ",").map { String($0).trimmedBlanks }
+            for (name, kind) in names where list.contains(name) { wanted.insert(kind) }
+        }
+        return wanted
     }
 
     private mutating func drainPackets() {
@@ -112,6 +153,8 @@ extension WMSPClient {
     private mutating func took(header bytes: [UInt8]) {
         let parsed: ASFHeader
         do throws(ASFHeaderError) { parsed = try ASFHeader(bytes.span) } catch { return fail(.notWindowsMedia(error.description)) }
+        // The log of the entry that is done goes before what is said of the next.
+        if awaitsEntry { report() }
         header = parsed
         let metadata = lastMetadata
         lastMetadata = nil
@@ -123,17 +166,25 @@ extension WMSPClient {
         case .starting:
             phase = .playing
             media.deadline = nil
+            mediaBegins(metadata)
             actions.append(.playing(header: bytes, metadata))
         case .playing:
             let isNext = awaitsEntry
             awaitsEntry = false
+            if received == nil { mediaBegins(metadata) }
             actions.append(.headerChanged(bytes, metadata, isNextEntry: isNext))
-            // Without prediction the server waits for a selection.
-            if isNext, !serverSupports.contains(.prediction) { ask(.selectStream) }
+            // A server that does not predict waits for it, and one that does goes on to do so only if it hears it ([MS-WMSP] 3.2.4.2).
+            if isNext, clientID != nil { ask(.selectStream) }
         case .described:
             actions.append(.described(header: bytes, metadata))
-        case .new, .idle, .over: break
+        case .new, .idle, .leaving, .over: break
         }
+    }
+
+    private mutating func mediaBegins(_ metadata: WMSPMetadata?) {
+        var start: UInt32 = 0
+        if case .time(let milliseconds) = wanted?.position { start = milliseconds }
+        received = Received(since: now, start: start, metadata: metadata)
     }
 
     private mutating func take(data packet: WMSPPacket) {
@@ -144,15 +195,20 @@ extension WMSPClient {
             guard let header else { return }
             phase = .playing
             media.deadline = nil
+            mediaBegins(nil)
             actions.append(.playing(header: header.bytes, nil))
         case .describing, .starting: return fail(.notWindowsMedia("a $D before any $H"))
-        case .new, .idle, .over: return
+        case .new, .idle, .leaving, .over: return
         }
+        received?.packets += 1
+        received?.bytes += UInt64(packet.payload.count)
+        received?.lastNumber = packet.locationID
         actions.append(.packet(number: packet.locationID, packet.payload))
     }
 
     private mutating func atEnd(_ reason: WMSPReason) {
         closeMedia()
+        report()
         rest()
         actions.append(.ended(reason))
     }
@@ -166,7 +222,7 @@ extension WMSPClient {
         case .described: if wanted != nil { startPlay() }
         case .starting: fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
         case .playing: fail(.cutOff)
-        case .new, .idle, .over: break
+        case .new, .idle, .leaving, .over: break
         }
     }
 
@@ -179,14 +235,12 @@ extension WMSPClient {
                 return
             }
             guard case .head(let response) = event else { continue }
-            if response.status.code == 401, case .retry = authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate")),
-                let again = feedback
-            {
+            if [401, 407].contains(response.status.code), case .retry = challenged(by: response), let again = feedback {
                 actions.append(.close(.feedback))
                 feedback = nil
                 return ask(again)
             }
-            if response.status.isSuccess { authenticator.accepted() }
+            if response.status.isSuccess { accepted() }
             endFeedback(closing: true)
         }
     }

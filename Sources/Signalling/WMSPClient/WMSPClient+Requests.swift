@@ -51,7 +51,7 @@ extension WMSPClient {
     mutating func request(_ method: String, pragma lines: [String], type: String? = nil, body: [UInt8] = []) -> [UInt8] {
         var request = HTTPRequest(
             method: RTSPMethod(method), uri: settings.url.target, version: .http(minor: 1),
-            headers: ["Accept": "*/*", "User-Agent": settings.userAgent, "Host": settings.url.authority], body: body)
+            headers: ["Accept": "*/*", "User-Agent": userAgent, "Host": settings.url.authority], body: body)
         for line in lines { request.headers.add("Pragma", line) }
         request.headers.add("Supported", ([.streamSwitch, .prediction] as WMSPSupported).text)
         if let type { request.headers.add("Content-Type", type) }
@@ -60,6 +60,10 @@ extension WMSPClient {
         if let answer = authenticator.authorization(method: method, uri: settings.url.target, clientNonce: nonce()) {
             request.headers.add("Authorization", answer)
         }
+        if let answer = proxyAuthenticator.authorization(method: method, uri: settings.url.target, clientNonce: nonce()) {
+            request.headers.add("Proxy-Authorization", answer)
+        }
+        if let via = settings.via { request.headers.add("Via", via) }
         request.headers.add("Connection", "close")
         return request.serialized()
     }

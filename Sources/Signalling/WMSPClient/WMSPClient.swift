@@ -18,12 +18,18 @@ package struct WMSPClient: Sendable {
         package var answerMilliseconds: UInt64 = 10_000
         /// How long a Describe's body may stay open behind the header before it is held to be no Play.
         package var tailMilliseconds: UInt64 = 3_000
-        /// How many redirections led here.
-        package var redirections = 0
+        /// The URLs that redirections led here from, the first one first.
+        package var trail: [WMSPSourceURL] = []
+        /// The value of `Via`; nil for none.
+        package var via: String?
+        /// A play that broke off and is to go on: its logs say so.
+        package var isReconnecting = false
         /// `BurstBW` and `BurstDuration`: so much may come faster than it is played; nil: at its own pace.
         package var burst: WMSPPlay.FastStart?
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
+        /// Seconds since 1970, for logs.
+        package var unixSeconds: @Sendable () -> Int64 = { 0 }
 
         /// Settings for a source.
         package init(url: WMSPSourceURL, clientNonce: @escaping @Sendable () -> String) {
@@ -59,8 +65,10 @@ package struct WMSPClient: Sendable {
         case packet(number: UInt32, [UInt8])
         /// An entry of a playlist is done; another follows.
         case entryEnded
-        /// The media is at its end. ``report(_:now:)`` may follow.
+        /// The media is at its end. The server is told how it went.
         case ended(WMSPReason)
+        /// What ``leave(now:)`` had to say was said: all connections are to be closed.
+        case left
         /// The source lives elsewhere: pull from there.
         case redirected(WMSPSourceURL)
         /// It did not work, or works no longer: all connections are to be closed.
@@ -74,6 +82,8 @@ package struct WMSPClient: Sendable {
         case starting, playing
         /// After the end: the session goes on to be kept, and may play again.
         case idle
+        /// What is to be said is said yet, and then it is over.
+        case leaving
         case over
     }
 
@@ -96,7 +106,10 @@ package struct WMSPClient: Sendable {
     }
 
     let settings: Settings
+    var userAgent: String
     var authenticator: ClientAuthenticator
+    /// For those on the way that want a password of their own (407).
+    var proxyAuthenticator: ClientAuthenticator
     var phase = Phase.new
     var media = Incoming()
     var feedback: Feedback?
@@ -119,11 +132,27 @@ package struct WMSPClient: Sendable {
     var header: ASFHeader?
     /// A `$C` came, and its header has not.
     var awaitsEntry = false
+    /// What the server wants to hear of players.
+    var subscriptions: Set<RemoteEvent.Kind> = []
+    /// What came since the media, or the entry, began; nil: none comes.
+    var received: Received?
     /// The Play that was asked for while the Describe's body was open, and what is sent again after a challenge.
     var wanted: Wanted?
     var isMediaOpen = false
     /// Counts the connections for media.
     private var mediaAttempt = 0
+    /// When leaving must have ended.
+    private var leaveAt: UInt64?
+
+    /// What came of a play.
+    struct Received: Sendable, Equatable {
+        var since: UInt64
+        var start: UInt32
+        var metadata: WMSPMetadata?
+        var packets: UInt64 = 0
+        var bytes: UInt64 = 0
+        var lastNumber: UInt32?
+    }
 
     struct Wanted: Sendable, Equatable {
         var selection: WMSPSelection?
@@ -134,11 +163,15 @@ package struct WMSPClient: Sendable {
     package static let redirectionsMax = 5
     /// Feedback that waits for the one before.
     package static let feedbackMax = 16
+    /// How long the last words may take.
+    package static let leaveMilliseconds: UInt64 = 2_000
 
     /// A client that has not begun.
     package init(settings: Settings) {
         self.settings = settings
+        userAgent = settings.userAgent
         authenticator = ClientAuthenticator(credentials: settings.url.credentials)
+        proxyAuthenticator = authenticator
     }
 
     // MARK: Verbs
@@ -163,7 +196,7 @@ package struct WMSPClient: Sendable {
         case .starting, .playing, .idle:
             wanted = Wanted(selection: selection, position: position)
             startPlay()
-        case .new, .describing, .over: break
+        case .new, .describing, .leaving, .over: break
         }
         return take()
     }
@@ -182,24 +215,40 @@ package struct WMSPClient: Sendable {
         switch phase {
         case .described, .starting, .playing:
             closeMedia()
+            report()
             rest()
-        case .new, .describing, .idle, .over: break
+        case .new, .describing, .idle, .leaving, .over: break
         }
         return take()
     }
 
-    /// Tells how it went, in the form that the server's version wants: XML from 9.0 on.
-    package mutating func report(_ form: WMSPLog.Form, _ text: String, now: UInt64) -> [Action] {
+    /// Tells what a player of ours did, if the server asked for such (`x-wms-event-subscription`).
+    package mutating func send(_ event: RemoteEvent, now: UInt64) -> [Action] {
         self.now = now
-        if clientID != nil { ask(.log(form, text)) }
+        if subscriptions.contains(event.kind), phase != .leaving { ask(.event(event)) }
         return take()
     }
 
-    /// Tells what a player of ours did.
-    package mutating func send(_ event: RemoteEvent, now: UInt64) -> [Action] {
+    /// No more media is wanted, ever: what the server is to hear is said, and ``Action/left`` follows, within ``leaveMilliseconds``.
+    package mutating func leave(now: UInt64) -> [Action] {
         self.now = now
-        ask(.event(event))
+        guard phase != .over, phase != .leaving else { return [] }
+        closeMedia()
+        report()
+        phase = .leaving
+        keepAliveAt = nil
+        leaveAt = now &+ Self.leaveMilliseconds
+        if feedback == nil { left() }
         return take()
+    }
+
+    /// Where a play that broke off could go on: the number of the packet behind the last one. Nil for what is live, and where nothing came.
+    package var resumption: UInt32? {
+        guard let features, features.contains(.seekable), features.isDisjoint(with: [.broadcast, .playlist]), let header,
+            !header.file.isBroadcast,
+            let last = received?.lastNumber, last < UInt32.max - 1
+        else { return nil }
+        return last + 1
     }
 
     /// It is over: connections are closed, nothing follows.
@@ -219,7 +268,7 @@ package struct WMSPClient: Sendable {
             switch phase {
             case .describing: send(link, request("GET", pragma: describeTokens))
             case .starting: send(link, request("GET", pragma: playTokens))
-            case .new, .described, .playing, .idle, .over: break
+            case .new, .described, .playing, .idle, .leaving, .over: break
             }
         case .feedback:
             if let feedback { send(link, bytes(of: feedback)) }
@@ -264,7 +313,7 @@ package struct WMSPClient: Sendable {
 
     /// When ``timeElapsed(now:)`` should be called next.
     package var deadline: UInt64? {
-        let all = [media.deadline, feedback == nil ? nil : feedbackIncoming.deadline, keepAliveAt]
+        let all = [media.deadline, feedback == nil ? nil : feedbackIncoming.deadline, keepAliveAt, leaveAt]
         return phase == .over ? nil : all.compactMap { $0 }.min()
     }
 
@@ -280,9 +329,10 @@ package struct WMSPClient: Sendable {
                 if wanted != nil { startPlay() }
             case .describing: fail(.noAnswer("Describe", milliseconds: settings.answerMilliseconds))
             case .starting: fail(.noAnswer("Play", milliseconds: settings.answerMilliseconds))
-            case .new, .playing, .idle, .over: break
+            case .new, .playing, .idle, .leaving, .over: break
             }
         }
+        if let leaveAt, leaveAt <= now, phase == .leaving { left() }
         if feedback != nil, let deadline = feedbackIncoming.deadline, deadline <= now { endFeedback(closing: true) }
         if phase != .over, let due = keepAliveAt, due <= now {
             keepAliveAt = now &+ keepAliveMilliseconds / 2
@@ -304,8 +354,14 @@ package struct WMSPClient: Sendable {
         actions.append(.failed(failure))
     }
 
+    private mutating func left() {
+        finish()
+        actions.append(.left)
+    }
+
     mutating func finish() {
         guard phase != .over else { return }
+        leaveAt = nil
         closeMedia()
         if feedback != nil { actions.append(.close(.feedback)) }
         feedback = nil
@@ -359,7 +415,30 @@ package struct WMSPClient: Sendable {
     mutating func endFeedback(closing: Bool = false) {
         if closing { actions.append(.close(.feedback)) }
         feedback = nil
-        if !waiting.isEmpty { ask(waiting.removeFirst()) }
+        if !waiting.isEmpty { ask(waiting.removeFirst()) } else if phase == .leaving { left() }
+    }
+
+    /// Tells the server how the media came that ended just now: as XML from 9.0 on, else in a line.
+    mutating func report() {
+        guard let received else { return }
+        self.received = nil
+        guard clientID != nil, let server else { return }
+        var log = WMSPStreamingLog(
+            url: settings.url.whole, guid: settings.guid, userAgent: userAgent, unixSeconds: settings.unixSeconds())
+        log.startSeconds = received.start / 1_000
+        log.milliseconds = now &- received.since
+        log.packets = received.packets
+        log.bytes = received.bytes
+        log.isReconnected = settings.isReconnecting
+        if let file = header?.file {
+            log.bitsPerSecond = file.bitrateMax
+            log.contentSeconds = (file.contentMilliseconds ?? 0) / 1_000
+            if !file.isBroadcast { log.contentBytes = file.fileBytes }
+        }
+        let items = received.metadata?.descriptions.first?.items ?? []
+        log.entry = items.first { $0.name == "WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_URL" }?.value
+        log.role = items.first { $0.name == "WMS_CONTENT_DESCRIPTION_ROLE" }?.value
+        ask(server.product == .cougar && server.version.major >= 9 ? .log(.xml, log.xml) : .log(.line, log.line))
     }
 
     private mutating func send(_ link: Link, _ bytes: [UInt8]) { actions.append(.send(link, bytes)) }

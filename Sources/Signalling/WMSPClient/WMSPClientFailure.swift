@@ -14,7 +14,7 @@ package enum WMSPClientFailure: Error, Sendable, Equatable, CustomStringConverti
     case notWindowsMedia(String)
     /// The connection ended before a header came: an encoder that has nothing yet.
     case noHeader
-    /// The connection ended while media came, without a word of an end.
+    /// The connection ended while media came, without a word of an end. ``WMSPClient/resumption`` says where it could go on.
     case cutOff
     /// `$E` or `$C` with a failure.
     case server(WMSPReason)

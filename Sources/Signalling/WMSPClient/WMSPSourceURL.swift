@@ -52,6 +52,14 @@ package struct WMSPSourceURL: Sendable, Equatable, CustomStringConvertible {
         return try WMSPSourceURL(location)
     }
 
+    /// The URL without user information, its query included.
+    package var whole: String { "\(scheme)://\(authority)\(target)" }
+
+    /// Whether both lead to the same: who asks is not looked at.
+    package func isSamePlace(as other: WMSPSourceURL) -> Bool {
+        host.lowercased() == other.host.lowercased() && port == other.port && target == other.target
+    }
+
     /// The URL without user information, and without its query.
     package var description: String { "\(scheme)://\(authority)\(url.path)\(url.query == nil ? "" : "?…")" }
 

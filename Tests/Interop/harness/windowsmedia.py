@@ -14,21 +14,25 @@ SHORT_MAX = 3
 
 
 class ASFClip:
-    """10 s of 320x240 WMV 8 (or MPEG-4 version 3) with WMA: no two pictures are alike, a key frame every `key_every` pictures."""
+    """10 s of 320x240 WMV 8 (or MPEG-4 version 3) with WMA: no two pictures are alike, a key frame every `key_every` pictures. Without a
+    codec there is only the sound."""
 
-    def __init__(self, cache_folder, codec="wmv2", key_every=25, seconds=10, packet_bytes=3200):
-        self.codec, self.key_every, self.seconds, self.packet_bytes = codec, key_every, seconds, packet_bytes
-        name = f"asf-{codec}-{key_every}-{seconds}-{packet_bytes}"
+    def __init__(self, cache_folder, codec="wmv2", key_every=25, seconds=10, packet_bytes=3200, size="320x240"):
+        self.codec, self.key_every, self.seconds, self.packet_bytes, self.size = codec, key_every, seconds, packet_bytes, size
+        name = f"asf-{codec}-{key_every}-{seconds}-{packet_bytes}" + ("" if size == "320x240" else f"-{size}")
         self.path = cached(cache_folder, f"{name}.asf", self._make)
-        self.pictures = decoded(self.path, cached(cache_folder, f"{name}.framemd5", self._pictures))
         self.units = decoded(self.path, cached(cache_folder, f"{name}.audiomd5", self._units))
+        self.pictures = []
+        if not codec:
+            return
+        self.pictures = decoded(self.path, cached(cache_folder, f"{name}.framemd5", self._pictures))
         if len(set(self.pictures)) != len(self.pictures) or len(self.pictures) != 25 * seconds:
             raise AssertionError("the ASF clip has pictures that are alike")
 
     def _make(self, path):
-        ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=320x240:r=25:d={self.seconds}", "-f", "lavfi", "-i",
-               f"sine=f=440:r=44100:d={self.seconds}", "-c:v", self.codec, "-b:v", "800k", "-g", self.key_every, "-c:a", "wmav2",
-               "-b:a", "64k", "-packet_size", self.packet_bytes, path)
+        picture = ["-c:v", self.codec, "-b:v", "800k", "-g", self.key_every] if self.codec else ["-vn"]
+        ffmpeg("-f", "lavfi", "-i", f"testsrc2=s={self.size}:r=25:d={self.seconds}", "-f", "lavfi", "-i",
+               f"sine=f=440:r=44100:d={self.seconds}", *picture, "-c:a", "wmav2", "-b:a", "64k", "-packet_size", self.packet_bytes, path)
 
     def _pictures(self, path):
         hashes(self.path, path, "-map", "0:v", "-vsync", "passthrough", "-c:v", "rawvideo")
