@@ -124,7 +124,9 @@ final class WindowsMediaBroadcast {
     private func makeFacts() -> WMSPContent {
         var facts = WMSPContent(features: [.broadcast], header: header, playlistGenID: UInt32(truncatingIfNeeded: generation))
         facts.broadcastID = identity
-        facts.cacheControl = "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-stream-type=\"broadcast\""
+        facts.cacheControl =
+            "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-event-subscription=\"remote-log\", "
+            + "x-wms-stream-type=\"broadcast\""
         return facts
     }
 

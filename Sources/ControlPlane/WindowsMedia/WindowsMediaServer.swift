@@ -7,7 +7,7 @@ import WireFormats
 /// The Windows Media half of the server (WMSP, [MS-WMSP]): HTTP connections of the shared port that are no tunnels. It finds what a request
 /// is about and whether it is allowed, has the session machine decide, and does what that says. Belongs to the event loop.
 final class WindowsMediaServer {
-    private unowned let server: RTSPServer
+    unowned let server: RTSPServer
     private var sessions: WMSPSessions
     private var connections: [UInt64: WMSPConnection] = [:]
     private var players: [UInt32: WindowsMediaPlayer] = [:]
@@ -23,6 +23,8 @@ final class WindowsMediaServer {
     var logger: Logger { server.logger }
     /// Connections just now; they count among those of the server.
     var connectionCount: Int { connections.count }
+    /// Who is being sent media in a session.
+    func player(_ session: UInt32) -> WindowsMediaPlayer? { players[session] }
     /// Those who are being sent media.
     var allPlayers: [WindowsMediaPlayer] { Array(players.values) }
     private var now: UInt64 { RTSPServer.milliseconds(.now()) }
@@ -80,7 +82,14 @@ final class WindowsMediaServer {
             guard case .browser = error else { return refuse(message, error, on: connection) }
             return refuse(message, browserRefusal(message, error, on: connection), on: connection)
         }
-        guard Self.isAboutContent(request) else { return take(request, nil, nil, on: connection) }
+        guard Self.isAboutContent(request) else {
+            do throws(WMSPRefusal) {
+                // It needs no session: whoever says something about a path must be one who may read it.
+                if request.kind == .sendEvent { _ = try path(request.target.path, for: message, on: connection) }
+                take(request, nil, nil, on: connection)
+            } catch { refuse(message, error, on: connection) }
+            return
+        }
         do throws(WMSPRefusal) {
             let path = try path(request.target.path, for: message, on: connection)
             if request.kind == .play { try admit(to: path, on: connection) }
@@ -216,7 +225,7 @@ final class WindowsMediaServer {
             case .stop(let session): players.removeValue(forKey: session)?.stop()
             case .close(let id): connections[id]?.drain()
             case .log(let session, let log): record(log, of: session)
-            case .event: break
+            case .event(_, let path, let event): record(event, about: path)
             case .ended(let session, let reason):
                 players.removeValue(forKey: session)?.stop()
                 logger.debug("Windows Media session ends", metadata: ["session": "\(session)", "reason": "\(reason.rawValue)"])
@@ -271,20 +280,6 @@ final class WindowsMediaServer {
                 "from": "\(player.connection.words)", "path": "\(player.path.name)", "packets": "\(packets)", "cause": "\(cause.words)",
             ])
     }
-
-    /// A player's own account of how it went: one line. Every word of it is the player's.
-    private func record(_ log: WMSPLog, of session: UInt32) {
-        logger.info(
-            "player's log",
-            metadata: [
-                "session": "\(session)", "path": "\(PeerWords.printable(String(log.path.prefix(64))))",
-                "agent": "\(PeerWords.printable(log.agent.text))", "form": "\(log.form.rawValue)",
-                "log": "\(PeerWords.printable(String(log.text.prefix(Self.logCharactersMax))))",
-            ])
-    }
-
-    /// What is written of one log.
-    private static let logCharactersMax = 4_096
 }
 
 extension WMSPRefusal {

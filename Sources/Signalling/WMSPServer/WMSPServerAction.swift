@@ -16,8 +16,8 @@ package enum WMSPServerAction: Sendable, Equatable {
     case close(connection: UInt64)
     /// A player says how it went.
     case log(session: UInt32, WMSPLog)
-    /// A cache says what a player of its own did; with the session, if it named one.
-    case event(session: UInt32?, RemoteEvent)
+    /// A cache says what a player of its own did; with the session, if it named one, and the path that the request named.
+    case event(session: UInt32?, path: String, RemoteEvent)
     /// The session is over.
     case ended(session: UInt32, WMSPSessionEnd)
 }
@@ -50,6 +50,14 @@ package struct WMSPLog: Sendable, Hashable {
     package var agent: WMSPAgent
     /// The path that the request named.
     package var path: String
+
+    /// A log as it came.
+    package init(form: Form, text: String, agent: WMSPAgent, path: String) {
+        self.form = form
+        self.text = text
+        self.agent = agent
+        self.path = path
+    }
 }
 
 /// Media for a client.

@@ -120,7 +120,7 @@ extension WMSPSessions {
         do throws(RemoteEvent.Trouble) { event = try RemoteEvent(incoming.request.message.body) } catch {
             throw .malformed(error.description)
         }
-        actions.append(.event(session: session?.id, event))
+        actions.append(.event(session: session?.id, path: incoming.request.target.path, event))
         let tokens =
             session.map { Self.tokens(of: $0, isNew: false, content: nil, timeout: settings.keepAliveMilliseconds) } ?? ["no-cache"]
         replyEmpty(.ok, to: incoming, tokens: tokens)

@@ -27,7 +27,7 @@ import WireFormats
         let options = try script.request("OPTIONS * HTTP/1.1", ["client-id=5"])
         #expect(options.text(1).contains("Public: GET, POST, OPTIONS\r\nAllow: OPTIONS\r\n"))
         let event = try script.request("POST /a HTTP/1.1", headers: ["Content-Type: application/x-wms-sendevent"], body: "1\r\n1,28,0\r\n")
-        #expect(event.rest == [.event(session: nil, RemoteEvent(kind: .open))] && event.text(1).contains(" 200 "))
+        #expect(event.rest == [.event(session: nil, path: "a", RemoteEvent(kind: .open))] && event.text(1).contains(" 200 "))
         let broken = try script.request("POST /a HTTP/1.1", headers: ["Content-Type: application/x-wms-sendevent"], body: "x")
         #expect(broken.text(1).contains(" 400 ") && broken.rest.isEmpty && script.sessions.count == 0)
     }
