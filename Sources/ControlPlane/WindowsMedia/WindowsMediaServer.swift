@@ -223,6 +223,7 @@ final class WindowsMediaServer {
             case .select(let session, let selection): players[session]?.select(selection)
             case .hold(let session): players[session]?.hold()
             case .stop(let session): players.removeValue(forKey: session)?.stop()
+            case .finish(let session): if let player = players.removeValue(forKey: session) { finish(player) }
             case .close(let id): connections[id]?.drain()
             case .log(let session, let log): record(log, of: session)
             case .event(_, let path, let event): record(event, about: path)
@@ -254,13 +255,18 @@ final class WindowsMediaServer {
             players[play.session] = nil
             if let failure { logger.warning("Windows Media stops", metadata: ["path": "\(path.name)", "why": "\(failure)"]) }
             perform(sessions.mediaEnded(play.session, reason: failure == nil ? .done : .serverUnavailable, now: now))
-            // What the engine was given leaves first. A connection that breaks before that ends it, too.
-            guard !connection.isClosed else { return player.stop() }
-            connection.leaving = player
-            connection.whenOver { [weak connection] in
-                player.stop()
-                if connection?.leaving === player { connection?.leaving = nil }
-            }
+            finish(player)
+        }
+    }
+
+    /// What the engine was given leaves before the player is stopped. A connection that breaks before that ends it, too.
+    private func finish(_ player: WindowsMediaPlayer) {
+        let connection = player.connection
+        guard !connection.isClosed else { return player.stop() }
+        connection.leaving = player
+        connection.whenOver { [weak connection] in
+            player.stop()
+            if connection?.leaving === player { connection?.leaving = nil }
         }
     }
 

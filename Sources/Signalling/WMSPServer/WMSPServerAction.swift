@@ -12,6 +12,8 @@ package enum WMSPServerAction: Sendable, Equatable {
     case hold(session: UInt32)
     /// Write no `$D` any more. What is sent afterwards comes behind the last one. The position is kept for nobody: a Play names its own.
     case stop(session: UInt32)
+    /// Take no `$D` any more, but write all that was taken until now: what was sent comes behind it, and then it is as with ``stop(session:)``.
+    case finish(session: UInt32)
     /// Close a connection once all that was sent has left.
     case close(connection: UInt64)
     /// A player says how it went.

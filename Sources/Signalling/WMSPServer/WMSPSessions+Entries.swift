@@ -22,8 +22,7 @@ extension WMSPSessions {
                 sessions[id]?.content = content
                 return []
             }
-            actions.append(.stop(session: id))
-            return mediaEnded(id, now: now)
+            return mediaEnded(id, now: now) + [.finish(session: id)]
         }
         let end = entryEnded && session.dialect.takesEntryEnds ? WMSPFraming.endOfStream(.entryDone) : []
         let change = change(&session, to: content, now: now)

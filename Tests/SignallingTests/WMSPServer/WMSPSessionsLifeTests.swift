@@ -181,7 +181,7 @@ import WireFormats
         _ = try script.play(agent: WMSPServerScript.ffmpeg)
         #expect(script.sessions.contentChanged(id, to: try WMSPSample.live(), now: script.now).isEmpty)
         let ended = script.sessions.contentChanged(id, to: try WMSPSample.live(streams: [1, 2]), now: script.now)
-        #expect(ended == [.stop(session: id), .send(connection: 2, WMSPFraming.endOfStream(.done)), .close(connection: 2)])
+        #expect(ended == [.send(connection: 2, WMSPFraming.endOfStream(.done)), .close(connection: 2), .finish(session: id)])
     }
 
     /// Players before 7.0 whose session was not known want the header twice (5.8 of the reference); FFmpeg, which calls itself 4.1, does not.
@@ -262,7 +262,7 @@ import WireFormats
                 case .start(let play, _):
                     #expect(playing[play.connection] == nil)
                     playing[play.connection] = play.session
-                case .stop(let session): playing = playing.filter { $0.value != session }
+                case .stop(let session), .finish(let session): playing = playing.filter { $0.value != session }
                 case .select(let session, _), .hold(let session): #expect(playing.values.contains(session))
                 default: break
                 }
