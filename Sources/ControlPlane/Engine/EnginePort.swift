@@ -246,6 +246,18 @@ final class EnginePort {
         return true
     }
 
+    /// Nothing more of the stream from the packet of that number on: `onLeft` runs when all before it has left, or never will. False when the
+    /// engine takes no commands just now.
+    func sendLast(_ handle: SubscriberHandle, before packet: UInt32, onLeft: @escaping () -> Void) -> Bool {
+        let buffer = LinkBuffer([])
+        guard submit(.sendLast(handle, buffer, packet: packet)) else {
+            buffer.free()
+            return false
+        }
+        lent[buffer.identity] = onLeft
+        return true
+    }
+
     /// Gives interleaved frames to a fed source; false when the engine takes no more just now.
     func feed(_ handle: SourceHandle, _ bytes: [UInt8]) -> Bool {
         let buffer = LinkBuffer(bytes)

@@ -78,6 +78,12 @@ final class Subscription: SubscriberDelegate {
     /// Sends no more.
     func pause() -> Bool { port.submit(.pause(handle)) }
 
+    /// Nothing more of the stream from the packet of that number on, and then ``pause()``: see ``Command/sendLast(_:_:packet:)``.
+    func last(before packet: UInt32, onLeft: @escaping () -> Void) -> Bool { port.sendLast(handle, before: packet, onLeft: onLeft) }
+
+    /// Begins with the packet of that number; ``onJoined`` follows. False when the engine takes no commands just now.
+    func arm(at packet: UInt32) -> Bool { port.submit(.armAt(handle, packet: packet)) }
+
     /// Sends bytes between two packets of an interleaved reader. False when the engine takes no more just now.
     func send(_ bytes: [UInt8]) -> Bool { port.send(handle, bytes) }
 

@@ -7,7 +7,7 @@ import WireFormats
 ///
 /// Packets go out a little before they are due, as many at once as are due within ``quantumMilliseconds``. A player that takes less than
 /// that is not hurried: what is overdue follows as fast as it takes it.
-final class FilePump {
+final class FilePump: MediaPump {
     /// From where, and how.
     struct Plan {
         let file: WindowsMediaFile
@@ -20,23 +20,15 @@ final class FilePump {
         /// The send time behind which nothing goes.
         var endMilliseconds: UInt32?
         var fastStart: SendClock.FastStart?
+        /// The same, counted from the first packet's.
+        var lengthMilliseconds: UInt32?
         /// Times real time, in thousandths.
         var speedThousandths = 1_000
     }
 
-    /// How it ended by itself.
-    enum End: Equatable {
-        /// Everything was sent.
-        case done
-        /// The file cannot be read any more, in words.
-        case failed(String)
-    }
-
-    /// What the player is sent, framed; and whether it would take more.
     var write: ((_ packet: [UInt8], _ number: UInt32) -> Void)?
     var flush: (() -> Bool)?
-    /// Once, and never after ``stop()``.
-    var onEnd: ((End) -> Void)?
+    var onEnd: ((PumpEnd) -> Void)?
     /// The packet that is sent next.
     private(set) var position: UInt32
     /// When the last one was due.
@@ -44,7 +36,7 @@ final class FilePump {
     /// The send time of the last one, in milliseconds.
     private(set) var sendTime: UInt32 = 0
 
-    private let plan: Plan
+    private var plan: Plan
     private let eventLoop: any EventLoop
     private var clock: SendClock?
     private var filter: ASFFilter
@@ -123,6 +115,10 @@ final class FilePump {
             guard position < plan.packets.upperBound else { return end(.done) }
             guard let packet = next() else { return }
             let time = (try? ASFPacket(packet.span, packetBytes: packetBytes))?.sendTime ?? sendTime
+            if let length = plan.lengthMilliseconds {
+                plan.lengthMilliseconds = nil
+                plan.endMilliseconds = time &+ min(length, .max - time)
+            }
             if let last = plan.endMilliseconds, time > last { return end(.done) }
             let due = due ?? take(time)
             self.due = due
@@ -194,7 +190,7 @@ final class FilePump {
             }
     }
 
-    private func end(_ end: End) {
+    private func end(_ end: PumpEnd) {
         guard !isOver else { return }
         _ = flush?()
         let onEnd = onEnd

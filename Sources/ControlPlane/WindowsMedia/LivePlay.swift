@@ -4,14 +4,46 @@ import Signalling
 import WireFormats
 
 /// One player of a broadcast: a reader in the engine that is sent the bytes of its selection. Belongs to the event loop.
+///
+/// Another selection is another stream of the engine. The player goes over to it at a packet with which that can be entered: what it reads
+/// ends before that packet, a second reader of the same socket begins with it, and goes when the first has nothing left to send.
 final class LivePlay {
+    /// A reader in the engine, and whose bytes it sends.
+    private struct Feed {
+        let variant: WindowsMediaVariant
+        let subscription: Subscription
+    }
+
+    /// On the way from one reader to the next.
+    private struct Crossing {
+        let next: Feed
+        var hasLeft = false
+        var hasJoined = false
+        /// What the protocol has to say meanwhile, each before the next reader's packet of a number.
+        var words: [(bytes: [UInt8], packet: UInt32, onLeft: () -> Void)] = []
+    }
+
+    private enum Phase {
+        /// For the connection to be free.
+        case waiting
+        /// For a packet with which it can begin.
+        case joining
+        case playing
+        /// Sent nothing until something is selected.
+        case held
+        case crossing(Crossing)
+    }
+
     private let play: WMSPPlay
     private let broadcast: WindowsMediaBroadcast
     private let connection: WMSPConnection
     private let port: EnginePort
-    private var variant: WindowsMediaVariant?
-    private var subscription: Subscription?
+    private var phase = Phase.waiting
+    private var feed: Feed?
+    /// The selection that it waits to be able to enter.
+    private var target: WindowsMediaVariant?
     private var selection: WMSPSelection
+    private var isHeld = false
     private var onEnd: ((String?) -> Void)?
     private var keyFrameDeadline: NIODeadline?
     private var isOver = false
@@ -41,51 +73,181 @@ final class LivePlay {
     private func attach() {
         guard !isOver else { return }
         do {
-            let variant = try broadcast.variant(selection)
-            self.variant = variant
-            variant.playerArrived()
-            let subscription = try Subscription.verbatim(
-                port: port, stream: variant.stream, descriptor: try connection.duplicateDescriptor(), chunked: play.isChunked)
-            self.subscription = subscription
-            subscription.onJoined = { [weak self] (_: JoinPoint) in self?.joined() }
-            subscription.onFailed = { [weak self] (_: SubscriberFailure) in self?.connection.close() }
-            subscription.onLagged = { [weak self] (cause: LagCause, packets: UInt32) in
-                self?.packetsMissed += UInt64(packets)
-                self?.onLagged?(cause, packets)
-            }
-            subscription.onGone = { [connection] in connection.writesReturned() }
-            // Bytes of the protocol go behind all packets that came until now.
-            connection.handWritesOver { bytes, onLeft in
-                variant.flush()
-                return subscription.send(bytes, before: variant.packetsFed, onLeft: onLeft)
-            }
+            let feed = try makeFeed(try broadcast.variant(selection))
+            self.feed = feed
+            phase = .joining
+            take(over: feed)
             if let fast = play.fastStart {
-                subscription.setBurst(nanoseconds: UInt64(fast.milliseconds) * 1_000_000, bitsPerSecondMax: UInt64(fast.bitsPerSecond))
+                feed.subscription.setBurst(
+                    nanoseconds: UInt64(fast.milliseconds) * 1_000_000, bitsPerSecondMax: UInt64(fast.bitsPerSecond))
             }
-            guard subscription.arm(now: false) else { return fail("the engine is busy") }
+            guard !isHeld else { return phase = .held }
+            guard feed.subscription.arm(now: false) else { return fail("the engine is busy") }
             keyFrameDeadline = .now() + .seconds(Self.keyFrameWaitSeconds)
         } catch { fail("\(error)") }
     }
 
-    private func joined() {
-        keyFrameDeadline = nil
-        if subscription?.go() != true { fail("the engine is busy") }
+    /// A reader that is sent nothing yet.
+    private func makeFeed(_ variant: WindowsMediaVariant) throws -> Feed {
+        variant.playerArrived()
+        let subscription: Subscription
+        do {
+            subscription = try Subscription.verbatim(
+                port: port, stream: variant.stream, descriptor: try connection.duplicateDescriptor(), chunked: play.isChunked)
+        } catch {
+            variant.playerLeft()
+            throw error
+        }
+        subscription.onJoined = { [weak self, weak subscription] (_: JoinPoint) in
+            if let subscription { self?.joined(subscription) }
+        }
+        subscription.onFailed = { [weak self] (_: SubscriberFailure) in self?.connection.close() }
+        subscription.onLagged = { [weak self] (cause: LagCause, packets: UInt32) in
+            self?.packetsMissed += UInt64(packets)
+            self?.onLagged?(cause, packets)
+        }
+        return Feed(variant: variant, subscription: subscription)
     }
 
-    /// The streams of the next header, or others of this one. The same go on; for others the connection is closed, and the player comes back.
+    /// This reader writes from now on, and nobody else.
+    private func take(over feed: Feed) {
+        feed.subscription.onGone = { [connection] in connection.writesReturned() }
+        // Bytes of the protocol go behind all packets that came until now.
+        connection.handWritesOver { [subscription = feed.subscription, variant = feed.variant] bytes, onLeft in
+            variant.flush()
+            return subscription.send(bytes, before: variant.packetsFed, onLeft: onLeft)
+        }
+    }
+
+    private func joined(_ subscription: Subscription) {
+        guard !isOver else { return }
+        switch phase {
+        case .joining where subscription === feed?.subscription:
+            keyFrameDeadline = nil
+            phase = .playing
+            if !subscription.go() { fail("the engine is busy") }
+        case .crossing(var crossing) where subscription === crossing.next.subscription:
+            crossing.hasJoined = true
+            phase = .crossing(crossing)
+            finishCrossing()
+        case .waiting, .joining, .playing, .held, .crossing: break
+        }
+    }
+
+    // MARK: Other streams
+
+    /// Other streams from where they can be entered, or the same again after ``hold()``.
     func select(_ selection: WMSPSelection) {
-        guard selection != self.selection else { return }
-        connection.drain()
+        guard !isOver, selection != self.selection || isHeld else { return }
+        self.selection = selection
+        let wasHeld = isHeld
+        isHeld = false
+        switch phase {
+        case .waiting, .crossing: break
+        case .joining, .playing, .held: aim(goesOn: !wasHeld)
+        }
     }
 
-    /// An entry ended, and the player has not said what it wants: it is sent nothing more here, and comes back.
-    func hold() { connection.drain() }
+    /// Waits for a packet with which the selection can be entered.
+    private func aim(goesOn: Bool) {
+        abandonTarget()
+        do {
+            let variant = try broadcast.variant(selection)
+            // It changed its mind before anything came of it.
+            if goesOn, variant === feed?.variant { return }
+            variant.playerArrived()
+            target = variant
+            broadcast.await(variant, for: self)
+        } catch {
+            // It keeps what it has; without anything to keep it has to come again.
+            if !goesOn { connection.drain() }
+        }
+    }
+
+    private func abandonTarget() {
+        guard let target else { return }
+        self.target = nil
+        broadcast.forget(self)
+        target.playerLeft()
+    }
+
+    /// The packet that comes next is one with which the awaited selection can be entered.
+    func enter() {
+        guard !isOver, let target, let feed else { return }
+        self.target = nil
+        defer { target.playerLeft() }
+        do {
+            let next = try makeFeed(target)
+            feed.variant.flush()
+            target.flush()
+            if case .joining = phase {
+                keyFrameDeadline = nil
+                _ = feed.subscription.pause()
+            }
+            phase = .crossing(Crossing(next: next))
+            let place = target
+            connection.handWritesOver { [weak self] bytes, onLeft in
+                guard let self, case .crossing(var crossing) = phase else { return false }
+                place.flush()
+                crossing.words.append((bytes, place.packetsFed, onLeft))
+                phase = .crossing(crossing)
+                return true
+            }
+            let isTaken = feed.subscription.last(before: feed.variant.packetsFed) { [weak self] in
+                guard let self, case .crossing(var crossing) = phase else { return }
+                crossing.hasLeft = true
+                phase = .crossing(crossing)
+                finishCrossing()
+            }
+            if !isTaken || !next.subscription.arm(at: target.packetsFed) { fail("the engine is busy") }
+        } catch { fail("\(error)") }
+    }
+
+    private func finishCrossing() {
+        guard case .crossing(let crossing) = phase, crossing.hasLeft, crossing.hasJoined, let old = feed else { return }
+        release(old)
+        feed = crossing.next
+        phase = .playing
+        take(over: crossing.next)
+        let subscription = crossing.next.subscription
+        if isHeld {
+            phase = .held
+            _ = subscription.pause()
+        }
+        for one in crossing.words where !subscription.send(one.bytes, before: one.packet, onLeft: one.onLeft) { return connection.close() }
+        guard isHeld || subscription.go() else { return fail("the engine is busy") }
+        if !isHeld { aim(goesOn: true) }
+    }
+
+    private func release(_ feed: Feed) {
+        feed.subscription.onGone = nil
+        feed.subscription.remove()
+        feed.variant.playerLeft()
+    }
+
+    /// An entry ended, and the player has not said what it wants: it is sent nothing more until ``select(_:)``.
+    func hold() {
+        isHeld = true
+        abandonTarget()
+        switch phase {
+        case .waiting, .crossing, .held: break
+        case .joining:
+            keyFrameDeadline = nil
+            _ = feed?.subscription.pause()
+            phase = .held
+        case .playing:
+            guard let feed else { return }
+            phase = .held
+            feed.variant.flush()
+            if !feed.subscription.last(before: feed.variant.packetsFed, onLeft: {}) { fail("the engine is busy") }
+        }
+    }
 
     func sweep(now: NIODeadline) {
         guard let deadline = keyFrameDeadline, now >= deadline else { return }
         // Better a picture that builds up than none: some streams have no key frames that we know.
         keyFrameDeadline = nil
-        if subscription?.arm(now: true) != true { fail("the engine is busy") }
+        if feed?.subscription.arm(now: true) != true { fail("the engine is busy") }
     }
 
     private func fail(_ words: String) {
@@ -100,20 +262,25 @@ final class LivePlay {
         isOver = true
         onEnd = nil
         broadcast.removeObserver(self)
-        guard let subscription else {
-            variant?.playerLeft()
-            return
-        }
-        // What was begun is finished, and what follows in this turn leaves, before the engine lets go: a removal would cut it off.
-        _ = subscription.pause()
-        port.eventLoop.assumeIsolated().execute { [connection, variant] in
-            connection.whenOver {
-                connection.writesReturn()
-                subscription.remove()
-                variant?.playerLeft()
+        abandonTarget()
+        guard let feed else { return }
+        self.feed = nil
+        if case .crossing(let crossing) = phase {
+            release(crossing.next)
+            take(over: feed)
+            for one in crossing.words {
+                if !feed.subscription.send(one.bytes, before: feed.variant.packetsFed, onLeft: one.onLeft) { connection.close() }
             }
         }
-        self.subscription = nil
+        // What was begun is finished, and what follows in this turn leaves, before the engine lets go: a removal would cut it off.
+        _ = feed.subscription.pause()
+        port.eventLoop.assumeIsolated().execute { [connection] in
+            connection.whenOver {
+                connection.writesReturn()
+                feed.subscription.remove()
+                feed.variant.playerLeft()
+            }
+        }
     }
 }
 

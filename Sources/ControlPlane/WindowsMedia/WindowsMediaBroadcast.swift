@@ -30,6 +30,8 @@ final class WindowsMediaBroadcast {
     private let settings: PathSettings
     private let logger: Logger
     private var variants: [WMSPSelection: WindowsMediaVariant] = [:]
+    /// Players that go over to another selection when it can be entered, and when that is not waited for any longer.
+    private var waiting: [ObjectIdentifier: (play: LivePlay, variant: WindowsMediaVariant, deadline: NIODeadline)] = [:]
     private var observers: [ObjectIdentifier: any WindowsMediaBroadcastObserver] = [:]
     private var made: (generation: Int, facts: WMSPContent)?
     private let identity = UInt32.random(in: 1...UInt32.max)
@@ -73,9 +75,24 @@ final class WindowsMediaBroadcast {
     /// A packet, at its full size.
     func take(packet: [UInt8]) {
         let number = UInt32(truncatingIfNeeded: packetsReceived)
+        if !waiting.isEmpty { admit(at: packet) }
         packetsReceived += 1
         bytesReceived += UInt64(packet.count)
         for variant in variants.values { variant.take(packet, number: number) }
+    }
+
+    /// Players that wait to enter a selection with this packet do so.
+    private func admit(at packet: [UInt8]) {
+        let now = NIODeadline.now()
+        var isEntry: [ObjectIdentifier: Bool] = [:]
+        for (id, one) in waiting {
+            let variant = ObjectIdentifier(one.variant)
+            let mayEnter = isEntry[variant] ?? one.variant.mayBeEntered(with: packet)
+            isEntry[variant] = mayEnter
+            guard mayEnter || now >= one.deadline else { continue }
+            waiting[id] = nil
+            one.play.enter()
+        }
     }
 
     /// What came together was taken: lets the engine have it.
@@ -95,6 +112,13 @@ final class WindowsMediaBroadcast {
     func addObserver(_ observer: any WindowsMediaBroadcastObserver) { observers[ObjectIdentifier(observer)] = observer }
 
     func removeObserver(_ observer: any WindowsMediaBroadcastObserver) { observers[ObjectIdentifier(observer)] = nil }
+
+    /// Calls ``LivePlay/enter()`` before the next packet with which a selection can be entered.
+    func await(_ variant: WindowsMediaVariant, for play: LivePlay) {
+        waiting[ObjectIdentifier(play)] = (play, variant, .now() + .seconds(LivePlay.keyFrameWaitSeconds))
+    }
+
+    func forget(_ play: LivePlay) { waiting[ObjectIdentifier(play)] = nil }
 
     /// What a player of that selection is sent. Throws ``PathError``.
     func variant(_ selection: WMSPSelection) throws(PathError) -> WindowsMediaVariant {
@@ -210,6 +234,9 @@ final class WindowsMediaVariant {
         filter = ASFFilter(selection, of: header)
         port.submit(.beginEpoch(stream))
     }
+
+    /// Whether a player that has played other streams can go on with this packet: no object of sound that it heard begin is cut.
+    func mayBeEntered(with packet: [UInt8]) -> Bool { filter.hasSound && filter.isStart(packet) }
 
     func take(_ packet: [UInt8], number: UInt32) {
         let isStart = filter.isStart(packet)

@@ -100,7 +100,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
             broadcast?.flush()
             return true
         }
-        pump.onEnd = { [weak self, weak broadcast, weak pump] (end: FilePump.End) in
+        pump.onEnd = { [weak self, weak broadcast, weak pump] (end: PumpEnd) in
             guard let self, let broadcast, self.broadcast === broadcast else { return }
             guard end == .done else { return failed("\(end)") }
             line.begins(goingOn: true)

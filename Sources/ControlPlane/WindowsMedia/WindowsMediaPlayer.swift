@@ -35,7 +35,7 @@ final class WindowsMediaPlayer {
 
     private let source: WindowsMediaContent
     private unowned let server: WindowsMediaServer
-    private var pump: FilePump?
+    private var pump: (any MediaPump)?
     private var live: LivePlay?
     private var batch = ByteBuffer()
     private var sequence: UInt8 = 0
@@ -51,8 +51,8 @@ final class WindowsMediaPlayer {
         path.readerArrived()
     }
 
-    /// Writes what goes before the media, then the media. `onEnd` is called once when that ends by itself: with nil at its end.
-    func start(_ opening: [UInt8], onEnd: @escaping (_ failure: String?) -> Void) {
+    /// Writes what goes before the media, then the media. `onEnd` is called once when that ends by itself.
+    func start(_ opening: [UInt8], onEnd: @escaping (_ end: PumpEnd) -> Void) {
         connection.carriesMedia = true
         connection.player = self
         connection.write(opening)
@@ -63,42 +63,68 @@ final class WindowsMediaPlayer {
             let live = LivePlay(play, broadcast: broadcast, connection: connection, port: server.port)
             self.live = live
             live.onLagged = { [weak self] cause, packets in self?.server.lagged(self, cause, packets: packets) }
-            live.start(onEnd: onEnd)
+            live.start { failure in onEnd(failure.map { .failed($0) } ?? .done) }
         case .file(let file):
             file.locate(play.position, streams: play.selection.streams, on: server.port.eventLoop).assumeIsolated().whenComplete {
                 [weak self] result in
                 guard let self, !isOver else { return }
                 switch result {
                 case .success(let first): begin(file, first, onEnd)
-                case .failure(let error): onEnd("\(error)")
+                case .failure(let error): onEnd(.failed("\(error)"))
                 }
             }
         }
     }
 
-    private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (String?) -> Void) {
-        var plan = FilePump.Plan(
-            file: file, selection: play.selection, packets: min(first, file.packetCount)..<file.packetCount)
-        plan.fastStart =
-            play.fastStart.map {
-                SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
-            } ?? SendClock.FastStart(file: file, selection: play.selection)
-        plan.endMilliseconds = play.endMilliseconds
-        plan.speedThousandths = Int(min(max(play.speed, 0.001), 1_000) * 1_000)
-        let pump = FilePump(plan: plan, eventLoop: server.port.eventLoop)
+    private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (PumpEnd) -> Void) {
+        let pump = makePump(file, first)
         self.pump = pump
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
         pump.flush = { [weak self] in self?.flush() ?? false }
-        pump.onEnd = { [weak self] (end: FilePump.End) in
+        pump.onEnd = { [weak self] (end: PumpEnd) in
             guard let self, !isOver else { return }
-            switch end {
-            case .done: onEnd(nil)
-            case .failed(let words): onEnd(words)
-            }
+            onEnd(end)
         }
         connection.onWritable = { [weak pump] in pump?.resume() }
         if !isHeld { pump.start() }
     }
+
+    private func makePump(_ file: WindowsMediaFile, _ first: UInt32) -> any MediaPump {
+        let thousandths = Int(min(max(play.speed * abs(play.rate), 0.001), 1_000) * 1_000)
+        if play.rate < 0 {
+            var plan = RewindPump.Plan(file: file, selection: play.selection, packet: first, speedThousandths: thousandths)
+            switch play.end {
+            case .absolute(let milliseconds): plan.endMilliseconds = file.header.file.prerollMilliseconds &+ milliseconds
+            case .after(let milliseconds): plan.lengthMilliseconds = milliseconds
+            case nil: break
+            }
+            return RewindPump(plan: plan, eventLoop: server.port.eventLoop)
+        }
+        var plan = FilePump.Plan(
+            file: file, selection: play.selection, packets: min(first, file.packetCount)..<file.packetCount)
+        if play.rate >= Self.thinningRate {
+            // Sound could not be followed, and all pictures are more than anybody could send.
+            let thin = play.selection.streams.intersection(file.header.keyFrameStreams)
+            if !thin.isEmpty { plan.selection = WMSPSelection(keyFramesOnly: thin) }
+        }
+        if play.rate == 1 {
+            plan.fastStart =
+                play.fastStart.map {
+                    SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
+                } ?? SendClock.FastStart(file: file, selection: play.selection)
+        }
+        switch (play.end, play.position) {
+        case (.absolute(let milliseconds), _), (.after(let milliseconds), .beginning): plan.endMilliseconds = milliseconds
+        case (.after(let milliseconds), .time(let start)): plan.endMilliseconds = start &+ min(milliseconds, .max - start)
+        case (.after(let milliseconds), .packet): plan.lengthMilliseconds = milliseconds
+        case (nil, _): break
+        }
+        plan.speedThousandths = thousandths
+        return FilePump(plan: plan, eventLoop: server.port.eventLoop)
+    }
+
+    /// From this rate on key frames go alone.
+    private static let thinningRate = 2.0
 
     private func write(_ packet: [UInt8], _ number: UInt32) {
         let length = WMSPFraming.dataHeadBytes + packet.count
@@ -128,8 +154,9 @@ final class WindowsMediaPlayer {
 
     /// Other streams, or the same again after ``hold()``.
     func select(_ selection: WMSPSelection) {
-        if let live { return live.select(selection) }
-        pump?.select(selection)
+        live?.select(selection)
+        // What is sent at another rate is chosen by that.
+        if play.rate < Self.thinningRate { pump?.select(selection) }
         guard isHeld else { return }
         isHeld = false
         pump?.start()
@@ -166,8 +193,9 @@ final class WindowsMediaPlayer {
 extension WMSPContent {
     /// A file on demand.
     init(file header: ASFHeader, byteCount: Int64, modified: Int64) {
-        // Not stridable: fast forward and rewind are not built.
-        self.init(features: [.seekable], header: header)
+        // What has no key frames has nothing to show while it is wound.
+        let features: WMSPFeatures = header.keyFrameStreams.isEmpty ? [.seekable] : [.seekable, .stridable]
+        self.init(features: features, header: header)
         lastModified = HTTPDate.format(unixSeconds: modified)
         etag = "\"\(byteCount)-\(modified)\""
         // What a Windows Media Server says of a file.

@@ -250,11 +250,18 @@ final class WindowsMediaServer {
                 "session": "\(play.session)", "from": "\(connection.words)", "path": "\(path.name)", "at": "\(play.position)",
                 "transport": "http",
             ])
-        player.start(opening) { [weak self, weak player] failure in
+        player.start(opening) { [weak self, weak player] end in
             guard let self, let player, players[play.session] === player else { return }
             players[play.session] = nil
-            if let failure { logger.warning("Windows Media stops", metadata: ["path": "\(path.name)", "why": "\(failure)"]) }
-            perform(sessions.mediaEnded(play.session, reason: failure == nil ? .done : .serverUnavailable, now: now))
+            let reason: WMSPReason
+            switch end {
+            case .done: reason = .done
+            case .rewound: reason = .rewound
+            case .failed(let words):
+                reason = .serverUnavailable
+                logger.warning("Windows Media stops", metadata: ["path": "\(path.name)", "why": "\(words)"])
+            }
+            perform(sessions.mediaEnded(play.session, reason: reason, now: now))
             finish(player)
         }
     }

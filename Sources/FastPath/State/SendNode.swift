@@ -9,4 +9,6 @@ struct SendNode: BitwiseCopyable {
     /// The packet that it goes before, by the number that a verbatim stream gave it, where it has such a place.
     var before: UInt32
     var isPlaced: Bool
+    /// The reader is sent no media behind it.
+    var endsMedia: Bool
 }

@@ -43,6 +43,9 @@ struct Subscriber: BitwiseCopyable {
     var previous: UInt32
     /// The next packet's number.
     var cursor: UInt64
+    /// Of a verbatim stream: it begins with the packet that has this number as it was fed, and has not come to it.
+    var beginning: UInt32
+    var hasBeginning: Bool
     var host: HostAddress
     var ports: PortMap
     var channels: ChannelMap

@@ -77,6 +77,9 @@ extension Worker where K: ~Copyable {
             }
         case .send(let handle, let buffer): send(handle, buffer)
         case .sendBefore(let handle, let buffer, let packet): send(handle, buffer, before: packet)
+        case .sendLast(let handle, let buffer, let packet): send(handle, buffer, before: packet, endsMedia: true)
+        case .armAt(let handle, let packet):
+            if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: true) { arm(reader, at: packet) }
         case .setInterleavedChannels(let handle, let channels):
             if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: false) {
                 subscribers[reader].channels = channels

@@ -94,6 +94,7 @@ extension Worker where K: ~Copyable {
     private mutating func queueSend(_ reader: Int, _ stream: Int, _ limit: UInt64) -> Bool {
         guard !subscribers[reader].isBlocked, !subscribers[reader].hasFailed else { return false }
         var block = -1
+        if subscribers[reader].hasBeginning, subscribers[reader].state == .playing { passOver(reader, stream, limit) }
         countDueReplies(reader, stream)
         if subscribers[reader].state == .playing, subscribers[reader].cursor < limit, !mustWaitInBurst(reader, stream) {
             block = mediaBlock(reader, stream, limit)
@@ -112,6 +113,11 @@ extension Worker where K: ~Copyable {
         gather.begin()
         gatherRest(reader)
         if block >= 0 { unsafe gather.add(blocks.bytes(of: block), Int(blocks[block].bytes)) }
+        guard gather.sendBytes > 0 else {
+            // Replies without bytes, which only say that their place was reached.
+            _ = takeFromReplies(reader, 0)
+            return false
+        }
         subscribers[reader].offeredBytes = UInt32(truncatingIfNeeded: gather.sendBytes)
         let tag = RequestTag(.send, index: UInt32(reader), generation: subscribers[reader].generation)
         unsafe kernel.sendGathered(subscribers[reader].file, gather.sendVectors, vectorCount: gather.sendVectorCount, tag: tag)
@@ -156,9 +162,26 @@ extension Worker where K: ~Copyable {
             }
             guard subscribers[reader].state == .playing, subscribers[reader].cursor < limit else { return -1 }
             // It was moved: a reply may have come to its place.
-            if isCut { countDueReplies(reader, stream) }
+            if isCut {
+                countDueReplies(reader, stream)
+                guard subscribers[reader].state == .playing else { return -1 }
+            }
         }
         return -1
+    }
+
+    /// Passes over packets before the one with which the reader begins (``Command/armAt(_:packet:)``).
+    private mutating func passOver(_ reader: Int, _ stream: Int, _ limit: UInt64) {
+        while subscribers[reader].cursor < limit {
+            // What is not in the log any more is for the bounds to find.
+            guard pinForBatch(stream, subscribers[reader].cursor),
+                !isAtOrBehind(streams[stream].state.log.record(subscribers[reader].cursor).timestamp, subscribers[reader].beginning)
+            else {
+                subscribers[reader].hasBeginning = false
+                return
+            }
+            subscribers[reader].cursor += 1
+        }
     }
 
     /// Whether a reader that is sent the past is sent it at a rate of its own.

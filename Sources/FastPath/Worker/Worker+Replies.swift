@@ -4,7 +4,7 @@ import PlaneLink
 /// What the control plane has a TCP reader sent between two packets.
 extension Worker where K: ~Copyable {
     /// Queues a reply: it leaves before the next packet, or where it has a place among the packets of a verbatim stream, there.
-    mutating func send(_ handle: SubscriberHandle, _ buffer: LinkBuffer, before packet: UInt32? = nil) {
+    mutating func send(_ handle: SubscriberHandle, _ buffer: LinkBuffer, before packet: UInt32? = nil, endsMedia: Bool = false) {
         guard let reader = find(handle), subscribers[reader].isInterleaved, !subscribers[reader].hasFailed else {
             return report(.bufferReturned(buffer))
         }
@@ -20,7 +20,7 @@ extension Worker where K: ~Copyable {
         freeSendNode = sendNodes[Int(node)].next
         sendNodesUsed += 1
         sendNodes[Int(node)] = SendNode(
-            buffer: buffer, sent: 0, next: .max, before: packet ?? 0, isPlaced: packet != nil)
+            buffer: buffer, sent: 0, next: .max, before: packet ?? 0, isPlaced: packet != nil, endsMedia: endsMedia)
         if subscribers[reader].sendFirst == .max {
             subscribers[reader].sendFirst = node
         } else {
@@ -51,7 +51,8 @@ extension Worker where K: ~Copyable {
 
     // MARK: Replies with a place
 
-    /// Counts the replies that may leave now: those before the first that has a place which the reader has not come to.
+    /// Counts the replies that may leave now: those before the first that has a place which the reader has not come to. One that ends the
+    /// reader's media does so here.
     mutating func countDueReplies(_ reader: Int, _ stream: Int) {
         var count: UInt32 = 0
         var node = subscribers[reader].sendFirst
@@ -62,6 +63,7 @@ extension Worker where K: ~Copyable {
                 break
             }
             count += 1
+            if sendNodes[Int(node)].endsMedia { stopMedia(reader) }
             node = sendNodes[Int(node)].next
         }
         subscribers[reader].offeredReplies = count

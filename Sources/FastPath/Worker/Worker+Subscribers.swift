@@ -8,7 +8,8 @@ extension Worker where K: ~Copyable {
             generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, framing: .interleaved, isBursting: false,
             isBlocked: false,
             hasFailed: false, sockets: 0, sendsQueued: 0, refusesTrains: false, hasOverload: false, destination: 0,
-            stream: UInt32(stream), next: SubscriberList.end, previous: SubscriberList.end, cursor: 0, host: .any, ports: PortMap(),
+            stream: UInt32(stream), next: SubscriberList.end, previous: SubscriberList.end, cursor: 0, beginning: 0, hasBeginning: false,
+            host: .any, ports: PortMap(),
             channels: ChannelMap(), file: .none, blockedAt: 0, deferredAt: 0, lagSince: 0, missed: 0, missReportedAt: 0, burstShare: 0,
             burstLeft: 0, burstNanoseconds: 0, burstBytesPerSecond: 0, burstAt: 0, queuedBytes: 0, sendsHeld: 0, overload: .skipToKeyFrame,
             remainderStart: 0, remainderCount: 0,
@@ -178,6 +179,7 @@ extension Worker where K: ~Copyable {
         let stream = Int(subscribers[reader].stream)
         if subscribers[reader].state == .armed, !isNow { return }
         pause(reader)
+        subscribers[reader].hasBeginning = false
         // Who waits already is told of what was there before this reader came.
         lookForKeyFrame(stream)
         streams[stream].state.interested += 1
@@ -192,6 +194,26 @@ extension Worker where K: ~Copyable {
             subscribers[reader].state = .armed
             streams[stream].state.waiting += 1
         }
+        unpin(stream)
+    }
+
+    /// Has a reader of a verbatim stream begin with the packet of that number: in the log, or still to come.
+    mutating func arm(_ reader: Int, at number: UInt32) {
+        let stream = Int(subscribers[reader].stream)
+        pause(reader)
+        lookForKeyFrame(stream)
+        streams[stream].state.interested += 1
+        publishAudience(stream)
+        let head = streams[stream].state.board.load(.head)
+        var packet = head
+        if head > 0, pin(stream, head - 1) {
+            // Numbers go on by one for each packet, and where there was no room for some, by more.
+            let behind = Int32(bitPattern: streams[stream].state.log.record(head - 1).timestamp &- number)
+            if behind >= 0 { packet = head - 1 - min(UInt64(behind), head - 1) }
+        }
+        subscribers[reader].beginning = number
+        subscribers[reader].hasBeginning = true
+        join(reader, at: packet, stream)
         unpin(stream)
     }
 

@@ -73,7 +73,8 @@ import PlaneLink
             return pushReader(command, handle, stream, among: Int(sockets) < egress.count ? egress[Int(sockets)] : 0)
         case .addInterleavedSubscriber(let handle, let stream, _, _), .addVerbatimSubscriber(let handle, let stream, _, _):
             return pushReader(command, handle, stream, among: .max)
-        case .sendBefore(let handle, _, _), .setBurst(let handle, _, _): return push(command, to: worker(of: handle))
+        case .sendBefore(let handle, _, _), .sendLast(let handle, _, _), .armAt(let handle, _), .setBurst(let handle, _, _):
+            return push(command, to: worker(of: handle))
         case .arm(let handle, _), .setOverload(let handle, _), .send(let handle, _), .setInterleavedChannels(let handle, _):
             return push(command, to: worker(of: handle))
         case .go(let handle), .pause(let handle), .removeSubscriber(let handle): return push(command, to: worker(of: handle))

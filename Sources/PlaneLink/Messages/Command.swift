@@ -92,6 +92,13 @@ public enum Command: Sendable, BitwiseCopyable {
     /// the packet of this number and those that follow, wherever the reader stands. What is queued behind them waits with them. A reader
     /// that is sent no media (new, paused, removed) has nothing to wait for. The buffer is reported back.
     case sendBefore(SubscriberHandle, LinkBuffer, packet: UInt32)
+    /// The same, and no media behind them: once all packets with smaller numbers and these bytes, which may be none, have left, the reader
+    /// is paused. What is sent to it afterwards leaves behind them.
+    case sendLast(SubscriberHandle, LinkBuffer, packet: UInt32)
+    /// Has a new or paused reader of a verbatim stream begin with the packet of this number, whether it was fed already or not. Answered
+    /// by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``. With ``sendLast(_:_:packet:)`` a connection goes from one stream to
+    /// another without a gap: a second reader of the same socket begins there, and goes when the first has nothing left.
+    case armAt(SubscriberHandle, packet: UInt32)
     /// Changes the channels of a subscriber (SETUP of another track, TEARDOWN of one). Only while it is paused or new.
     case setInterleavedChannels(SubscriberHandle, ChannelMap)
     /// Removes the reader after what was queued with ``send(_:_:)`` left, or at once if it cannot leave without waiting. Ends

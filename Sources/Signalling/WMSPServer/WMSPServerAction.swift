@@ -76,8 +76,8 @@ package struct WMSPPlay: Sendable, Equatable {
     package var selection: WMSPSelection
     /// From where.
     package var position: WMSPPosition
-    /// Up to which time, without the preroll; nil: to the end.
-    package var endMilliseconds: UInt32?
+    /// Up to where; nil: to the end, or, backwards, to the beginning.
+    package var end: End?
     /// 1, or a speed of -5 to 5 but 0 where the content is stridable.
     package var rate: Double
     /// The first so many milliseconds of content go out at that rate; nil where the client did not ask for it.
@@ -89,6 +89,14 @@ package struct WMSPPlay: Sendable, Equatable {
     /// It goes on to another entry, and the client has not said yet what it wants of that: no `$D` before
     /// ``WMSPServerAction/select(session:_:)``.
     package var isHeld = false
+
+    /// `max-duration`, without the preroll.
+    package enum End: Sendable, Hashable {
+        /// That time of the content.
+        case absolute(milliseconds: UInt32)
+        /// So much of the content, from where it begins.
+        case after(milliseconds: UInt32)
+    }
 
     /// `AccelBW` or `BurstBW`, and their durations.
     package struct FastStart: Sendable, Hashable {

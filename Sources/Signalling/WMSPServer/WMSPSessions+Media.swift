@@ -52,7 +52,7 @@ extension WMSPSessions {
         var play = WMSPPlay(
             session: session.id, connection: incoming.connection, isChunked: session.isChunked, dialect: session.dialect,
             selection: session.selection, position: content.features.contains(.broadcast) ? .beginning : position,
-            endMilliseconds: Self.end(pragma, from: position), rate: rate, fastStart: fastStart, speed: speed,
+            end: content.features.contains(.broadcast) ? nil : Self.end(pragma), rate: rate, fastStart: fastStart, speed: speed,
             incarnation: session.incarnation)
         play.isHeld = session.state == .waiting
         actions.append(.start(play, opening: response.serialized() + session.coded(body)))
@@ -107,17 +107,10 @@ extension WMSPSessions {
         return Double(thousandths) / 1_000
     }
 
-    /// Where a Play ends by `max-duration`: an absolute time with the top bit set, else so long from the beginning.
-    static func end(_ pragma: PragmaList, from position: WMSPPosition) -> UInt32? {
+    /// Where a Play ends by `max-duration`: at an absolute time with the top bit set, else after so long.
+    static func end(_ pragma: PragmaList) -> WMSPPlay.End? {
         guard let value = pragma.number("max-duration"), value != 0, value != .max else { return nil }
-        if value >> 31 == 1 { return value & 0x7FFF_FFFF }
-        switch position {
-        case .beginning: return value
-        case .time(let start):
-            let (end, overflow) = start.addingReportingOverflow(value)
-            return overflow ? nil : end
-        case .packet: return nil
-        }
+        return value >> 31 == 1 ? .absolute(milliseconds: value & 0x7FFF_FFFF) : .after(milliseconds: value)
     }
 
     // MARK: While it plays

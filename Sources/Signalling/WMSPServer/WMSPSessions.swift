@@ -24,9 +24,9 @@ package struct WMSPSessions: Sendable {
         package var fastStartMillisecondsMax: UInt32 = 30_000
         /// The highest `Speed`; 1: none is granted.
         package var speedMax = 5.0
-        /// Whether clients of version 9 that ask may pipeline requests. Not offered unless asked for: without it they use a connection for each
-        /// thing they have to say, which loses nothing.
-        package var offersPipelining = false
+        /// Whether clients of version 9 that ask may pipeline requests. Others, and those whose test fails, use a connection for each thing
+        /// they have to say.
+        package var offersPipelining = true
         /// Whether clients that ask get bytes by which they measure their link.
         package var offersPacketPairs = false
         /// How long the second request of a pipeline test may take.

@@ -109,6 +109,12 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
             if let descriptor = descriptors[handle.index] { _ = unsafe Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) }
             report(.bufferReturned(buffer))
             return "send \(handle.index): \(String(decoding: bytes.prefix { $0 != 13 }, as: UTF8.self))"
+        case .sendLast(let handle, let buffer, let packet):
+            report(.bufferReturned(buffer))
+            return "last \(handle.index) before \(packet)"
+        case .armAt(let handle, let packet):
+            report(.joined(handle, joinPoint ?? JoinPoint()))
+            return "arm \(handle.index) at \(packet)"
         case .setInterleavedChannels(let handle, let channels):
             self.channels[handle.index] = channels
             return "setChannels \(handle.index) \(words(channels))"

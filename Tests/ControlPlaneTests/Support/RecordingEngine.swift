@@ -51,7 +51,8 @@ final class RecordingEngine: EngineControl {
             case .removeSource(let handle): state.reports.append(.sourceRemoved(handle))
             case .removeStream(let handle): state.reports.append(.streamRemoved(handle))
             case .removeSubscriber(let handle): state.reports.append(.subscriberRemoved(handle))
-            case .feed(_, let buffer), .send(_, let buffer), .setPreface(_, _, let buffer):
+            case .feed(_, let buffer), .send(_, let buffer), .setPreface(_, _, let buffer), .sendBefore(_, let buffer, _),
+                .sendLast(_, let buffer, _):
                 state.reports.append(.bufferReturned(buffer))
             case .addInterleavedSource(_, _, _, _, let prefix): state.reports.append(.bufferReturned(prefix))
             case .removeDatagramEgress(let number): state.reports.append(.egressRemoved(number))

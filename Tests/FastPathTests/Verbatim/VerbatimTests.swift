@@ -145,6 +145,54 @@ import Testing
         #expect(bench.stop() == 0)
     }
 
+    @Test(
+        "A connection goes from one reader to another at an exact packet, near or far, slow or quick", arguments: EngineShape.all,
+        [0, 25, -4])
+    func handsOver(shape: EngineShape, gap: Int) throws {
+        let bench = try Bench(
+            shape, sizing: StreamSizing(bitRate: 80_000_000, windowMilliseconds: 1_000), policy: Self.policy, isVerbatim: true)
+        let source = bench.addFed()
+        bench.feed(source, numbers: 0..<1, starts: [0])
+        let (player, connection) = TestSocket.connectedPair(sendBuffer: 8_192, receiveBuffer: 65_536)
+        bench.keep(connection)
+        let reader = VerbatimReader(player, isChunked: true)
+        func add(_ index: Int) -> SubscriberHandle {
+            let copy = TestSocket(descriptor: dup(connection.descriptor), port: 0)
+            bench.keep(copy)
+            let handle = SubscriberHandle(index: UInt32(index), generation: 1)
+            bench.submit(.addVerbatimSubscriber(handle, bench.stream, descriptor: copy.descriptor, chunked: true))
+            return handle
+        }
+        var current = add(0)
+        bench.submit(.arm(current, now: false))
+        #expect(bench.join(current) != nil)
+        var expected: [Element] = [.packet(0)]
+        var next = 1
+        for round in 1...6 {
+            // The one reader's last packet, and where the other begins: further on, or before what was fed already.
+            let end = next + 20
+            let begin = end + gap
+            bench.feed(source, numbers: next..<end) { _ in 3_000 }
+            if gap < 0 { #expect(bench.reaches(UInt64(end)) { bench.counters[.packetsLogged] }) }
+            let successor = add(round)
+            bench.submit(.sendLast(current, LinkBuffer([]), packet: UInt32(end)))
+            bench.submit(.armAt(successor, packet: UInt32(begin)))
+            bench.feed(source, numbers: end..<end + 40) { _ in 3_000 }
+            expected += (next..<end).map { .packet($0) }
+            #expect(reader.read(elements: expected.count))
+            // Only once the first one has nothing left.
+            bench.submit(.sendBefore(successor, LinkBuffer(control(round)), packet: UInt32(begin)))
+            #expect(bench.join(successor) != nil)
+            expected += [.control(round)] + (begin..<end + 40).map { .packet($0) }
+            #expect(reader.read(elements: expected.count))
+            #expect(reader.elements == expected, "round \(round)")
+            bench.submit(.removeSubscriber(current))
+            current = successor
+            next = end + 40
+        }
+        #expect(bench.stop() == 0)
+    }
+
     @Test("Nobody joins at what was before a new epoch; numbers go on", arguments: EngineShape.all)
     func epochs(shape: EngineShape) throws {
         let bench = try Bench(shape, policy: Self.policy, isVerbatim: true)

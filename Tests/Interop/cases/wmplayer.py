@@ -6,8 +6,7 @@ from harness.registry import check, test
 from harness.windowsmedia import ASFClip
 from harness.wmplayer import Player
 
-# Pipelined as well, once the server offers it.
-MODES = ["plain"]
+MODES = ["plain", "pipelined"]
 FAST = ["LinkBW=2147483647, AccelBW=50000000, AccelDuration=30000"]
 BROADCAST = "paths:\n  simple.wsx:\n    source: {path}\n    broadcast: true\n"
 

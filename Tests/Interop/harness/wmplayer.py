@@ -97,9 +97,10 @@ class Player:
         return "\r\n".join(lines) + "\r\n\r\n"
 
     @staticmethod
-    def place(rate=1.0, time_=0, packet=None, more=""):
+    def place(rate=1.0, time_=0, packet=None, more="", length=0):
         packet = NOWHERE if packet is None else packet
-        return (f"no-cache,{more}rate={rate:.3f},stream-time={time_},stream-offset={NOWHERE}:{NOWHERE},packet-num={packet},max-duration=0")
+        return (f"no-cache,{more}rate={rate:.3f},stream-time={time_},stream-offset={NOWHERE}:{NOWHERE},packet-num={packet},"
+                f"max-duration={length}")
 
     @staticmethod
     def streams(selection):
@@ -162,7 +163,7 @@ class Player:
         check(answer.status == 204 and answer.length == 0, f"Pipeline 2: {answer.status}")
         check(answer.has("client-id", "pipeline-result").tokens["pipeline-result"] == "1", "Pipeline 2: it failed")
 
-    def play(self, selection=None, time_=0, packet=None, seek=None, offset=None, lag=None, more=(), supported=None):
+    def play(self, selection=None, time_=0, packet=None, seek=None, offset=None, lag=None, more=(), supported=None, rate=1.0, length=0):
         """Sends a Play and reads the answer up to the body. `seek`: the entry (its generation) that the place refers to; `offset`: 1 or -1,
         the entry behind or before it."""
         if self.wire is None or not self.pipelined:
@@ -172,7 +173,7 @@ class Player:
         selection = self.whole(header) if selection is None else selection
         pragma = ["version11-enabled=1"] if self.pipelined else []
         skip = "" if offset is None else f" pl-offset={offset},"
-        pragma += [self.place(time_=time_, packet=packet, more=skip), "xPlayStrm=1", f"client-id={self.id}"]
+        pragma += [self.place(rate, time_, packet, skip, length), "xPlayStrm=1", f"client-id={self.id}"]
         if lag is not None:
             pragma.append(f"client-lag={lag}")
         if seek is not None:

@@ -158,7 +158,7 @@ import WireFormats
         // Another request in between ends the test.
         _ = try script.request("GET /a HTTP/1.1", ask)
         #expect(try script.play(on: 1, ["client-id=\(id)"], http: "HTTP/1.1").text(1).hasPrefix("0\r\n\r\nHTTP/1.1 200 OK"))
-        var none = WMSPServerScript(try WMSPSample.file())
+        var none = WMSPServerScript(try WMSPSample.file()) { $0.offersPipelining = false }
         #expect(try !none.request("GET /a HTTP/1.1", ["pipeline-experiment=1"]).text(1).contains("pipeline-experiment"))
         #expect(try none.request("GET /a HTTP/1.1", ask).text(1).contains(" 400 "))
     }

@@ -44,7 +44,7 @@ import WireFormats
         #expect(play.position == .beginning)
         #expect([play.rate, play.speed] == [1.0, 1.0])
         #expect(play.selection == WMSPSelection(whole: [1]) && play.fastStart == .init(bitsPerSecond: 1_048_576, milliseconds: 10_000))
-        #expect(play.endMilliseconds == nil && played.rest.isEmpty && script.sessions.streamingCount == 1)
+        #expect(play.end == nil && played.rest.isEmpty && script.sessions.streamingCount == 1)
         #expect(
             played.text(2).contains(
                 "client-id=2064325698, features=\"seekable,stridable\", timeout=60000, playlist-gen-id=7, AccelBW=1048576, AccelDuration=10000\r\n"
@@ -202,11 +202,13 @@ import WireFormats
     }
 
     @Test(arguments: [
-        ("max-duration=0", nil as UInt32?), ("max-duration=1000", 3_000), ("max-duration=2147484648", 1_000),
-        ("max-duration=4294967295", nil),
+        ("max-duration=0", nil as WMSPPlay.End?), ("max-duration=1000", .after(milliseconds: 1_000)),
+        ("max-duration=2147484648", .absolute(milliseconds: 1_000)), ("max-duration=4294967295", nil),
     ])
-    func ends(tokens: String, end: UInt32?) throws {
+    func ends(tokens: String, end: WMSPPlay.End?) throws {
         var script = WMSPServerScript(try WMSPSample.file())
-        #expect(try script.play(["stream-time=2000,\(tokens)"]).play?.endMilliseconds == end)
+        #expect(try script.play(["stream-time=2000,\(tokens)"]).play?.end == end)
+        script.content = try WMSPSample.live()
+        #expect(try script.play(on: 3, [tokens]).play?.end == nil, "a broadcast ends by itself")
     }
 }
