@@ -29,7 +29,8 @@ struct JSONTests {
             Set(read.keys) == [
                 "sessions", "playing", "packets", "pps", "lost", "lossy_sessions", "real_time_ratio", "spread_ms", "spread_readers",
                 "lateness_ms", "join_ms", "sink", "server_cpu_us_per_packet", "server_cores", "server_rss_mib", "client_cores",
-                "duplicates", "reordered", "receiver_drops", "mean_train", "receive_gro", "transport", "duration", "processes", "joiners",
+                "duplicates", "reordered", "receiver_drops", "mean_train", "receive_gro", "protocol", "transport", "duration", "processes",
+                "joiners", "behind_ms", "bytes", "failures", "server_cpu_ns_per_byte",
             ])
         for name in ["spread_ms", "lateness_ms", "join_ms"] {
             #expect(Set((read[name] as? [String: Any] ?? [:]).keys) == ["p50", "p99", "max"])

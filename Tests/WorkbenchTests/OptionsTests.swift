@@ -4,7 +4,8 @@ import Testing
 
 struct OptionsTests {
     @Test(arguments: [
-        "http://127.0.0.1/x", "rtsps://127.0.0.1/x", "rtsp://", "rtsp://127.0.0.1:0/x", "rtsp://127.0.0.1:99999/x", "", "nonsense",
+        "mmst://127.0.0.1/x", "mmsh://", "mmsh://127.0.0.1:0/x", "rtsps://127.0.0.1/x", "rtsp://", "rtsp://127.0.0.1:0/x",
+        "rtsp://127.0.0.1:99999/x", "", "nonsense",
     ])
     func badURLsAreUsageErrors(_ url: String) {
         #expect { try LoadClient.run(LoadOptions(url: url)) } throws: { ($0 as? WorkbenchError)?.kind == .usage }

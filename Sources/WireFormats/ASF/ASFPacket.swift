@@ -92,6 +92,19 @@ package struct ASFPacket: Sendable, Hashable, BitwiseCopyable {
         }
     }
 
+    /// Bytes from whose beginning ``sendTime(ofHead:)`` tells, whatever the packet.
+    package static let sendTimeHeadBytes = 34
+
+    /// The send time of the packet that begins so, for who looks at nothing else; nil where the bytes are too few, or begin no packet.
+    package static func sendTime(ofHead bytes: Span<UInt8>) -> UInt32? {
+        guard bytes.count >= 1 else { return nil }
+        var offset = bytes[0] & 0x80 != 0 ? 1 &+ Int(bytes[0] & 0x0F) : 0
+        guard bytes.count &- offset >= 2 else { return nil }
+        let flags = bytes[offset]
+        offset = offset &+ 2 &+ fieldBytes(flags >> 5) &+ fieldBytes(flags >> 1) &+ fieldBytes(flags >> 3)
+        return bytes.count &- offset >= 4 ? bytes.loadLittle32(offset) : nil
+    }
+
     /// Bytes of the packet that are neither head nor payloads' room.
     package var paddingBytes: Int { byteCount &- payloadsEnd }
 

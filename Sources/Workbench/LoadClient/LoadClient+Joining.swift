@@ -5,7 +5,7 @@ extension LoadClient {
     var begun: Int { sessions.count + unopened }
 
     /// Begins a session.
-    func open(isJoiner: Bool = false) {
+    func open(isJoiner: Bool) {
         let index = sessions.count
         let isSampled = !isJoiner && sample.contains(index)
         let reading: LoadSession.Reading

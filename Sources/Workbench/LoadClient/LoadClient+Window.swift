@@ -46,6 +46,7 @@ extension LoadClient {
 
     /// Those that play and did so before the window.
     var running: [LoadSession] { sessions.filter { $0.phase == .playing && !$0.isJoiner } }
+    var runningCount: Int { running.count }
 
     /// Takes what the filter noted of the spread; often enough that sequence numbers do not come again meanwhile.
     func takeSpread() {
@@ -69,9 +70,7 @@ extension LoadClient {
         countJoiners(joined, packetsPerByte: packetsPerByte(running), into: &tally.joiners)
         tally.running.joinMilliseconds = running.compactMap(\.joinMilliseconds)
         tally.joiners.joinMilliseconds = joined.compactMap(\.joinMilliseconds)
-        let lateness = running.flatMap { $0.logs.flatMap(\.latenessMilliseconds) }
-        let step = (lateness.count + LoadTally.latenessMax - 1) / LoadTally.latenessMax
-        tally.latenessMilliseconds = step < 2 ? lateness : stride(from: 0, to: lateness.count, by: step).map { lateness[$0] }
+        tally.latenessMilliseconds = LoadTally.thinned(running.flatMap { $0.logs.flatMap(\.latenessMilliseconds) })
         tally.spread = filter == nil ? spreadLog.packets : spread
         tally.spreadReaders = filter == nil ? running.count { $0.isSampled } : watched
         tally.clientNanoseconds = processNanoseconds
@@ -98,6 +97,7 @@ extension LoadClient {
         account.lost = read.lost
         account.duplicates = read.duplicates
         account.reordered = read.reordered
+        account.bytes = options.transport == .tcp ? running.reduce(0) { $0 + $1.bytesInWindow } : read.bytes
         if sinkKind == .cbpf {
             // Gaps come from the sampled readers, whose own queue may be the one that lost.
             account.lost -= min(account.lost, account.receiverDrops)
@@ -115,6 +115,7 @@ extension LoadClient {
     private func countJoiners(_ joined: [LoadSession], packetsPerByte: Double?, into account: inout LoadAccount) {
         account.playing = joined.count
         for session in joined {
+            account.bytes += options.transport == .tcp ? session.atEnd.connectionBytes : session.atEnd.counts.bytes
             if session.reading == .discarded {
                 account.packets += UInt64(Double(session.atEnd.connectionBytes) * (packetsPerByte ?? 0))
                 continue

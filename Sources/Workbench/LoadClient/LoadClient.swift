@@ -4,9 +4,9 @@ import WireFormats
 /// Loads an RTSP server, any, with real sessions, and measures what they get. One thread and one epoll set.
 ///
 /// It is cheap on purpose, so that the server is the bottleneck: UDP packets are counted and discarded by a filter in the
-/// kernel, TCP connections are swept every ``sweepNanoseconds``; only ``LoadOptions/sampledSessionsMax`` sessions are read
+/// kernel, TCP connections are swept every ``SweepSchedule/nanoseconds``; only ``LoadOptions/sampledSessionsMax`` sessions are read
 /// packet by packet.
-package final class LoadClient {
+package final class LoadClient: LoadDriver {
     /// Runs the whole: join, settle, measure, leave.
     ///
     /// - Throws: a usage error for options that cannot be; a failure when nothing could be measured at all.
@@ -14,13 +14,16 @@ package final class LoadClient {
         try options.check()
         Interruption.watch()
         guard options.processes == 1 else { return try LoadFleet.run(options) { try LoadChild(arguments: LoadChild.arguments, $0) } }
-        let client = try LoadClient(options, part: .whole, leader: nil)
-        let tally = try client.measure()
-        return LoadReport(options, [tally], server: client.serverCost)
+        let driver = try Self.driver(options, part: .whole, leader: nil)
+        let tally = try driver.measure()
+        return LoadReport(options, [tally], server: driver.serverCost)
     }
 
-    /// Every TCP connection is swept once in this time.
-    static let sweepNanoseconds: UInt64 = 25_000_000
+    /// What speaks the URL's protocol.
+    static func driver(_ options: LoadOptions, part: LoadPart, leader: LoadLeader?) throws -> any LoadDriver {
+        options.isWindowsMedia
+            ? try WMSPLoadClient(options, part: part, leader: leader) : try LoadClient(options, part: part, leader: leader)
+    }
 
     /// Which of a session's descriptors an event is for: 0 its connection, from 1 its tracks.
     static func key(_ session: Int, _ part: Int) -> UInt64 { UInt64(session) << 8 | UInt64(part) }
@@ -55,13 +58,12 @@ package final class LoadClient {
     /// Why sessions did not play, or not to the end, with how many.
     var failures: [String: Int] = [:]
 
+    var sweep = SweepSchedule()
     var swept: [LoadSession] = []
-    private var sweepNext = 0
-    private var sweepDueNanoseconds: UInt64 = 0
     private var choresDueNanoseconds: UInt64 = 0
-    private var meter: ProcessMeter?
-    private(set) var serverCost: ServerCost?
-    private(set) var joinsPerSecond: Double?
+    var meter: ProcessMeter?
+    var serverCost: ServerCost?
+    var joinsPerSecond: Double?
     var processNanosecondsAtStart: UInt64 = 0
     var processNanoseconds: UInt64 = 0
 
@@ -105,82 +107,11 @@ package final class LoadClient {
         return url
     }
 
-    // MARK: The run
+    /// Sessions that play now, joiners among them.
+    var playing: Int { sessions.count { $0.phase == .playing } }
 
-    /// Joins, measures and leaves; leaves also what it could not measure.
-    func measure() throws -> LoadTally {
-        defer { leave() }
+    func prepareToJoin() throws {
         if let text = options.source { try openSource(text) }
-        try joinAll()
-        let playing = running.count
-        if leader == nil { progress("\(playing) of \(options.sessions) sessions play") }
-        leader?.tell(.joined(playing))
-        guard playing > 0 || leader != nil else { return tally(seconds: 0) }
-        let window = try leader.map { try waitForWindow($0) } ?? LoadWindow(after: options)
-        try turns(until: window.start)
-        beginWindow()
-        meter = try options.serverProcess.map { try ProcessMeter(process: $0) }
-        let start = monotonicNanoseconds()
-        try joinJoiners(until: window.end)
-        try turns(until: window.end)
-        let seconds = Double(monotonicNanoseconds() - start) / 1e9
-        meter?.poll()
-        endWindow()
-        serverCost = meter.map { ServerCost(nanoseconds: $0.cpuNanoseconds, residentMiB: $0.residentMiB) }
-        meter = nil
-        try waitForJoiners()
-        return tally(seconds: seconds)
-    }
-
-    private func waitForWindow(_ leader: LoadLeader) throws -> LoadWindow {
-        while true {
-            if let window = leader.window { return window }
-            try turn(until: monotonicNanoseconds() + 100_000_000)
-        }
-    }
-
-    private func joinAll() throws {
-        let start = monotonicNanoseconds()
-        var lastWord = start
-        while begun < options.sessions || pending > 0 || firstPacketsMissing() {
-            let due = Double(monotonicNanoseconds() - start) / 1e9 * options.joinsPerSecond + 1
-            while begun < options.sessions, inFlight < options.joinsInFlightMax, Double(begun) < due { open() }
-            try turn(until: monotonicNanoseconds() + 5_000_000)
-            if monotonicNanoseconds() - lastWord > 2_000_000_000 {
-                lastWord = monotonicNanoseconds()
-                let playing = sessions.count { $0.phase == .playing }
-                if let leader {
-                    leader.tell(.joining(playing: playing, pending: pending))
-                } else {
-                    progress("\(playing) of \(options.sessions) sessions play, \(pending) are joining")
-                }
-            }
-        }
-    }
-
-    /// Begins the joiners at their rate, whether or not the server keeps up: who waited for it would not see it fall behind.
-    private func joinJoiners(until end: UInt64) throws {
-        guard options.joiners > 0 else { return }
-        let before = begun
-        let start = monotonicNanoseconds()
-        while begun - before < options.joiners, monotonicNanoseconds() < end {
-            let elapsed = Double(monotonicNanoseconds() - start) / 1e9
-            let due = min(options.joiners, Int(elapsed * options.joinsPerSecond) + 1)
-            while begun - before < due { open(isJoiner: true) }
-            let next = start + UInt64(Double(due) / options.joinsPerSecond * 1e9)
-            try turn(until: min(end, next))
-        }
-        let seconds = Double(monotonicNanoseconds() - start) / 1e9
-        if seconds > 0 { joinsPerSecond = Double(begun - before) / seconds }
-    }
-
-    private func waitForJoiners() throws {
-        guard options.joiners > 0 else { return }
-        while pending > 0 || firstPacketsMissing() { try turn(until: monotonicNanoseconds() + 5_000_000) }
-    }
-
-    func turns(until end: UInt64) throws {
-        while monotonicNanoseconds() < end { try turn(until: end) }
     }
 
     /// Waits for events until `deadline` or the next thing that is due, and handles them.
@@ -188,25 +119,17 @@ package final class LoadClient {
         try Interruption.check()
         let now = monotonicNanoseconds()
         var due = min(deadline, choresDueNanoseconds)
-        if !swept.isEmpty { due = min(due, sweepDueNanoseconds) }
+        if !swept.isEmpty { due = min(due, sweep.dueNanoseconds) }
         try poller.wait(nanoseconds: due > now ? due - now : 0) { try handle($0) }
-        sweep()
+        sweepConnections()
         chores()
     }
 
     // MARK: Regular work
 
-    private func sweep() {
-        let now = monotonicNanoseconds()
-        guard !swept.isEmpty, now >= sweepDueNanoseconds else { return }
-        // A part at a time, so that no reader waits for a whole sweep of all the others.
-        let parts = max(1, min(swept.count / 16, 25))
-        sweepDueNanoseconds = max(sweepDueNanoseconds + Self.sweepNanoseconds / UInt64(parts), now)
-        let count = (swept.count + parts - 1) / parts
-        for _ in 0..<count {
-            if sweepNext >= swept.count { sweepNext = 0 }
-            let session = swept[sweepNext]
-            sweepNext += 1
+    private func sweepConnections() {
+        for number in sweep.take(of: swept.count) {
+            let session = swept[number]
             guard session.phase == .playing else { continue }
             do {
                 if session.reading == .discarded {

@@ -150,7 +150,7 @@ extension LoadClient {
         Interruption.watch()
         do {
             let (options, part) = try leader.begin()
-            leader.tell(.done(try LoadClient(options, part: part, leader: leader).measure()))
+            leader.tell(.done(try driver(options, part: part, leader: leader).measure()))
         } catch {
             leader.tell(.failed("\(error)"))
         }

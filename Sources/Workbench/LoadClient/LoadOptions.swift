@@ -1,3 +1,5 @@
+import Signalling
+
 /// Which part of a load a process carries.
 package struct LoadPart: Sendable, Codable, Equatable {
     /// `0..<count`.
@@ -12,11 +14,19 @@ package struct LoadPart: Sendable, Codable, Equatable {
     package func share(of number: Int) -> Int { number * (index + 1) / count - number * index / count }
 }
 
+/// Where sessions of Windows Media begin.
+package enum LoadPositions: String, Sendable, Codable, CaseIterable {
+    /// All at the beginning, or live.
+    case start
+    /// Each at a place of its own, evenly over the file; the last so that none ends within the run.
+    case spread
+}
+
 /// What to load a server with.
 package struct LoadOptions: Sendable, Codable {
     /// The stream's URL.
     package var url: String
-    /// RTSP sessions to open.
+    /// Sessions to open.
     package var sessions = 100
     /// Sessions that join while the others are measured, from the window's beginning on.
     package var joiners = 0
@@ -47,6 +57,14 @@ package struct LoadOptions: Sendable, Codable {
     /// Up to so many TCP sessions every frame is looked at; beyond, all but the sampled sessions throw theirs away.
     package var parsedSessionsMax = 256
 
+    /// Windows Media: where sessions begin.
+    package var positions = LoadPositions.start
+    /// Windows Media: who the sessions say they are; servers go by the version.
+    package var userAgent = "NSPlayer/9.0.0.2980"
+
+    /// Whether the URL is one of Windows Media over HTTP.
+    package var isWindowsMedia: Bool { WMSPSourceURL.isOne(url) }
+
     /// Sessions whose packets are read here as well, with the kernel's receive time.
     package static let sampledSessionsMax = 16
     /// Processes at most.
@@ -74,6 +92,14 @@ package struct LoadOptions: Sendable, Codable {
                 "--joiners \(joiners) at --join-rate \(joinsPerSecond) take \(Double(joiners) / joinsPerSecond) s: --duration must be as long"
             )
         }
+        if isWindowsMedia {
+            guard source == nil else { throw .usage("--source: Windows Media is compared by its send times, without a stream beside") }
+            guard !sharesRTCPPort else { throw .usage("--share-rtcp-port: Windows Media over HTTP has no RTCP") }
+            guard !receiveGRO else { throw .usage("--receive-gro: Windows Media comes over TCP") }
+            guard userAgent.utf8.allSatisfy({ (32...126).contains($0) }) else { throw .usage("--user-agent: printable ASCII only") }
+        } else if positions != .start {
+            throw .usage("--positions \(positions.rawValue): for Windows Media (mmsh://) alone")
+        }
         if let serverProcess, serverProcess <= 0 { throw .usage("--server-pid \(serverProcess): a process number is above 0") }
     }
 
@@ -81,7 +107,7 @@ package struct LoadOptions: Sendable, Codable {
     var sessionsInAll: Int { sessions + joiners }
 
     /// What a session with one track takes: its connection, its RTP socket, its RTCP socket.
-    var descriptorsPerSession: Int { transport == .tcp ? 1 : sharesRTCPPort ? 2 : 3 }
+    var descriptorsPerSession: Int { transport == .tcp || isWindowsMedia ? 1 : sharesRTCPPort ? 2 : 3 }
 
     /// The options of one process of several.
     func part(_ index: Int) -> LoadOptions {

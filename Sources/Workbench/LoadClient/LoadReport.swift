@@ -18,7 +18,9 @@ package struct LoadReport: Sendable {
     package var spreadReaders = 0
     /// Arrival minus the least-delay line, sampled running readers.
     package var lateness: Percentiles?
-    /// DESCRIBE sent to first RTP packet, running sessions and joiners.
+    /// Windows Media: arrival minus the send time counted from the reader's first packet, 0 when ahead; sampled running readers.
+    package var behind: Percentiles?
+    /// DESCRIBE sent to first packet, running sessions and joiners.
     package var join: Percentiles?
     /// See ``join``.
     package var joinersJoin: Percentiles?
@@ -26,6 +28,8 @@ package struct LoadReport: Sendable {
     package var sink = SinkKind.ebpf
     /// CPU time of the server's threads per packet delivered in the window, joiners' included.
     package var serverMicrosecondsPerPacket: Double?
+    /// The same per byte, in nanoseconds.
+    package var serverNanosecondsPerByte: Double?
     /// CPU seconds of the server per second.
     package var serverCores: Double?
     /// Resident memory of the server at the window's end.
@@ -40,6 +44,8 @@ package struct LoadReport: Sendable {
     package var duration = 0.0
     /// Packets per buffer as received, UDP.
     package var meanTrain: Double?
+    /// Whether it was Windows Media over HTTP.
+    package var isWindowsMedia = false
     /// Processes that carried the sessions.
     package var processes = 1
 
@@ -60,6 +66,8 @@ package struct LoadReport: Sendable {
         spreadReaders = tallies.reduce(0) { $0 + $1.spreadReaders }
         spread = spreadReaders < 2 ? nil : Percentiles(of: PacketSpread.merged(tallies.map(\.spread)).map(\.milliseconds))
         lateness = Percentiles(of: tallies.flatMap(\.latenessMilliseconds))
+        behind = Percentiles(of: tallies.flatMap(\.behindMilliseconds))
+        isWindowsMedia = options.isWindowsMedia
         join = Percentiles(of: running.joinMilliseconds)
         joinersJoin = Percentiles(of: joined.joinMilliseconds)
         sink = tallies.first?.sink ?? .ebpf
@@ -73,6 +81,8 @@ package struct LoadReport: Sendable {
         serverResidentMiB = server.residentMiB
         serverCores = Double(server.nanoseconds) / 1e9 / duration
         let packets = running.packets + joined.packets
+        let bytes = running.bytes + joined.bytes
+        if bytes > 0 { serverNanosecondsPerByte = Double(server.nanoseconds) / Double(bytes) }
         if packets > 0 { serverMicrosecondsPerPacket = Double(server.nanoseconds) / 1_000 / Double(packets) }
     }
 
@@ -96,9 +106,14 @@ package struct LoadReport: Sendable {
             "spread_ms": Percentiles.json(spread, withMax: true),
             "spread_readers": .integer(Int64(spreadReaders)),
             "lateness_ms": Percentiles.json(lateness, withMax: true),
+            "behind_ms": isWindowsMedia ? Percentiles.json(behind, withMax: true) : .null,
             "join_ms": Percentiles.json(join, withMax: true),
+            "bytes": .count(running.bytes),
+            "failures": .object(
+                failures.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { .init(name: $0.key, value: .integer(Int64($0.value))) }),
             "sink": .text(sink.rawValue),
             "server_cpu_us_per_packet": .optional(serverMicrosecondsPerPacket),
+            "server_cpu_ns_per_byte": .optional(serverNanosecondsPerByte),
             "server_cores": .optional(serverCores),
             "server_rss_mib": .optional(serverResidentMiB),
             "client_cores": .number(clientCores),
@@ -107,7 +122,8 @@ package struct LoadReport: Sendable {
             "receiver_drops": .count(running.receiverDrops),
             "mean_train": .optional(meanTrain),
             "receive_gro": .boolean(receiveGRO),
-            "transport": .text(transport.rawValue),
+            "protocol": .text(isWindowsMedia ? "wmsp" : "rtsp"),
+            "transport": .text(isWindowsMedia ? "http" : transport.rawValue),
             "duration": .number(duration),
             "processes": .integer(Int64(processes)),
             "joiners": joinersJSON,

@@ -4,8 +4,10 @@ package struct LoadAccount: Sendable, Codable, Equatable {
     package var sessions = 0
     /// See ``sessions``.
     package var playing = 0
-    /// RTP packets within the window.
+    /// Packets of media within the window: RTP, or `$D`.
     package var packets: UInt64 = 0
+    /// Bytes within the window: of TCP all that came over the connections, framing included; of UDP, where the filter counts, the packets'.
+    package var bytes: UInt64 = 0
     /// Numbers skipped, packets repeated, packets out of order.
     package var lost: UInt64 = 0
     /// See ``lost``.
@@ -18,7 +20,7 @@ package struct LoadAccount: Sendable, Codable, Equatable {
     package var receiverDrops: UInt64 = 0
     /// Buffers in which the packets came, UDP.
     package var buffers: UInt64 = 0
-    /// DESCRIBE sent to first RTP packet, one per session, milliseconds.
+    /// DESCRIBE sent to first packet, one per session, milliseconds.
     package var joinMilliseconds: [Double] = []
     /// Media time per wall time, one per session whose packets are seen.
     package var realTimeRatios: [Double] = []
@@ -28,6 +30,7 @@ package struct LoadAccount: Sendable, Codable, Equatable {
         sum.sessions += right.sessions
         sum.playing += right.playing
         sum.packets += right.packets
+        sum.bytes += right.bytes
         sum.lost += right.lost
         sum.duplicates += right.duplicates
         sum.reordered += right.reordered
@@ -50,6 +53,8 @@ package struct LoadTally: Sendable, Codable, Equatable {
     package var failures: [String: Int] = [:]
     /// Of the sampled running sessions, every packet's; in long runs every so many, at most ``latenessMax``.
     package var latenessMilliseconds: [Double] = []
+    /// Windows Media: how far behind its own send time each of those packets came, counted from the reader's first packet; 0 when ahead.
+    package var behindMilliseconds: [Double] = []
     /// Packets that all running sessions had, or with a sink other than eBPF all sampled ones.
     package var spread: [PacketSpread] = []
     /// How many sessions that is.
@@ -65,6 +70,12 @@ package struct LoadTally: Sendable, Codable, Equatable {
 
     /// See ``latenessMilliseconds``.
     static let latenessMax = 1 << 20
+
+    /// At most ``latenessMax`` of the samples, evenly.
+    static func thinned(_ samples: [Double]) -> [Double] {
+        let step = (samples.count + latenessMax - 1) / latenessMax
+        return step < 2 ? samples : stride(from: 0, to: samples.count, by: step).map { samples[$0] }
+    }
 
     /// Nothing was seen.
     package init() {}

@@ -82,25 +82,39 @@ final class ReaderConnection {
 
     /// Reads once, hands over every whole frame and returns the messages; nil at the connection's end.
     func read(with memory: ReadMemory, _ frame: FrameBody) throws(WorkbenchError) -> [Message]? {
+        var messages: [Message] = []
+        let isOpen = try receive(with: memory) { bytes, arrival throws(WorkbenchError) in
+            let (found, used) = try take(bytes, arrivalNanoseconds: arrival, frame)
+            guard bytes.count - used <= Self.leftoverBytesMax else {
+                throw WorkbenchError("the server sent \(bytes.count - used) bytes that are no RTSP message")
+            }
+            messages = found
+            return used
+        }
+        return isOpen ? messages : nil
+    }
+
+    /// Reads once and hands over what came, behind what was not taken the time before, with when it arrived; `body` says how many bytes it
+    /// took. False at the connection's end.
+    func receive(
+        with memory: ReadMemory, _ body: (Span<UInt8>, UInt64) throws(WorkbenchError) -> Int
+    ) throws(WorkbenchError) -> Bool {
         let kept = leftover.count
         unsafe memory.base.copyBytes(from: leftover)
         var arrival: UInt64 = 0
         let count = unsafe csinks_tcp_receive(
             descriptor.number, memory.base.baseAddress.map { unsafe $0 + kept }, UInt64(ReadMemory.bytes - kept), &arrival)
-        if count == -11 || count == -4 { return [] }
+        if count == -11 || count == -4 { return true }
         guard count > 0 else {
             isClosed = true
-            return nil
+            return false
         }
         bytesReceived &+= UInt64(count)
         if arrival == 0 { arrival = csinks_realtime_ns() }
         let bytes = unsafe UnsafeBufferPointer(rebasing: memory.base.assumingMemoryBound(to: UInt8.self)[0..<(kept + Int(count))])
-        let (messages, used) = unsafe try take(bytes.span, arrivalNanoseconds: arrival, frame)
-        guard bytes.count - used <= Self.leftoverBytesMax else {
-            throw WorkbenchError("the server sent \(bytes.count - used) bytes that are no RTSP message")
-        }
+        let used = unsafe try body(bytes.span, arrival)
         leftover = unsafe Array(bytes[used...])
-        return messages
+        return true
     }
 
     /// The messages in what was read, and how many bytes made whole messages and frames.

@@ -5,13 +5,15 @@ import Workbench
 struct LoadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load",
-        abstract: "Load an RTSP server, any, with many readers and measure what they get.",
+        abstract: "Load a server of RTSP or Windows Media, any, with many readers and measure what they get.",
         discussion: """
             Opens real RTSP sessions and counts packets, gaps, repeats and disorder of each, how late packets come, how far apart the readers \
             get the same packet, how long a join takes and, given the server's process, its CPU time per delivered packet. UDP packets are \
             counted and discarded by a filter in the kernel (eBPF, wants root or CAP_BPF), so that the server is the bottleneck and not this \
             program; sixteen sessions are also read packet by packet. Lateness counts from when a reader has met the live stream: \
             what a server sends of the past to a newcomer is not late.
+
+            With mmsh://, mms:// or http:// the sessions are players of Windows Media over HTTP: Describe, then Play. Gaps are counted by the             packets' numbers, of every session; lateness is against the send times, and behind_ms says how far a packet came behind the             reader's own first one.
 
             Example: five hundred readers over UDP for ten seconds, and what they cost the server:
 
@@ -21,17 +23,27 @@ struct LoadCommand: ParsableCommand {
 
               weir load rtsp://127.0.0.1:8554/demo -n 1000 --joiners 5000 --join-rate 500 --processes 2 --json
 
+            Example: three hundred readers of a file of Windows Media, each at a place of its own:
+
+              weir load mmsh://127.0.0.1:8554/lecture -n 300 --positions spread --duration 20 --json
+
             Exit status: 0 all sessions played and nothing was lost, 1 sessions failed, 3 packets were lost, 64 the options cannot be.
             """)
 
-    @Argument(help: "The stream: rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH.")
+    @Argument(help: "The stream: rtsp:// or mmsh://[USER:PASSWORD@]HOST[:PORT]/PATH.")
     var url: String
 
-    @Option(name: [.customShort("n"), .customLong("sessions")], help: "RTSP sessions to open.")
+    @Option(name: [.customShort("n"), .customLong("sessions")], help: "Sessions to open.")
     var sessions = 100
 
-    @Option(help: "How media comes: udp or tcp (interleaved).")
-    var transport = ReaderTransport.udp
+    @Option(help: "How RTP comes: udp or tcp (interleaved); default udp.")
+    var transport: ReaderTransport?
+
+    @Option(help: ArgumentHelp("Where sessions of Windows Media begin: start, or spread over the file.", valueName: "start|spread"))
+    var positions = LoadPositions.start
+
+    @Option(help: "Who sessions of Windows Media say they are: servers go by the version.")
+    var userAgent = "NSPlayer/9.0.0.2980"
 
     @Option(help: "Seconds to measure.")
     var duration = 10.0
@@ -75,6 +87,7 @@ struct LoadCommand: ParsableCommand {
     @OptionGroup var report: ReportArguments
 
     func validate() throws {
+        if transport == .udp, options.isWindowsMedia { throw ValidationError("--transport udp: Windows Media over HTTP comes over TCP") }
         if !child { try measuring { try options.check() } }
     }
 
@@ -92,7 +105,10 @@ struct LoadCommand: ParsableCommand {
         options.joiners = joiners
         options.processes = processes
         options.sharesRTCPPort = shareRtcpPort
-        options.transport = transport
+        // Windows Media comes over its connection, whatever is said.
+        options.transport = options.isWindowsMedia ? .tcp : transport ?? .udp
+        options.positions = positions
+        options.userAgent = userAgent
         options.duration = duration
         options.settling = settling
         options.serverProcess = serverPid

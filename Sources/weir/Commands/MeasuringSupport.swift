@@ -11,6 +11,8 @@ enum OnOff: String, ExpressibleByArgument, CaseIterable {
 
 extension ReaderTransport: ExpressibleByArgument {}
 
+extension LoadPositions: ExpressibleByArgument {}
+
 /// Runs a part of a measuring command: options that cannot be are the command line's fault, what failed ends with status 1 and
 /// its sentence on standard error.
 func measuring<Result>(_ body: () throws -> Result) throws -> Result {
