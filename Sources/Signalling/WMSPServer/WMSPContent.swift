@@ -96,29 +96,9 @@ package struct WMSPSelection: Sendable, Hashable {
         }
     }
 
-    /// What suits a client of another entry that had this of `old` (5.12 of our notes): for each kind that was on, the stream of the same
-    /// number if it is of that kind, else the kind's richest; script always; kinds that `old` did not have as well.
-    func predicted(from old: ASFHeader, to new: ASFHeader) -> WMSPSelection {
-        var result = WMSPSelection()
-        var kindsDone: [ASFStream.Kind] = []
-        for stream in new.streams where !kindsDone.contains(stream.kind) {
-            kindsDone.append(stream.kind)
-            let same = new.streams.filter { $0.kind == stream.kind }
-            if stream.kind == .command {
-                for stream in same { result.whole.insert(stream.number) }
-                continue
-            }
-            let before = old.streams.filter { $0.kind == stream.kind }
-            let wasOn = before.filter { streams.contains($0.number) }
-            guard before.isEmpty || !wasOn.isEmpty else { continue }
-            let kept = same.filter { candidate in wasOn.contains { $0.number == candidate.number } }
-            let chosen = kept.isEmpty ? same.max { $0.bitrate < $1.bitrate }.map { [$0] } ?? [] : kept
-            for stream in chosen {
-                let wasThin = wasOn.contains { keyFramesOnly.contains($0.number) }
-                if wasThin { result.keyFramesOnly.insert(stream.number) } else { result.whole.insert(stream.number) }
-            }
-        }
-        return result
+    /// What suits a client of another entry that had this of `old`.
+    func predicted(from old: ASFHeader, to new: ASFHeader, linkBitsPerSecond: UInt32? = nil) -> WMSPSelection {
+        StreamPrediction(selection: self, of: old, linkBitsPerSecond: linkBitsPerSecond).selection(of: new)
     }
 }
 

@@ -112,6 +112,8 @@ extension ASFHeader {
             }
             mutualExclusions.append(ASFMutualExclusion(kind: kind, alternatives: groups))
         case .scriptCommand: try readScript(&reader, bytes)
+        case .languageList:
+            for _ in 0..<(try reader.u16(bytes)) { languages.append(try reader.text(bytes, byteCount: Int(try reader.u8(bytes)))) }
         default: break
         }
     }

@@ -23,6 +23,8 @@ package struct ASFHeader: Sendable, Hashable {
     package internal(set) var contentDescription: ASFContentDescription?
     package internal(set) var mutualExclusions: [ASFMutualExclusion] = []
     package internal(set) var scriptCommands: [ASFScriptCommand] = []
+    /// The tags of the Language List (RFC 1766, such as `en-us`), in its order.
+    package internal(set) var languages: [String] = []
     /// What the Data Object says of itself.
     package internal(set) var data: ASFDataHead
     /// What is wrong with objects that are not needed; they are kept, and go on as they are.
@@ -33,6 +35,12 @@ package struct ASFHeader: Sendable, Hashable {
 
     /// The stream of that number.
     package func stream(_ number: UInt8) -> ASFStream? { streams.first { $0.number == number } }
+
+    /// The language of a stream, if the header says one.
+    package func language(of stream: ASFStream) -> String? {
+        guard let index = stream.extended?.language, Int(index) < languages.count else { return nil }
+        return languages[Int(index)].isEmpty ? nil : languages[Int(index)]
+    }
 
     /// The numbers of all streams.
     package var streamNumbers: ASFStreamSet { numbers { _ in true } }

@@ -19,7 +19,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case asfPacket = "asf-packet"
     case asfIndex = "asf-index"
     case wmspFraming = "wmsp-framing"
-    case pragma, chunked
+    case pragma, chunked, playlist
     case contentDescription = "content-description"
     case httpRequest = "http-request"
 
@@ -50,6 +50,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .contentDescription: Self.contentDescription(bytes)
         case .httpRequest: Self.httpRequest(bytes)
         case .chunked: Self.chunked(bytes)
+        case .playlist: Self.playlist(bytes)
         }
     }
 
