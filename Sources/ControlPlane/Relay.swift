@@ -180,10 +180,24 @@ final class RelayCore {
                 try request.check(takes: ["readers", "path"])
                 let readers = try request.number("readers", in: 0...OverviewCollector.readersMax, else: OverviewCollector.readersStandard)
                 return overview(readers: readers, path: request.arguments["path"]).map { ControlAnswer(status: $0) }
+            case "playlist":
+                let name = request.arguments["path"] ?? ""
+                guard let path = paths.path(named: name) else {
+                    throw .init(code: "path", message: "nothing is served as /\(PeerWords.printable(String(name.prefix(64))))")
+                }
+                guard let programme = path.programme else {
+                    throw .init(code: "path", message: "/\(path.name) plays no playlist; its source is \(path.settings.source)")
+                }
+                return programme.open().assumeIsolated().map { _ in
+                    do throws(ControlAnswer.Trouble) { return ControlAnswer(playlist: try programme.answer(request)) } catch {
+                        return ControlAnswer(error: error)
+                    }
+                }.flatMapErrorThrowing { ControlAnswer(error: .init(code: "playlist", message: "\($0)")) }.nonisolated()
             default:
                 throw .init(
                     code: "command",
-                    message: "this relay knows no `\(PeerWords.printable(String(request.command.prefix(64))))`; it knows status")
+                    message:
+                        "this relay knows no `\(PeerWords.printable(String(request.command.prefix(64))))`; it knows status and playlist")
             }
         } catch { return eventLoop.makeSucceededFuture(ControlAnswer(error: error)) }
     }
@@ -284,6 +298,8 @@ enum PathSourceFactory {
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)
         case .windowsMediaFile(let name): return WindowsMediaFileSource(name: name, eventLoop: path.eventLoop, host: host)
+        case .playlist(let name):
+            return PlaylistSource(file: name, eventLoop: path.eventLoop, host: host, logger: path.logger)
         case .custom(let url):
             guard let dialler = path.extensions.sources[url.scheme] else { return nil }
             return DialledSource(

@@ -41,10 +41,14 @@ extension PathSettings.Source {
                 self = .windowsMediaFile(text)
                 return
             }
+            if PlaylistLoader.isPlaylist(named: text) || !text.hasSuffix(".rtpdump") && PlaylistLoader.isPlaylist(content: text) {
+                self = .playlist(text)
+                return
+            }
             guard text.hasSuffix(".rtpdump") else {
                 throw ValueProblem(
                     "`\(text)` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .asf, .wmv, .wma, "
-                        + ".sdp or .rtpdump, or publish")
+                        + ".wsx, .asx, .sdp or .rtpdump, or publish")
             }
             self = .file(text)
             return
@@ -77,6 +81,10 @@ extension PathSettings {
         case .rtp(let source): _ = try ReceptionPlan.read(source)
         case .windowsMediaFile(let name):
             do { _ = try WindowsMediaFile.open(name) } catch { throw ValueProblem("\(error)") }
+        case .playlist(let name):
+            do throws(PlaylistLoader.Trouble) { _ = try PlaylistLoader.load(name, limits: PlaylistLimits()) } catch {
+                throw ValueProblem(error.description)
+            }
         case .publish, .pull, .demonstration, .template, .redirect, .custom, .windowsMedia: break
         }
     }

@@ -17,6 +17,8 @@ package struct PathSettings: Sendable, Equatable {
         case windowsMedia(WMSPSourceURL)
         /// An ASF file (`.asf`, `.wmv`, `.wma`), which each reader plays from its beginning.
         case windowsMediaFile(String)
+        /// A playlist of such files and sources (`.wsx`, `.asx`), which each reader goes through from its beginning.
+        case playlist(String)
         /// The demonstration clip that the program carries.
         case demonstration
         /// Pulled from a server, whose URL depends on the name that was asked for.
@@ -29,7 +31,7 @@ package struct PathSettings: Sendable, Equatable {
         /// What comes is ASF, not RTP.
         package var isWindowsMedia: Bool {
             switch self {
-            case .windowsMedia, .windowsMediaFile: true
+            case .windowsMedia, .windowsMediaFile, .playlist: true
             case .publish, .pull, .rtp, .file, .demonstration, .template, .redirect, .custom: false
             }
         }
@@ -157,7 +159,7 @@ extension PathSettings.Source: CustomStringConvertible {
         switch self {
         case .publish: "publish"
         case .pull(let url): url.description
-        case .file(let file), .windowsMediaFile(let file): file
+        case .file(let file), .windowsMediaFile(let file), .playlist(let file): file
         case .rtp(let source): source.description
         case .custom(let url): url.description
         case .windowsMedia(let url): url.description

@@ -108,6 +108,9 @@ final class Path {
     /// Live Windows Media; nil for other paths.
     var windowsMediaLive: (any WindowsMediaLive)? { source as? any WindowsMediaLive }
 
+    /// The playlist that it plays; nil for other paths.
+    var programme: PlaylistProgramme? { (source as? any PlaylistOwner)?.programme }
+
     /// The sources that it is made of, where there are several.
     var legOverviews: [LegOverview] { source?.legOverviews ?? [] }
 

@@ -56,6 +56,16 @@ package final class ControlClient {
         return overview
     }
 
+    /// Asks for something about the playlist of a path: `ls`, `next`, `jump`, `insert`, `remove`. Throws as ``status(readers:path:)``.
+    package func playlist(_ path: String, _ what: String, _ arguments: [String: String] = [:]) throws -> PlaylistAnswer {
+        let all = arguments.merging(["path": path, "do": what]) { first, _ in first }
+        let answer = try ask(ControlRequest("playlist", all))
+        guard let playlist = answer.playlist else {
+            throw Trouble(kind: .failed, description: "the relay at \(self.path) answered something else than was asked")
+        }
+        return playlist
+    }
+
     /// Sends a request and waits for its answer.
     package func ask(_ request: ControlRequest) throws -> ControlAnswer {
         try send(request.line + "\n")

@@ -218,6 +218,8 @@ public struct PathOverview: Sendable, Codable, Equatable {
     public var legs: [LegOverview] = []
     /// The programs that its tracks go through, while its source is known; left out for a path that has none.
     public var transforms: [TransformOverview]?
+    /// What its playlist does; left out for a path that has none.
+    public var playlist: PlaylistOverview?
 
     /// See ``state``.
     public enum State: String, Sendable, Codable, CaseIterable { case idle, described, playing, waiting, failed }

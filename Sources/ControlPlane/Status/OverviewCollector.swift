@@ -180,6 +180,7 @@ final class OverviewCollector {
         if path.readersRedirected > 0 { overview.readersRedirected = path.readersRedirected }
         overview.transforms = path.stage?.transforms.map { $0.overview(now: now) }
         overview.take(windowsMedia: path)
+        overview.playlist = path.programme?.overview
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]

@@ -29,12 +29,15 @@ package struct ControlAnswer: Sendable, Codable, Equatable {
     package var weir = ControlRequest.version
     /// What was asked for; left out when there is an error.
     package var status: Overview?
+    /// What was done to a playlist, or what is in it.
+    package var playlist: PlaylistAnswer?
     /// Why there is no answer.
     package var error: Trouble?
 
     /// Why a request was not answered.
     package struct Trouble: Sendable, Codable, Equatable, Error, CustomStringConvertible {
-        /// A word for programs: `version`, `command`, `argument`, `request_too_long`, `busy`, `answer_too_long`, `stopping`.
+        /// A word for programs: `version`, `command`, `argument`, `request_too_long`, `busy`, `answer_too_long`, `stopping`,
+        /// `path`, `playlist`.
         package var code: String
         /// What is wrong and what to do, for people.
         package var message: String
@@ -43,6 +46,8 @@ package struct ControlAnswer: Sendable, Codable, Equatable {
 
     /// An overview.
     package init(status: Overview) { self.status = status }
+    /// An answer about a playlist.
+    package init(playlist: PlaylistAnswer) { self.playlist = playlist }
     /// An error.
     package init(error: Trouble) { self.error = error }
 }

@@ -77,6 +77,7 @@ package struct OverviewTable {
             if slate.isOn { notes.append("    on its slate (\(slate.kind)) for \(Self.duration(slate.sinceSeconds ?? 0))") }
             if let trouble = slate.trouble { notes.append("    no slate: \(trouble)") }
         }
+        for line in path.playlist?.lines ?? [] { notes.append("    \(line)") }
         for transform in path.transforms ?? [] { notes.append("    \(transform.words)") }
         if !path.tracks.isEmpty, path.state == .playing {
             notes.append(

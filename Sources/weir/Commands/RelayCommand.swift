@@ -17,6 +17,7 @@ struct RelayCommand: ParsableCommand {
               weir relay rtsp://door.example/1 rtspt://yard.example/1 --as door --as yard
               weir relay rtsp://door.example/1 rtsp://yard.example/1 --names live555
               weir relay clip.wmv --as clip --listen :8554 --listen :80
+              weir relay list.wsx --as list
             """)
 
     @Argument(
@@ -24,7 +25,7 @@ struct RelayCommand: ParsableCommand {
             """
             The sources, each an rtsp:// URL (rtspt:// over TCP, rtspu:// over UDP, rtsph:// through HTTP), an rtpdump file with its SDP \
             beside it, an .sdp file that names a multicast group or a port, rtp://GROUP:PORT?sdp=FILE, or an ASF file (.asf, .wmv, .wma), which each \
-            reader gets from its beginning by mmsh://.
+            reader gets from its beginning by mmsh://, or a playlist of such (.wsx, .asx).
             """, valueName: "source"))
     var sources: [String]
 

@@ -56,7 +56,10 @@ struct ControlTarget: ParsableArguments {
     }
 
     /// The relay that is meant.
-    func connect() throws -> ControlClient {
+    func connect() throws -> ControlClient { try Self.connect(port: port, control: control) }
+
+    /// The relay that listens on a port, or that a control socket belongs to, or the only one.
+    static func connect(port: UInt16?, control: String?) throws -> ControlClient {
         if let control { return try ControlClient(path: control) }
         let sockets = ControlPlace.sockets(environment: ProcessInfo.processInfo.environment)
         if let port {
@@ -65,7 +68,7 @@ struct ControlTarget: ParsableArguments {
                 do throws(ControlClient.Trouble) { return try ControlClient(path: socket) } catch { trouble = error }
             }
             if let trouble { throw trouble }
-            throw NoRelay(description: "no relay of this user listens on port \(port)\(Self.running(sockets))")
+            throw NoRelay(description: "no relay of this user listens on port \(port)\(running(sockets))")
         }
         // Of a relay that was killed the file stays: nobody answers there.
         let living = sockets.compactMap { try? ControlClient(path: $0) }
@@ -75,17 +78,17 @@ struct ControlTarget: ParsableArguments {
         }
         guard living.count == 1 else {
             throw ValidationError(
-                "several relays run here; name one by its port: \(living.map { Self.port($0.path) }.joined(separator: ", "))")
+                "several relays run here; name one by its port: \(living.map { Self.port(of: $0.path) }.joined(separator: ", "))")
         }
         return first
     }
 
     private static func running(_ sockets: [String]) -> String {
-        let ports = sockets.filter { (try? ControlClient(path: $0)) != nil }.map(port)
+        let ports = sockets.filter { (try? ControlClient(path: $0)) != nil }.map(port(of:))
         return ports.isEmpty ? "; none runs here" : "; there are relays on \(ports.joined(separator: ", "))"
     }
 
-    private static func port(_ socket: String) -> String {
+    private static func port(of socket: String) -> String {
         socket.split(separator: "/").last.map { String($0.dropLast(".sock".count)) } ?? socket
     }
 }

@@ -122,7 +122,7 @@ import Testing
         ),
         (
             "paths:\n  cam:\n    source: x.mp4",
-            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .asf, .wmv, .wma, .sdp or .rtpdump, or publish"
+            "weir.yml:3: paths.cam.source: `x.mp4` is neither a URL nor a file that can be played; write an rtsp:// URL, a file that ends in .asf, .wmv, .wma, .wsx, .asx, .sdp or .rtpdump, or publish"
         ),
         (
             "paths:\n  cam: {}",

@@ -71,7 +71,8 @@ final class ExpressionPaths {
         case .publish:
             // A name alone makes nothing: a scan would fill the table with paths that nobody publishes to.
             guard forPublisher else { throw .notPublished(match.name) }
-        case .pull, .rtp, .file, .windowsMedia, .windowsMediaFile, .demonstration, .custom, .redirect: throw .notFound(match.name)
+        case .pull, .rtp, .file, .windowsMedia, .windowsMediaFile, .playlist, .demonstration, .custom, .redirect:
+            throw .notFound(match.name)
         }
         if instances.count >= expression.instancesMax, !letIdleOneGo(in: table) {
             refused += 1

@@ -116,7 +116,7 @@ extension Configuration {
                 }
             case .publish:
                 if !expression.allow.isEmpty { report("allow", "publishers come by themselves, no host is dialled; leave it out") }
-            case .pull, .rtp, .file, .windowsMedia, .windowsMediaFile, .demonstration, .custom: break
+            case .pull, .rtp, .file, .windowsMedia, .windowsMediaFile, .playlist, .demonstration, .custom: break
             }
         }
         return problems

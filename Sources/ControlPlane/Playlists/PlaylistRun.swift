@@ -1,0 +1,124 @@
+import NIOCore
+import Signalling
+
+/// One way through a playlist: a reader's, or that of a broadcast. Belongs to the event loop.
+final class PlaylistRun {
+    /// What was planned is void: ask ``plan(at:)`` again. What plays goes on.
+    var onChange: (() -> Void)?
+    /// What plays is to be left at once for this, as after ``plan(at:)``.
+    var onSwitch: ((PlaylistStep) -> Void)?
+    /// Counts the ways through this playlist.
+    let number: Int
+
+    private var cursor: PlaylistCursor
+    private weak var programme: PlaylistProgramme?
+    private let eventLoop: any EventLoop
+
+    init(_ cursor: PlaylistCursor, programme: PlaylistProgramme) {
+        self.cursor = cursor
+        self.programme = programme
+        eventLoop = programme.eventLoop
+        number = programme.nextRun()
+    }
+
+    /// What plays.
+    var current: PlaylistEntry? { cursor.current }
+    /// What is planned next, if anything is.
+    var upcoming: PlaylistEntry? { cursor.upcoming }
+    /// For how long it has played, in milliseconds.
+    var currentMilliseconds: UInt64 { cursor.current == nil ? 0 : now &- min(cursor.currentBegan, now) }
+    /// What would follow, were it asked now.
+    var following: PlaylistEntry? {
+        if let upcoming { return upcoming }
+        var copy = cursor
+        let entry = cursor.current
+        // Whatever plays is taken to last a while, or it would count as something that cannot be played.
+        let end = entry?.durationMilliseconds.map { cursor.currentBegan + $0 } ?? 0
+        if case .open(let entry) = copy.plan(at: max(end, now + 1_000)) { return entry }
+        return nil
+    }
+
+    /// What comes next if it begins at that time. See ``PlaylistCursor/plan(at:)``.
+    func plan(at deadline: NIODeadline) -> PlaylistStep { change { cursor in cursor.plan(at: Self.milliseconds(deadline)) } }
+
+    /// What was planned cannot be opened; what comes in its place.
+    func openFailed(_ reason: String) -> PlaylistStep {
+        let now = now
+        return change { cursor in cursor.openFailed(reason, now: now) }
+    }
+
+    /// What was planned plays from now on.
+    @discardableResult func begin() -> PlaylistEntry? {
+        let now = now
+        let entry = change { cursor in cursor.begin(now: now) }
+        if let entry { programme?.began(entry) }
+        return entry
+    }
+
+    /// The next (1) or previous (−1) entry of one, for a viewer.
+    func skip(by offset: Int, from generation: UInt32? = nil) throws(PlaylistRefusal) -> PlaylistStep {
+        let now = now
+        return try attempt { cursor throws(PlaylistRefusal) in try cursor.skip(by: offset, from: generation, now: now) }
+    }
+
+    /// An entry once more, under its own generation.
+    func go(backTo generation: UInt32) throws(PlaylistRefusal) -> PlaylistStep {
+        let now = now
+        return try attempt { cursor throws(PlaylistRefusal) in try cursor.go(backTo: generation, now: now) }
+    }
+
+    /// The entry of a generation, if it is not too long ago.
+    func entry(generation: UInt32) -> PlaylistEntry? { cursor.entry(generation: generation) }
+
+    /// Nobody goes this way any more.
+    func close() {
+        onChange = nil
+        onSwitch = nil
+        programme?.closed(self)
+    }
+
+    func next() throws(PlaylistRefusal) {
+        let now = now
+        onSwitch?(try attempt { cursor throws(PlaylistRefusal) in try cursor.next(now: now) })
+    }
+
+    func jump(to number: UInt32) throws(PlaylistRefusal) {
+        let now = now
+        onSwitch?(try attempt { cursor throws(PlaylistRefusal) in try cursor.jump(to: number, now: now) })
+    }
+
+    func event(_ name: String) throws(PlaylistRefusal) {
+        let now = now
+        var copy = cursor
+        let before = cursor.counters
+        let step = try copy.event(name, now: now)
+        cursor = copy
+        programme?.took(&cursor, since: before)
+        if let step { onSwitch?(step) } else { onChange?() }
+    }
+
+    func adopt(_ document: PlaylistDocument) {
+        let now = now
+        let step = change { cursor in cursor.replace(document, now: now) }
+        if step != nil { onChange?() }
+    }
+
+    private var now: UInt64 { Self.milliseconds(eventLoop.now) }
+    private static func milliseconds(_ deadline: NIODeadline) -> UInt64 { deadline.uptimeNanoseconds / 1_000_000 }
+
+    private func change<Result>(_ body: (inout PlaylistCursor) -> Result) -> Result {
+        let before = cursor.counters
+        let result = body(&cursor)
+        programme?.took(&cursor, since: before)
+        return result
+    }
+
+    private func attempt(
+        _ body: (inout PlaylistCursor) throws(PlaylistRefusal) -> PlaylistStep
+    ) throws(PlaylistRefusal) -> PlaylistStep {
+        let before = cursor.counters
+        let step = try body(&cursor)
+        programme?.took(&cursor, since: before)
+        return step
+    }
+}
