@@ -15,7 +15,8 @@ enum MarkupText {
             case "utf-8", "us-ascii", "utf-16", "unicode": text = try utf8(bytes)
             case "iso-8859-1", "latin1", "windows-1252", "ansi": text = windows1252(bytes)
             case let other?:
-                throw PlaylistError(line: 1, "the encoding `\(other)` is not read; save the file as UTF-8, UTF-16 or windows-1252")
+                throw PlaylistError(
+                    line: 1, "the encoding `\(PlaylistError.shown(other))` is not read; save the file as UTF-8, UTF-16 or windows-1252")
             }
         }
         guard !text.contains(0) else { throw PlaylistError(line: line(of: 0, in: text), "a NUL stands in the text: this is no playlist") }

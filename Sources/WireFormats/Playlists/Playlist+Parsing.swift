@@ -43,6 +43,6 @@ struct PassedOver {
 
     mutating func note(_ what: String, line: Int) {
         guard seen.count < Self.max, seen.insert(what).inserted else { return }
-        words.append("\(line): \(what)")
+        words.append("\(line): \(PlaylistError.clean(what))")
     }
 }

@@ -12,9 +12,9 @@ package struct PlaylistError: Error, Sendable, Hashable, CustomStringConvertible
     /// An error.
     package init(line: Int?, element: String? = nil, attribute: String? = nil, _ problem: String, limit: String? = nil) {
         self.line = line
-        self.element = element
-        self.attribute = attribute
-        self.problem = problem
+        self.element = element.map(Self.clean)
+        self.attribute = attribute.map(Self.clean)
+        self.problem = Self.clean(problem)
         self.limit = limit
     }
 
@@ -24,14 +24,22 @@ package struct PlaylistError: Error, Sendable, Hashable, CustomStringConvertible
         return (line.map { "\($0): " } ?? "") + (place.isEmpty ? "" : "<\(place)>: ") + problem
     }
 
-    /// A value of the file in an error: its beginning, without what a terminal would act upon.
+    /// A value of the file in an error: its beginning.
     static func shown(_ value: String) -> String {
-        var shown = String.UnicodeScalarView()
-        for scalar in value.unicodeScalars.prefix(64) {
-            shown.append(
-                scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format ? "\u{FFFD}" : scalar)
+        clean(String(String.UnicodeScalarView(value.unicodeScalars.prefix(64)))) + (value.unicodeScalars.count > 64 ? "…" : "")
+    }
+
+    /// Without what a terminal would act upon.
+    static func clean(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isUnseen) else { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.map { isUnseen($0) ? "\u{FFFD}" : $0 }))
+    }
+
+    private static func isUnseen(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
         }
-        return String(shown) + (value.unicodeScalars.count > 64 ? "…" : "")
     }
 }
 
