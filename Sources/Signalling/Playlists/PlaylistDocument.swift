@@ -79,18 +79,6 @@ package struct PlaylistDocument: Sendable, Equatable {
         count()
     }
 
-    /// Replaces what an element plays: where it was looked up anew.
-    package mutating func relocate(_ number: UInt32, to location: PlaylistMedia.Location) {
-        _ = Self.edit(&root) { children in
-            guard let place = children.firstIndex(where: { $0.number == number }), case .media(var media) = children[place].kind else {
-                return false
-            }
-            media.location = location
-            children[place].kind = .media(media)
-            return true
-        }
-    }
-
     // MARK: Looking
 
     /// One line of a listing.
