@@ -171,3 +171,38 @@ struct WMSPLoadTests {
         #expect(scan.streams[1]?.objects == 90 && scan.streams[1]?.keyObjects == 3)
     }
 }
+
+/// What a probe tells of the same server.
+struct WMSPProbeTests {
+    private func probe(_ script: ScriptedMediaServer.Script = .init(), seconds: Int = 60, duration: Double = 1.5) throws -> JSONValue {
+        let server = try ScriptedMediaServer(script, seconds: seconds)
+        defer { server.stop() }
+        var options = ProbeOptions(source: server.url())
+        options.duration = duration
+        return try Probe.examine(options).json
+    }
+
+    @Test(arguments: [ScriptedMediaServer.Script(), .init(isChunked: true), .init(runsOn: true), .init(redirection: "/elsewhere")])
+    func tellsWhatIsOffered(script: ScriptedMediaServer.Script) throws {
+        let json = try probe(script)
+        #expect(json["server"] == .text("Cougar/9.01.01.3814") && json["features"] == .array([.text("seekable")]))
+        #expect(json["seekable"] == .boolean(true) && json["broadcast"] == .boolean(false) && json["playlist"] == .boolean(false))
+        #expect(json["duration"] == .number(60) && json["header"]?["packet_bytes"] == .integer(500))
+        guard case .array(let streams) = json["streams"], let stream = streams.first else { throw WorkbenchError("no streams") }
+        #expect(streams.count == 1 && stream["codec"] == .text("WMV2") && stream["width"] == .integer(320))
+        #expect(json["played"]?["lost"] == .integer(0) && json["played"]?["ended"] == .null)
+        guard case .number(let rate) = stream["bit_rate_seen"] else { throw WorkbenchError("no rate") }
+        #expect(abs(rate / 145_000 - 1) < 0.25)
+    }
+
+    @Test func countsWhatIsMissingAndSaysWhyItEnded() throws {
+        let json = try probe(.init(isDropped: { $0 % 10 == 3 }, end: (20, .done)))
+        #expect(json["played"]?["lost"] == .integer(2) && json["played"]?["ended"] == .text("the media came to its end"))
+    }
+
+    @Test func nobodyThereIsNamed() throws {
+        let held = try DatagramSocket(at: Endpoint(host: "127.0.0.1", port: 0))
+        let error = #expect(throws: WorkbenchError.self) { try Probe.examine(ProbeOptions(source: "mmsh://127.0.0.1:\(held.port)/x")) }
+        #expect(error?.description.contains("onnect") == true)
+    }
+}

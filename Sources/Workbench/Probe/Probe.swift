@@ -1,10 +1,11 @@
 import CSinks
 import Glibc
+import Signalling
 import WireFormats
 
 /// What to probe.
 package struct ProbeOptions: Sendable {
-    /// An RTSP URL, an rtpdump file beside its SDP, or an ASF file.
+    /// A URL of RTSP or of Windows Media over HTTP, an rtpdump file beside its SDP, or an ASF file.
     package var source: String
     /// Seconds to listen, or of the recording to look at.
     package var duration = 5.0
@@ -24,12 +25,14 @@ package struct ProbeOptions: Sendable {
 package enum ProbeResult: Sendable {
     case stream(ProbeReport)
     case asf(ASFProbeReport)
+    case windowsMedia(WMSPProbeReport)
 
     /// The result as one JSON object.
     package var json: JSONValue {
         switch self {
         case .stream(let report): report.json
         case .asf(let report): report.json
+        case .windowsMedia(let report): report.json
         }
     }
 
@@ -38,6 +41,7 @@ package enum ProbeResult: Sendable {
         switch self {
         case .stream(let report): report.text
         case .asf(let report): report.text
+        case .windowsMedia(let report): report.text
         }
     }
 }
@@ -47,6 +51,7 @@ package enum Probe {
     /// Looks at a stream or at a file of any kind that is known.
     package static func examine(_ options: ProbeOptions) throws -> ProbeResult {
         try options.check()
+        if WMSPSourceURL.isOne(options.source) { return .windowsMedia(try WMSPProbe.run(options)) }
         guard !options.source.contains("://"), ASFFileProbe.takes(options.source) else { return .stream(try run(options)) }
         return .asf(try ASFFileProbe.run(options))
     }

@@ -224,10 +224,3 @@ extension WMSPLoadClient {
         hangUp(session)
     }
 }
-
-extension WMSPClient.Action {
-    fileprivate var isPlaying: Bool {
-        guard case .playing = self else { return false }
-        return true
-    }
-}

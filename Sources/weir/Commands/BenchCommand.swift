@@ -6,7 +6,7 @@ import Workbench
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure the engine against bare loops over the same system calls, and the parsers.",
+        abstract: "Measure the engine against bare loops over the same system calls, the whole relay, and the parsers.",
         discussion: """
             Everything runs on this machine's loopback, in one process (TCP sinks: in two). Each bench alternates the engine and its limit, \
             a short C loop, in the same run. With --json the result is one line on standard output.
@@ -15,7 +15,7 @@ struct BenchCommand: ParsableCommand {
 
               weir bench fanout --subscribers 1000 --packets-per-frame 12 --packet-size 1200 --duration 10 --json
             """,
-        subcommands: [FanoutCommand.self, VerbatimCommand.self, IngestCommand.self, ParsersCommand.self])
+        subcommands: [FanoutCommand.self, VerbatimCommand.self, RelayBenchCommand.self, IngestCommand.self, ParsersCommand.self])
 }
 
 /// `weir bench fanout`.

@@ -7,16 +7,17 @@ struct ProbeCommand: ParsableCommand {
         commandName: "probe",
         abstract: "Tell what a stream holds: tracks, codecs, bit rates, key frames, SDP.",
         discussion: """
-            Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP, or looks at a recording: an rtpdump file \
-            with its description in a .sdp file of the same name, or a whole ASF file (.asf, .wmv, .wma).
+            Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP; describes what a server of Windows Media \
+            over HTTP offers (mmsh://, mms://, http://), and plays it as long; or looks at a recording: an rtpdump file with its description in a .sdp file of the same name, or a whole ASF file (.asf, .wmv, .wma).
 
             Example:
 
               weir probe rtsp://viewer:secret@camera.example/stream --duration 10 --json
+              weir probe mmsh://encoder.example:8080/live
               weir probe lecture.wmv
             """)
 
-    @Argument(help: "rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH, FILE.rtpdump, or FILE.wmv.")
+    @Argument(help: "rtsp:// or mmsh://[USER:PASSWORD@]HOST[:PORT]/PATH, FILE.rtpdump, or FILE.wmv.")
     var source: String
 
     @Option(help: "Seconds to look at.")

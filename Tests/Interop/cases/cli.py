@@ -14,7 +14,7 @@ from harness.process import free_port, wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
 
-COMMANDS = [["demo"], ["serve"], ["relay"], ["status"], ["top"], ["probe"], ["load"], ["bench"], ["bench", "fanout"], ["bench", "ingest"]]
+COMMANDS = [["demo"], ["serve"], ["relay"], ["status"], ["top"], ["probe"], ["load"], ["bench"], ["bench", "fanout"], ["bench", "ingest"], ["bench", "relay"]]
 
 
 @test(seconds_max=40)

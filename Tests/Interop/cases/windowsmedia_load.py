@@ -1,11 +1,14 @@
 """`weir load mmsh://` and `weir probe mmsh://`: measuring servers of Windows Media, Weir and others."""
 import json
 import os
+import time
 
 from cases.windowsmedia import BROADCAST, mms
+from harness.players import check_run
 from harness.process import free_port
 from harness.registry import check, test
-from harness.windowsmedia import ASFClip, Removal, as_nobody
+from harness.windowsmedia import ASFClip, Removal, as_nobody, check_whole, mms_reader, pictures_of, play
+from harness.wmorigin import Origin
 
 
 def start_origin(context, clip, kind):
@@ -84,3 +87,85 @@ def wmsp_load_of_vlc(context):
     check(ready, "VLC does not serve")
     result = load(context, url, "-n", "10", "--duration", "3", "--settling", "2")
     check(result["playing"] == 10 and result["lost"] == 0, lambda: f"{result}")
+
+
+@test(seconds_max=30, origin=["broadcast", "weir", "vlc", "ffmpeg"])
+def wmsp_probe(context, origin):
+    """`weir probe mmsh://` tells what a server offers: streams, codecs, rates, and whether it is live or can be sought in."""
+    clip = ASFClip(context.cache)
+    if origin == "weir":
+        weir = context.weir("relay", clip.path, "--as", "tv")
+        url = mms(weir, "tv")
+    else:
+        url = start_origin(context, clip, "weir" if origin == "broadcast" else origin)
+    out = None
+    # ffmpeg and VLC need a moment until they serve.
+    for attempt in range(10):
+        code, out, err = context.run_weir("probe", url, "--duration", "2", "--json", name="probe")
+        if code == 0:
+            break
+        time.sleep(0.5)
+    check(code == 0, lambda: f"weir probe ended with code {code}: {err[-300:]}")
+    found = json.loads(out)
+    streams = {stream["kind"]: stream for stream in found["streams"]}
+    check(set(streams) == {"video", "audio"}, lambda: f"streams: {found['streams']}")
+    video, audio = streams["video"], streams["audio"]
+    check((video["codec"], video["width"], video["height"]) == ("WMV2", 320, 240), lambda: f"video: {video}")
+    check((audio["sample_rate"], audio["channels"]) == (44100, 1), lambda: f"audio: {audio}")
+    check(video["objects"] >= 25 and video["bit_rate_seen"] > 100_000, lambda: f"video: {video}")
+    check(found["played"]["packets"] > 20 and found["played"]["lost"] == 0 and found["played"]["broken"] == 0, lambda: f"{found['played']}")
+    if origin == "weir":
+        check(found["seekable"] and not found["broadcast"] and abs(found["duration"] - 10) < 0.3, lambda: f"{found}")
+    elif origin == "ffmpeg":
+        check(found["server"] is None and found["features"] is None, lambda: f"{found}")
+    else:
+        check(found["broadcast"] and not found["seekable"] and found["duration"] is None, lambda: f"{found}")
+    if origin in ("weir", "broadcast"):
+        check(found["server"].startswith("Cougar/9"), lambda: f"server: {found['server']}")
+    elif origin == "vlc":
+        check(found["server"].startswith("Cougar"), lambda: f"server: {found['server']}")
+
+
+@test(seconds_max=30, player=["ffmpeg"])
+def wmsp_players_log_in(context, player):
+    """A player that has name and password in its URL plays, one without them does not."""
+    clip = ASFClip(context.cache, seconds=5)
+    config = f"users:\n  viewer:\n    password: secret\npaths:\n  a:\n    source: {clip.path}\n"
+    weir = context.weir("serve", config=config)
+    check_whole(play(context, player, f"mmsh://viewer:secret@{weir.host}:{weir.port}/a"), clip.pictures, player)
+    result = load(context, f"mmsh://viewer:secret@{weir.host}:{weir.port}/a", "-n", "3", "--duration", "1", "--settling", "0.5")
+    check(result["playing"] == 3, lambda: f"{result}")
+    result = load(context, mms(weir, "a"), "-n", "3", "--duration", "1", code=1)
+    check(any("password" in reason for reason in result["failures"]), lambda: f"{result['failures']}")
+
+
+@test(seconds_max=30, player=["ffmpeg"])
+def wmsp_players_follow(context, player):
+    """A redirection of HTTP that leads to Weir is followed."""
+    clip = ASFClip(context.cache, seconds=5)
+    weir = context.weir("relay", clip.path, "--as", "a")
+    way = context.closing(Origin(redirect=mms(weir, "a").replace("mmsh://", "http://")))
+    check_whole(play(context, player, way.url("elsewhere")), clip.pictures, player)
+    result = load(context, way.url("elsewhere"), "-n", "3", "--duration", "1", "--settling", "0.5")
+    check(result["playing"] == 3 and result["lost"] == 0, lambda: f"{result}")
+
+
+@test(seconds_max=30, player=["vlc", "libmms"])
+def wmsp_broadcast_is_recorded(context, player):
+    """VLC and libmms write down what they get of a broadcast: from a key frame on, every picture in order."""
+    clip = ASFClip(context.cache, seconds=5)
+    weir = context.weir("serve", config=BROADCAST.format(path=clip.path))
+    path = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-live.asf")).path
+    if player == "vlc":
+        process = context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--no-sout-all", "--network-caching=300", "--run-time=8", mms(weir, "tv"),
+                                                  "--sout", f"#std{{access=file,mux=asf,dst={path}}}", "vlc://quit"]))
+        process.wait(20)
+    else:
+        process = context.spawn("mms-reader", ["sh", "-c", 'exec "$0" "$1" > "$2"', mms_reader(context.cache), mms(weir, "tv"), path])
+        time.sleep(8)
+        process.stop(3.0)
+    check(os.path.exists(path), lambda: f"{player} wrote nothing: {process.text()[-400:]}")
+    seen = pictures_of(context, path)
+    # What was cut off at the end may decode to something else.
+    check_run(seen[:-3], clip.pictures, 140, player)
+    check(clip.pictures.index(seen[0]) % clip.key_every == 0, lambda: f"{player} began with picture {clip.pictures.index(seen[0])}")

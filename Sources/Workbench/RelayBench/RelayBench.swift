@@ -1,0 +1,142 @@
+/// What `bench relay` measures.
+package struct RelayBenchOptions: Sendable {
+    /// Readers of the live stream by each of the two protocols.
+    package var readers = 2_000
+    /// Readers on demand, each at a place of its own; 0: none.
+    package var onDemand = 300
+    /// Bits per second of the stream.
+    package var bitRate = 1_000_000
+    /// Bytes of an ASF packet.
+    package var packetSize = 3_200
+    /// Seconds of each window.
+    package var duration = 8.0
+    /// Turns of the two protocols.
+    package var turns = 2
+    /// Who the players of Windows Media say they are.
+    package var userAgent = LoadOptions(url: "").userAgent
+    /// Another server of Windows Media to hold against: its URL and its process.
+    package var beside: (url: String, process: Int32)?
+    /// Readers of that one, and of ours beside it.
+    package var besideReaders = 200
+    /// Options of the relay itself, such as `--workers 1`.
+    package var serverArguments: [String] = []
+
+    /// The defaults.
+    package init() {}
+
+    /// Throws a usage error for a value that cannot be.
+    package func check() throws(WorkbenchError) {
+        guard (1...20_000).contains(readers) else { throw .usage("--readers \(readers): 1 to 20000") }
+        guard (0...5_000).contains(onDemand) else { throw .usage("--on-demand \(onDemand): 0 to 5000") }
+        guard (64_000...50_000_000).contains(bitRate) else { throw .usage("--bit-rate \(bitRate): 64000 to 50000000 bits per second") }
+        guard (128...65_000).contains(packetSize) else { throw .usage("--packet-size \(packetSize): 128 to 65000 bytes") }
+        guard duration >= 0.5, duration <= 3_600 else { throw .usage("--duration \(duration): 0.5 to 3600 seconds") }
+        guard (1...20).contains(turns) else { throw .usage("--turns \(turns): 1 to 20") }
+        guard (1...20_000).contains(besideReaders) else { throw .usage("--beside-readers \(besideReaders): 1 to 20000") }
+    }
+}
+
+/// What `bench relay` saw.
+package struct RelayBenchReport: Sendable {
+    /// Windows Media over HTTP and interleaved RTSP, a load report for each turn.
+    package var wmsp: [LoadReport] = []
+    /// See ``wmsp``.
+    package var rtsp: [LoadReport] = []
+    /// Readers at places of their own.
+    package var onDemand: LoadReport?
+    /// The other server, and ours with as many readers.
+    package var beside: (other: LoadReport, ours: LoadReport)?
+    /// What was asked for.
+    package var options = RelayBenchOptions()
+
+    /// CPU time per byte, Windows Media ÷ interleaved RTSP: the middle of the turns.
+    package var ratioToRTSP: Double? {
+        median(zip(wmsp, rtsp).compactMap { Self.ratio($0, $1) })
+    }
+
+    /// The other server's CPU time per byte ÷ ours.
+    package var ratioOfOther: Double? { beside.flatMap { Self.ratio($0.other, $0.ours) } }
+
+    private static func ratio(_ one: LoadReport, _ other: LoadReport) -> Double? {
+        guard let a = one.serverNanosecondsPerByte, let b = other.serverNanosecondsPerByte, b > 0 else { return nil }
+        return a / b
+    }
+
+    /// The result as one JSON object.
+    package var json: JSONValue {
+        .members([
+            "ratio_to_rtsp": .optional(ratioToRTSP), "ratio_of_other": .optional(ratioOfOther),
+            "wmsp": .array(wmsp.map(\.json)), "rtsp": .array(rtsp.map(\.json)), "on_demand": onDemand?.json ?? .null,
+            "beside": beside?.other.json ?? .null, "beside_ours": beside?.ours.json ?? .null,
+            "readers": .integer(Int64(options.readers)), "bit_rate": .integer(Int64(options.bitRate)),
+            "packet_size": .integer(Int64(options.packetSize)), "user_agent": .text(options.userAgent),
+            "turns": .integer(Int64(options.turns)),
+        ])
+    }
+
+    /// The result for people: a line for each load.
+    package var text: String {
+        func line(_ name: String, _ report: LoadReport) -> String {
+            func ms(_ value: Double?) -> String { value.map { "\(JSONValue.number(($0 * 10).rounded() / 10).line) ms" } ?? "–" }
+            let cost = report.serverNanosecondsPerByte.map { JSONValue.number($0).line + " ns per byte" } ?? "–"
+            let late = report.behind.map { ", behind max \(ms($0.max))" } ?? ""
+            return "\(name): \(report.running.playing) of \(report.running.sessions) play, \(report.running.lost) lost, "
+                + "lateness p99 \(ms(report.lateness?.p99))\(late), \(cost), \(report.serverCores.map { JSONValue.number($0).line } ?? "–") cores"
+        }
+        var lines: [String] = []
+        for (a, b) in zip(wmsp, rtsp) { lines += [line("Windows Media", a), line("interleaved RTSP", b)] }
+        if let ratio = ratioToRTSP { lines.append("CPU time per byte, Windows Media ÷ interleaved RTSP: \(JSONValue.number(ratio).line)") }
+        if let onDemand { lines.append(line("on demand", onDemand)) }
+        if let beside {
+            lines += [line("the other server", beside.other), line("Weir with as many", beside.ours)]
+            if let ratio = ratioOfOther { lines.append("CPU time per byte, the other server ÷ Weir: \(JSONValue.number(ratio).line)") }
+        }
+        return lines.joined(separator: "\n")
+    }
+}
+
+/// The whole relay, as its users run it, with readers of Windows Media over HTTP, and in the same run interleaved RTSP of the same bit rate
+/// with as many readers.
+package enum RelayBench {
+    /// Runs the whole.
+    package static func run(_ options: RelayBenchOptions) throws -> RelayBenchReport {
+        try options.check()
+        Interruption.watch()
+        // Those on demand begin at places over the file, and none ends within the run; see --positions spread.
+        let onDemandSeconds = Int(options.duration) + options.onDemand / 500 + 70
+        let server = try RelayServer(
+            bitRate: options.bitRate, packetBytes: options.packetSize, onDemandSeconds: onDemandSeconds, arguments: options.serverArguments)
+        defer { server.stop() }
+        try server.waitUntilListening()
+        let base = "127.0.0.1:\(server.port)"
+        func load(_ url: String, _ sessions: Int, process: Int32, positions: LoadPositions = .start) throws -> LoadReport {
+            var load = LoadOptions(url: url)
+            load.transport = .tcp
+            load.sessions = sessions
+            load.duration = options.duration
+            load.serverProcess = process
+            load.positions = positions
+            load.userAgent = options.userAgent
+            // Both protocols' readers do the same: every packet of every session is seen.
+            load.parsedSessionsMax = sessions
+            progress("\(sessions) readers of \(url)")
+            let report = try LoadClient.run(load)
+            for (reason, count) in report.failures { progress("\(count) sessions: \(reason)") }
+            return report
+        }
+        var report = RelayBenchReport()
+        report.options = options
+        for _ in 0..<options.turns {
+            report.wmsp.append(try load("mmsh://\(base)/wm", options.readers, process: server.process))
+            report.rtsp.append(try load("rtsp://\(base)/rtp", options.readers, process: server.process))
+        }
+        if options.onDemand > 0 {
+            report.onDemand = try load("mmsh://\(base)/vod", options.onDemand, process: server.process, positions: .spread)
+        }
+        if let beside = options.beside {
+            let other = try load(beside.url, options.besideReaders, process: beside.process)
+            report.beside = (other, try load("mmsh://\(base)/wm", options.besideReaders, process: server.process))
+        }
+        return report
+    }
+}
