@@ -21,6 +21,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private let redial: Redial
     private var lastWords = "not dialled"
     private var line = WindowsMediaTimeLine()
+    /// What makes the source's stream numbers those that players know.
+    private var renumbering: ASFRetiming?
 
     private(set) var broadcast: WindowsMediaBroadcast?
     let waiting = BroadcastWaiting()
@@ -79,6 +81,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         resumption = nil
         if let session {
             self.session = nil
+            noteDropped(session)
             session.leave(done)
         } else {
             done()
@@ -86,6 +89,11 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         broadcast?.end(reason)
         broadcast = nil
         line = WindowsMediaTimeLine()
+    }
+
+    private func noteDropped(_ session: WindowsMediaPullSession) {
+        guard session.feedbackDropped > 0 else { return }
+        logger.warning("logs of players were not told on: too many at once", metadata: ["logs": "\(session.feedbackDropped)"])
     }
 
     private func dial() {
@@ -104,10 +112,18 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 
 extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullBegan(_ header: ASFHeader) throws {
-        let live = try header.rewritten(ASFRewrite(form: .live))
+        var live = try header.rewritten(ASFRewrite(form: .live))
         redial.succeeded()
         resumption = nil
-        line.begins(goingOn: broadcast.map { live.continues($0.header) } ?? false)
+        renumbering = nil
+        if let before = broadcast?.header, before.bytes != live.bytes, !live.continues(before), let numbers = live.renumbering(to: before) {
+            // The same streams under other numbers: players keep those that they know.
+            var change = ASFRetiming()
+            for (number, known) in numbers { change.setStream(number, becomes: known) }
+            renumbering = change
+            live = before
+        }
+        line.begins(goingOn: broadcast.map { $0.header.bytes == live.bytes || live.continues($0.header) } ?? false)
         if let broadcast {
             broadcast.begins(live)
         } else {
@@ -131,6 +147,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         let size = broadcast.header.packetBytes
         do {
             var whole = try ASFPacket.full(packet, packetBytes: size)
+            try renumbering?.apply(to: &whole, packetBytes: size)
             try line.move(&whole, packetBytes: size)
             broadcast.take(packet: whole)
         } catch { broadcast.countBroken() }
@@ -140,6 +157,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
 
     func pullEnded(_ end: WindowsMediaPullSession.End) {
         if let session {
+            noteDropped(session)
             if session.wasRefused { resumption = nil } else if let next = session.resumption { resumption = next }
         }
         session = nil

@@ -96,6 +96,9 @@ final class WindowsMediaPullSession {
     /// Begins.
     func dial() { perform(client.start(now: now)) }
 
+    /// What the server was not told because too much waited to be.
+    var feedbackDropped: Int { client.feedbackDropped }
+
     /// Tells what a player of ours did.
     func send(_ event: RemoteEvent) { perform(client.send(event, now: now)) }
 

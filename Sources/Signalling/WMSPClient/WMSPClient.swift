@@ -115,6 +115,8 @@ package struct WMSPClient: Sendable {
     var feedback: Feedback?
     var feedbackIncoming = Incoming()
     var waiting: [Feedback] = []
+    /// What was not said because ``feedbackMax`` waited.
+    package private(set) var feedbackDropped = 0
     var actions: [Action] = []
     var now: UInt64 = 0
 
@@ -193,6 +195,9 @@ package struct WMSPClient: Sendable {
             wanted = Wanted(selection: selection, position: position)
             // A body that has not ended behind the header may be the Play already.
             if !isMediaOpen { startPlay() }
+        case .playing where wanted == nil && selection == nil && position == .beginning:
+            // The answer to Describe ran on into the media at once: this is what comes.
+            wanted = Wanted(selection: nil, position: .beginning)
         case .starting, .playing, .idle:
             wanted = Wanted(selection: selection, position: position)
             startPlay()
@@ -409,7 +414,8 @@ package struct WMSPClient: Sendable {
             actions.append(.connect(.feedback))
             return
         }
-        if waiting.count < Self.feedbackMax, waiting.last != what { waiting.append(what) }
+        guard waiting.last != what else { return }
+        if waiting.count < Self.feedbackMax { waiting.append(what) } else { feedbackDropped += 1 }
     }
 
     mutating func endFeedback(closing: Bool = false) {

@@ -69,11 +69,26 @@ package struct ASFHeader: Sendable, Hashable {
         packetBytes == other.packetBytes && file.prerollMilliseconds == other.file.prerollMilliseconds
             && streams.count == other.streams.count
             && streams.allSatisfy { stream in
-                other.stream(stream.number).map {
-                    $0.typeGUID == stream.typeGUID && $0.typeData == stream.typeData && $0.isEncrypted == stream.isEncrypted
-                        && $0.errorCorrectionGUID == stream.errorCorrectionGUID
-                } ?? false
+                other.stream(stream.number).map { stream.isLike($0) } ?? false
             } && !isProtected && !other.isProtected
+    }
+
+    /// Which streams of `other` these are, where both have the same ones under other numbers, as VLC's do after a round: by their own number,
+    /// the other's. Nil where they are not the same.
+    package func renumbering(to other: ASFHeader) -> [UInt8: UInt8]? {
+        guard streams.count == other.streams.count, packetBytes == other.packetBytes, !isProtected, !other.isProtected,
+            file.prerollMilliseconds == other.file.prerollMilliseconds
+        else { return nil }
+        var numbers: [UInt8: UInt8] = [:]
+        var left = other.streams
+        // Of those that are alike each keeps its number, if it can.
+        for keepsNumber in [true, false] {
+            for stream in streams where numbers[stream.number] == nil {
+                let index = left.firstIndex { stream.isLike($0) && (!keepsNumber || $0.number == stream.number) }
+                if let index { numbers[stream.number] = left.remove(at: index).number }
+            }
+        }
+        return left.isEmpty ? numbers : nil
     }
 
     /// How many bytes make a header whole that begins as `prefix` does: 24 until its size is known, then header and Data Object's head.

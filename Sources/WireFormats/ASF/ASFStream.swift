@@ -68,6 +68,12 @@ package struct ASFStream: Sendable, Hashable {
         }
     }
 
+    /// Whether a decoder of one takes the other's payloads.
+    package func isLike(_ other: ASFStream) -> Bool {
+        typeGUID == other.typeGUID && typeData == other.typeData && isEncrypted == other.isEncrypted
+            && errorCorrectionGUID == other.errorCorrectionGUID
+    }
+
     /// The codec, for people.
     package var codecName: String {
         if let audio { return audio.codecName }

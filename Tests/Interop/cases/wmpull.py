@@ -1,13 +1,14 @@
 """Windows Media that is pulled (WMSP's client): redirections, logs, other headers, passwords, connections that break."""
+import os
 import re
 import time
 
-from harness.clip import framemd5
+from harness.clip import cached, ffmpeg, framemd5
 from harness.players import check_run, complain
 from harness.process import free_port, wait_until
 from harness.registry import check, test
 from harness.rtsp import fetch
-from harness.windowsmedia import ASFClip, check_whole
+from harness.windowsmedia import ASFClip, Removal, as_nobody, check_whole
 from harness.wmorigin import BreakingWay, Modern, Origin, Programme
 
 EDGE = "paths:\n  b:\n    source: {url}\n    linger: 500ms\n    source-wait: {wait}s\n"
@@ -146,20 +147,31 @@ def origin_hears_of_players(context):
         check(mark in line, f"{mark} is not in {line}")
 
 
-@test(seconds_max=60, case=[("$C", "same"), ("$H", "same"), ("$C", "size"), ("$H", "codec"), ("$C", "audio")])
+class Swapped:
+    """The same streams, each under the other's number."""
+
+    def __init__(self, cache_folder, clip):
+        self.pictures = clip.pictures
+        self.path = cached(cache_folder, os.path.basename(clip.path).replace(".asf", "-swapped.asf"), lambda path: ffmpeg(
+            "-i", clip.path, "-map", "0:a", "-map", "0:v", "-c", "copy", "-packet_size", clip.packet_bytes, path))
+
+
+@test(seconds_max=60, case=[("$C", "same"), ("$H", "same"), ("$H", "swapped"), ("$C", "size"), ("$H", "codec"), ("$C", "audio")])
 def header_changes_in_midstream(context, case):
     """Another header in mid-stream: players of version 9 are told of it by `$C`, older ones stay if the streams are the same, and are else
     ended; whoever comes later sees what is sent then."""
     announced, change = case
     before = ASFClip(context.cache, seconds=5)
-    after = {"same": lambda: before, "size": lambda: ASFClip(context.cache, seconds=10, size="176x144"),
+    swapped = Swapped(context.cache, before)
+    after = {"same": lambda: before, "swapped": lambda: swapped, "size": lambda: ASFClip(context.cache, seconds=10, size="176x144"),
              "codec": lambda: ASFClip(context.cache, seconds=10, codec="msmpeg4v3"),
              "audio": lambda: ASFClip(context.cache, seconds=10, codec=None)}[change]()
     far = context.closing(Origin([(Programme(before.path), None), (Programme(after.path), announced), (Programme(after.path), None)]))
     weir = edge(context, far.url())
-    old = reader(context, weir, 190 if change == "same" else None)
+    stays = change in ("same", "swapped")
+    old = reader(context, weir, 190 if stays else None)
     modern = context.closing(Modern(weir.port, "b"))
-    if change == "same":
+    if stays:
         check_run(decoded(old, 20), before.pictures, 185, "ffmpeg")
         kinds = modern.kinds()
         check(re.fullmatch("MHD(CMHD)?.*", kinds), f"the player of version 9 got {kinds}")
@@ -253,3 +265,20 @@ def passwords_upstream(context, password):
     check("refuses the name or the password" in other.log() and "wr0ng" not in other.log(), "the log does not say what was wrong")
 
 
+@test(seconds_max=60)
+def vlc_goes_round(context):
+    """VLC's mmsh server over the end of its file and on: the player stays, every picture is the file's, and the log that VLC does not
+    understand does it no harm."""
+    clip = ASFClip(context.cache)
+    port = free_port()
+    shared = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-round.asf", clip.path)).path
+    vlc = context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--loop", shared, "--sout",
+                                          f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
+    weir = edge(context, f"mmsh://127.0.0.1:{port}/tv")
+    seen = decoded(reader(context, weir, 330), 35)
+    strange = sum(picture not in clip.pictures for picture in seen)
+    check(len(seen) == 330 and strange == 0, f"{len(seen)} pictures came, {strange} are none of the file's")
+    time.sleep(2)
+    check(vlc.running, "VLC has ended")
+    seen = decoded(reader(context, weir, 30, name="again"), 20)
+    check(sum(picture not in clip.pictures for picture in seen) == 0, "a picture of the second player is none of the file's")

@@ -145,6 +145,18 @@ extension [WMSPClient.Action] {
         #expect(script.actions.filter { $0 == .connect(.media) }.count == 1)
     }
 
+    /// All in one piece: the Play that is asked for then is what comes already, and the one connection there is stays.
+    @Test func aDescribeThatRunsOnAtOnce() throws {
+        var script = try WMSPClientScript()
+        script.start()
+        let media = script.receive(WMSPClientScript.head([]) + header + WMSPClientScript.data(0))
+        #expect(media.count == 3 && media.packetNumbers == [0])
+        #expect(script.play().isEmpty)
+        #expect(script.receive(WMSPClientScript.data(1)).packetNumbers == [1])
+        // To go elsewhere is another matter.
+        #expect(script.play(from: .time(milliseconds: 5)).prefix(2) == [.close(.media), .connect(.media)])
+    }
+
     @Test func aDescribeThatStaysOpenIsClosed() throws {
         var script = try WMSPClientScript()
         script.start()
@@ -306,7 +318,7 @@ extension [WMSPClient.Action] {
         let next = script.receive(WMSPClientScript.head(["Content-Length: 0"]), .feedback)
         #expect(next.first == .close(.feedback) && next.text(.feedback).contains("stream-switch-entry=ffff:1:1"))
         for number in 0..<100 { script.run { $0.send(RemoteEvent(kind: .close, reason: UInt32(number)), now: $1) } }
-        #expect(script.client.waiting.count == WMSPClient.feedbackMax)
+        #expect(script.client.waiting.count == WMSPClient.feedbackMax && script.client.feedbackDropped == 100 - WMSPClient.feedbackMax)
     }
 
     @Test(arguments: [

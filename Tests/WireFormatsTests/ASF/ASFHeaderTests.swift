@@ -147,6 +147,22 @@ struct ASFHeaderTests {
         #expect(!header.continues(try ASFHeader(other)), "another sample rate")
     }
 
+    /// What VLC does after a round.
+    @Test func theSameStreamsUnderOtherNumbers() throws {
+        // Beside the sample's own stream, number 1.
+        func header(_ streams: (Int, ASFGUID)...) throws -> ASFHeader {
+            try ASFHeader(asfHeader(children: streams.flatMap { asfStream($0.0, $0.1) }))
+        }
+        let one = try header((2, .videoMedia), (3, .commandMedia))
+        let other = try header((2, .commandMedia), (3, .videoMedia))
+        #expect(!other.continues(one) && other.renumbering(to: one) == [1: 1, 2: 3, 3: 2])
+        #expect(one.renumbering(to: one) == [1: 1, 2: 2, 3: 3])
+        let alike = try header((4, .videoMedia), (2, .videoMedia))
+        #expect(alike.renumbering(to: try header((2, .videoMedia), (3, .videoMedia))) == [1: 1, 2: 2, 4: 3])
+        #expect(one.renumbering(to: try header((2, .commandMedia), (3, .commandMedia))) == nil)
+        #expect(one.renumbering(to: try header((2, .videoMedia))) == nil)
+    }
+
     /// Each changes the sample at one place.
     @Test(
         arguments: [
