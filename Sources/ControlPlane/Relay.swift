@@ -298,6 +298,10 @@ enum PathSourceFactory {
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)
         case .windowsMediaFile(let name): return WindowsMediaFileSource(name: name, eventLoop: path.eventLoop, host: host)
+        case .playlist(let name) where path.settings.isBroadcast:
+            return PlaylistBroadcast(
+                file: name, settings: path.settings, port: path.port, host: host,
+                opener: PlaylistOpener(eventLoop: path.eventLoop) { [weak path] in path?.table?.path(named: $0) }, logger: path.logger)
         case .playlist(let name):
             return PlaylistSource(file: name, eventLoop: path.eventLoop, host: host, logger: path.logger)
         case .custom(let url):

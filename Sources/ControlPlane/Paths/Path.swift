@@ -58,6 +58,8 @@ final class Path {
     private var source: (any PathSource)?
     /// Stands between the path and whoever feeds it; nil: nothing does.
     weak var stage: TransformedSource?
+    /// Where it is found, and others beside it.
+    weak var table: PathTable?
     /// What a publisher feeds.
     var feed: any PathSourceHost { stage ?? self }
     private var broadcast: MulticastBroadcast?

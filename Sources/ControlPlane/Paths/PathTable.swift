@@ -124,6 +124,7 @@ final class PathTable {
     /// Gives the paths of the configuration their sources.
     func start() {
         isStarted = true
+        for path in all { path.table = self }
         for path in all { path.start(source: PathSourceFactory.source(for: path)) }
     }
 
@@ -151,6 +152,7 @@ final class PathTable {
         path.logger.info("path begins", metadata: ["source": "\(settings.source)", "origin": "\(origin)"])
         // First what holds for it, then what it does.
         for observer in observers { observer()?.pathAdded(path) }
+        path.table = self
         path.start(source: source(path))
         return path
     }

@@ -10,6 +10,17 @@ protocol WindowsMediaBroadcastObserver: AnyObject {
     func broadcastEnded(_ reason: String)
 }
 
+/// Takes the packets of a broadcast in the control plane: for an entry of a playlist.
+protocol WindowsMediaTap: AnyObject {
+    func tapped(_ packet: [UInt8], number: UInt32)
+    /// What came together was given.
+    func tapFlushed()
+    /// Packets of another header follow.
+    func tapHeaderChanged()
+    /// Nothing more comes.
+    func tapEnded(_ reason: String)
+}
+
 /// Live Windows Media of one path: the header that holds just now, and a stream in the engine for each selection of its streams that
 /// somebody plays. Those who play the same selection are sent the same bytes. Belongs to the event loop.
 final class WindowsMediaBroadcast {
@@ -32,6 +43,8 @@ final class WindowsMediaBroadcast {
     private var variants: [WMSPSelection: WindowsMediaVariant] = [:]
     /// Players that go over to another selection when it can be entered, and when that is not waited for any longer.
     private var waiting: [ObjectIdentifier: (play: LivePlay, variant: WindowsMediaVariant, deadline: NIODeadline)] = [:]
+    private var taps: [ObjectIdentifier: any WindowsMediaTap] = [:]
+    private var entry: Entry?
     private var observers: [ObjectIdentifier: any WindowsMediaBroadcastObserver] = [:]
     private var made: (generation: Int, facts: WMSPContent)?
     private let identity = UInt32.random(in: 1...UInt32.max)
@@ -49,7 +62,24 @@ final class WindowsMediaBroadcast {
         self.logger = logger
     }
 
+    /// The entry of a playlist that is being broadcast.
+    struct Entry {
+        var generation: UInt32
+        var descriptions: [ContentDescription]
+    }
+
     // MARK: The source
+
+    /// Another entry of a playlist, behind this header, which may be the one that there is.
+    func enters(_ entry: Entry, _ header: ASFHeader) {
+        self.entry = entry
+        let isNew = header.bytes != self.header.bytes
+        self.header = header
+        generation += 1
+        for variant in variants.values { variant.begins(header) }
+        if isNew { for tap in Array(taps.values) { tap.tapHeaderChanged() } }
+        onHeader?()
+    }
 
     /// Another header. Packets behind it are of its kind.
     func take(_ header: ASFHeader) {
@@ -58,6 +88,7 @@ final class WindowsMediaBroadcast {
         self.header = header
         generation += 1
         for variant in variants.values { variant.begins(header) }
+        for tap in Array(taps.values) { tap.tapHeaderChanged() }
         logger.notice("another ASF header", metadata: ["goes-on": "\(goesOn)", "streams": "\(header.streams.count)"])
         onHeader?()
     }
@@ -79,6 +110,7 @@ final class WindowsMediaBroadcast {
         packetsReceived += 1
         bytesReceived += UInt64(packet.count)
         for variant in variants.values { variant.take(packet, number: number) }
+        for tap in Array(taps.values) { tap.tapped(packet, number: number) }
     }
 
     /// Players that wait to enter a selection with this packet do so.
@@ -96,18 +128,26 @@ final class WindowsMediaBroadcast {
     }
 
     /// What came together was taken: lets the engine have it.
-    func flush() { for variant in variants.values { variant.flush() } }
+    func flush() {
+        for variant in variants.values { variant.flush() }
+        for tap in Array(taps.values) { tap.tapFlushed() }
+    }
 
     /// Nothing more comes.
     func end(_ reason: String) {
         let observers = Array(observers.values)
         self.observers = [:]
         for observer in observers { observer.broadcastEnded(reason) }
+        for tap in Array(taps.values) { tap.tapEnded(reason) }
         for variant in variants.values { variant.retire() }
         variants = [:]
     }
 
     // MARK: Players
+
+    func addTap(_ tap: any WindowsMediaTap) { taps[ObjectIdentifier(tap)] = tap }
+
+    func removeTap(_ tap: any WindowsMediaTap) { taps[ObjectIdentifier(tap)] = nil }
 
     func addObserver(_ observer: any WindowsMediaBroadcastObserver) { observers[ObjectIdentifier(observer)] = observer }
 
@@ -148,9 +188,15 @@ final class WindowsMediaBroadcast {
     private func makeFacts() -> WMSPContent {
         var facts = WMSPContent(features: [.broadcast], header: header, playlistGenID: UInt32(truncatingIfNeeded: generation))
         facts.broadcastID = identity
+        let type = entry == nil ? "broadcast" : "broadcast,playlist"
         facts.cacheControl =
             "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-event-subscription=\"remote-log\", "
-            + "x-wms-stream-type=\"broadcast\""
+            + "x-wms-stream-type=\"\(type)\""
+        if let entry {
+            facts.playlistGenID = entry.generation
+            facts.descriptions = entry.descriptions
+            facts.features.insert(.playlist)
+        }
         return facts
     }
 

@@ -9,12 +9,15 @@ enum WindowsMediaContent {
     case file(WindowsMediaFile)
     /// All see the same.
     case live(WindowsMediaBroadcast)
+    /// Each player has a place of its own in a playlist.
+    case playlist(PlaylistStart)
 
     /// What the session machine has to know of it.
     var facts: WMSPContent {
         switch self {
         case .file(let file): file.facts
         case .live(let broadcast): broadcast.facts
+        case .playlist(let start): start.facts
         }
     }
 }
@@ -29,7 +32,7 @@ final class WindowsMediaPlayer {
     private(set) var packetsSent: UInt64 = 0
     private(set) var bytesSent: UInt64 = 0
     /// By how much the last packet was late, in milliseconds: what a slow connection is behind.
-    var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
+    var lagMilliseconds: Double { pump?.lagMilliseconds ?? playlist?.lagMilliseconds ?? 0 }
     /// Packets that a live player missed, for it was too slow.
     var packetsMissed: UInt64 { live?.packetsMissed ?? 0 }
 
@@ -37,6 +40,7 @@ final class WindowsMediaPlayer {
     private unowned let server: WindowsMediaServer
     private var pump: (any MediaPump)?
     private var live: LivePlay?
+    private var playlist: PlaylistPlay?
     private var batch = ByteBuffer()
     private var sequence: UInt8 = 0
     private var isOver = false
@@ -59,6 +63,7 @@ final class WindowsMediaPlayer {
         // A connection that broke just then has ended it.
         guard !isOver else { return }
         switch source {
+        case .playlist(let start): begin(start, onEnd)
         case .live(let broadcast):
             let live = LivePlay(play, broadcast: broadcast, connection: connection, port: server.port)
             self.live = live
@@ -74,6 +79,20 @@ final class WindowsMediaPlayer {
                 }
             }
         }
+    }
+
+    private func begin(_ start: PlaylistStart, _ onEnd: @escaping (PumpEnd) -> Void) {
+        let hooks = PlaylistPlay.Hooks(
+            write: { [weak self] in self?.write($0, $1) }, flush: { [weak self] in self?.flush() ?? false },
+            change: { [weak self] facts, entryEnded in
+                if let self { server.changeEntry(of: play.session, to: facts, entryEnded: entryEnded) }
+            },
+            changeDelay: { [weak self] in self.map { $0.server.changeDelay(of: $0.play.session) } ?? 0 },
+            onEnd: { [weak self] failure in if self?.isOver == false { onEnd(failure.map { .failed($0) } ?? .done) } })
+        let playlist = PlaylistPlay(start, play: play, opener: server.playlistOpener, logger: server.logger, hooks: hooks)
+        self.playlist = playlist
+        connection.onWritable = { [weak playlist] in playlist?.resume() }
+        playlist.start()
     }
 
     private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (PumpEnd) -> Void) {
@@ -111,7 +130,7 @@ final class WindowsMediaPlayer {
             plan.fastStart =
                 play.fastStart.map {
                     SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
-                } ?? SendClock.FastStart(file: file, selection: play.selection)
+                } ?? SendClock.FastStart(header: file.header, selection: play.selection)
         }
         switch (play.end, play.position) {
         case (.absolute(let milliseconds), _), (.after(let milliseconds), .beginning): plan.endMilliseconds = milliseconds
@@ -155,6 +174,7 @@ final class WindowsMediaPlayer {
     /// Other streams, or the same again after ``hold()``.
     func select(_ selection: WMSPSelection) {
         live?.select(selection)
+        if let playlist { return playlist.select(selection) }
         // What is sent at another rate is chosen by that.
         if play.rate < Self.thinningRate { pump?.select(selection) }
         guard isHeld else { return }
@@ -164,6 +184,7 @@ final class WindowsMediaPlayer {
 
     /// No packets until ``select(_:)``.
     func hold() {
+        if let playlist { return playlist.hold() }
         isHeld = true
         pump?.pause()
         live?.hold()
@@ -181,6 +202,7 @@ final class WindowsMediaPlayer {
         _ = flush()
         pump?.stop()
         live?.stop()
+        playlist?.stop()
         if connection.player === self {
             connection.player = nil
             connection.onWritable = nil
@@ -205,10 +227,10 @@ extension WMSPContent {
 
 extension SendClock.FastStart {
     /// For players that do not ask for one: what they buffer before they play, at twice the content's bit rate.
-    init(file: WindowsMediaFile, selection: WMSPSelection) {
-        let rate = max(file.header.bitrate(of: selection.whole), UInt64(file.header.file.bitrateMax), 64_000)
+    init(header: ASFHeader, selection: WMSPSelection) {
+        let rate = max(header.bitrate(of: selection.whole), UInt64(header.file.bitrateMax), 64_000)
         self.init(
-            milliseconds: UInt64(min(file.header.file.prerollMilliseconds, Self.prerollMillisecondsMax)),
+            milliseconds: UInt64(min(header.file.prerollMilliseconds, Self.prerollMillisecondsMax)),
             bitsPerSecond: 2 * min(rate, 1 << 40))
     }
 

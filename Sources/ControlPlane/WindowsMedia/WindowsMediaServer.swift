@@ -12,9 +12,13 @@ final class WindowsMediaServer {
     private var connections: [UInt64: WMSPConnection] = [:]
     private var players: [UInt32: WindowsMediaPlayer] = [:]
     private var nextConnection: UInt64 = 1
+    /// Where sessions are in playlists.
+    var playlistReaders: [UInt32: PlaylistReader] = [:]
+    let playlistOpener: PlaylistOpener
 
     init(server: RTSPServer, settings: WMSPSessions.Settings = WMSPSessions.Settings()) {
         self.server = server
+        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths.path(named: $0) }
         sessions = WMSPSessions(settings: settings) { UInt32.random(in: 1...UInt32.max) }
     }
 
@@ -62,6 +66,7 @@ final class WindowsMediaServer {
     func stop() {
         for player in players.values { player.stop() }
         players = [:]
+        for session in Array(playlistReaders.keys) { forgetPlaylist(of: session) }
         for connection in Array(connections.values) { connection.close() }
     }
 
@@ -96,7 +101,7 @@ final class WindowsMediaServer {
             let trail = RelayTrail(via: message.headers.values(named: "Via"))
             if let error = path.loop(trail) { throw WMSPRefusal(pathError: error) }
             let number = path.trails.add(trail)
-            content(of: path) { [weak self] result in
+            content(of: path, for: request, on: connection) { [weak self] result in
                 path.trails.remove(number)
                 guard let self, !connection.isClosed else { return }
                 switch result {
@@ -186,8 +191,13 @@ final class WindowsMediaServer {
         }
     }
 
-    private func content(of path: Path, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void) {
-        if let file = path.windowsMediaFile {
+    private func content(
+        of path: Path, for request: WMSPRequest, on connection: WMSPConnection,
+        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) {
+        if let programme = path.programme, !path.settings.isBroadcast {
+            playlistContent(of: path, programme, for: request, from: connection.host.text, done)
+        } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
         } else if let live = path.windowsMediaLive {
             live.broadcast(of: path) { [weak self] result in
@@ -208,6 +218,7 @@ final class WindowsMediaServer {
         let actions = sessions.receive(
             request, on: connection.id, from: connection.host.text, content: facts, now: now)
         perform(actions, path: path, source: source)
+        settle(source)
         connection.requestDone()
     }
 
@@ -229,6 +240,7 @@ final class WindowsMediaServer {
             case .event(_, let path, let event): record(event, about: path)
             case .ended(let session, let reason):
                 players.removeValue(forKey: session)?.stop()
+                forgetPlaylist(of: session)
                 logger.debug("Windows Media session ends", metadata: ["session": "\(session)", "reason": "\(reason.rawValue)"])
             }
         }
@@ -241,6 +253,7 @@ final class WindowsMediaServer {
         // Whoever still sends his last words there has to make room.
         connection.leaving?.stop()
         connection.leaving = nil
+        if case .playlist(let start) = source { keep(start.reader, for: play.session) }
         let player = WindowsMediaPlayer(play: play, path: path, source: source, connection: connection, server: self)
         players[play.session] = player
         server.countAnswer(.ok)
@@ -277,6 +290,23 @@ final class WindowsMediaServer {
         }
     }
 
+    /// A playlist goes on to another entry for a player.
+    func changeEntry(of session: UInt32, to facts: WMSPContent, entryEnded: Bool) {
+        perform(sessions.contentChanged(session, to: facts, entryEnded: entryEnded, now: now))
+    }
+
+    /// How long that has to wait, in milliseconds.
+    func changeDelay(of session: UInt32) -> UInt64 { sessions.changeDelayMilliseconds(of: session, now: now) }
+
+    /// Whether a request is of the session that it names.
+    func owns(_ request: WMSPRequest, from host: String) -> Bool { sessions.owns(request, from: host) }
+
+    /// Nothing more is sent to a session.
+    func endMedia(of session: UInt32) {
+        players.removeValue(forKey: session)?.stop()
+        perform(sessions.mediaEnded(session, now: now))
+    }
+
     private func headerChanged(of broadcast: WindowsMediaBroadcast) {
         for (session, player) in players where player.broadcast === broadcast {
             perform(sessions.contentChanged(session, to: broadcast.facts, now: now))
@@ -298,6 +328,10 @@ final class WindowsMediaServer {
 extension WMSPRefusal {
     /// What a path refuses, as an answer.
     init(pathError error: any Error) {
+        if let refusal = error as? WMSPRefusal {
+            self = refusal
+            return
+        }
         guard let error = error as? PathError else {
             self = .unavailable("\(error)", retryAfterSeconds: Path.retryAfterSeconds)
             return

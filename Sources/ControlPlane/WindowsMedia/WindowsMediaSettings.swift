@@ -9,9 +9,6 @@ extension Configuration {
             if path.isBroadcast, !path.source.isWindowsMedia {
                 report("broadcast", "it is about ASF files, and the path's source is none; leave it out")
             }
-            if path.isBroadcast, case .playlist = path.source {
-                report("broadcast", "broadcasts of playlists are not built yet; leave it out")
-            }
             guard path.source.isWindowsMedia else { continue }
             for (key, isSet) in [
                 ("transform", !path.transforms.isEmpty), ("backups", !path.redundancy.backups.isEmpty), ("slate", path.slate != .off),

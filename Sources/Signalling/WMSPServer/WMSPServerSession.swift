@@ -38,6 +38,8 @@ struct WMSPServerSession: Sendable {
     var isConfirmed = false
     /// When streams were last selected.
     var selectedAt: UInt64?
+    /// Bits per second of its link, as it said.
+    var linkBitsPerSecond: UInt32?
     /// What the client said it lags behind, for the next change of entries.
     var lagMilliseconds: UInt64 = 0
     var idleSince: UInt64
@@ -66,6 +68,7 @@ struct WMSPServerSession: Sendable {
         if guid == nil { guid = request.guid }
         if let supported = request.supported { features = supported }
         if let lag = request.pragma.number("client-lag") { lagMilliseconds = UInt64(lag) }
+        if let link = request.pragma.number("LinkBW") { linkBitsPerSecond = link }
         idleSince = now
     }
 

@@ -35,7 +35,10 @@ extension WMSPSessions {
     /// Makes `content` the session's entry, its streams chosen as the client would, and gives `$C [$M] $H`. Without prediction the session
     /// waits for its client's word.
     private func change(_ session: inout WMSPServerSession, to content: WMSPContent, now: UInt64) -> [UInt8] {
-        if let old = session.content { session.selection = session.selection.predicted(from: old.header, to: content.header) }
+        if let old = session.content {
+            session.selection = session.selection.predicted(
+                from: old.header, to: content.header, linkBitsPerSecond: session.linkBitsPerSecond)
+        }
         session.content = content
         session.state = session.isPredicted ? .streaming : .waiting
         session.isConfirmed = false

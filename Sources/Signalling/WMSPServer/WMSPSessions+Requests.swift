@@ -23,6 +23,11 @@ extension WMSPSessions {
         return session
     }
 
+    /// Whether a request names a session, and is of its owner.
+    package func owns(_ request: WMSPRequest, from address: String) -> Bool {
+        request.clientID.flatMap { sessions[$0] }?.belongs(to: address, guid: request.guid) ?? false
+    }
+
     /// The session that a request must name. The request is noted in it.
     mutating func required(_ incoming: Incoming) throws(WMSPRefusal) -> WMSPServerSession {
         guard incoming.request.clientID != nil else { throw .sessionMissing(incoming.request.kind) }

@@ -1,0 +1,126 @@
+import NIOCore
+import NIOPosix
+import Signalling
+import WireFormats
+
+/// An entry of a playlist with what it plays, opened.
+struct OpenedEntry {
+    /// What an entry plays.
+    enum Media {
+        case file(WindowsMediaFile)
+        case live(WindowsMediaBroadcast)
+    }
+
+    let entry: PlaylistEntry
+    let media: Media
+    /// The header of what it plays.
+    let header: ASFHeader
+    /// What a player is told of it.
+    let facts: WMSPContent
+
+    /// How long it plays; nil for what has no end that is known.
+    var milliseconds: UInt64? {
+        var length: UInt64?
+        if case .file = media, let content = header.file.contentMilliseconds {
+            let end = min(content, entry.toMilliseconds ?? content)
+            length = end - min(entry.fromMilliseconds, end)
+        }
+        return [length, entry.durationMilliseconds].compactMap(\.self).min()
+    }
+}
+
+/// Finds what entries of playlists name. Belongs to the event loop.
+final class PlaylistOpener {
+    /// Why an entry cannot be played, in words.
+    struct Trouble: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    let eventLoop: any EventLoop
+    private let path: (String) -> Path?
+
+    /// An opener that finds paths of this relay by `path`.
+    init(eventLoop: any EventLoop, path: @escaping (String) -> Path?) {
+        self.eventLoop = eventLoop
+        self.path = path
+    }
+
+    /// Opens an entry. `done` is called later in the event loop, once.
+    func open(_ entry: PlaylistEntry, _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void) {
+        switch entry.media.location {
+        case .file(let name):
+            NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try WindowsMediaFile.open(name) }
+                .assumeIsolated().whenComplete { result in
+                    switch result {
+                    case .success(let file):
+                        done(.success(OpenedEntry(entry: entry, media: .file(file), header: file.header)))
+                    case .failure(let error): done(.failure(Trouble(description: "\(error)")))
+                    }
+                }
+        case .path(let name):
+            guard let path = path(name) else { return later(done, "there is no path \(name)") }
+            guard let live = path.windowsMediaLive else { return later(done, "/\(name) is no live Windows Media") }
+            live.broadcast(of: path) { [self] result in
+                eventLoop.assumeIsolated().execute {
+                    switch result {
+                    case .success(let broadcast):
+                        done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
+                    case .failure(let error): done(.failure(Trouble(description: "\(error)")))
+                    }
+                }
+            }
+        case .url(let url): later(done, "\(url) is pulled by a path only: give it one, and name that in the playlist")
+        case .broken(let why): later(done, why)
+        case .unresolved: later(done, "nobody looked where \(entry.words) is")
+        }
+    }
+
+    private func later(_ done: @escaping (Result<OpenedEntry, Trouble>) -> Void, _ words: String) {
+        eventLoop.assumeIsolated().execute { done(.failure(Trouble(description: words))) }
+    }
+
+    /// The path of a live entry, so that somebody can be counted among its readers.
+    func path(of entry: PlaylistEntry) -> Path? { if case .path(let name) = entry.media.location { path(name) } else { nil } }
+}
+
+extension OpenedEntry {
+    init(entry: PlaylistEntry, media: Media, header: ASFHeader) {
+        self.entry = entry
+        self.media = media
+        self.header = header
+        var features: WMSPFeatures = [.playlist]
+        if case .file = media, !entry.media.forbidsSkipping { features.insert(.seekable) }
+        if !entry.media.forbidsReceding { features.insert(.skipBackward) }
+        if !entry.media.forbidsSkipping { features.insert(.skipForward) }
+        var facts = WMSPContent(features: features, header: header, playlistGenID: entry.generation)
+        // Old players are given all entries behind one header, which must not say how long it all is.
+        let live = try? header.rewritten(ASFRewrite(form: .live, declaresNoData: true, bytesMax: ASFRewrite.legacyBytesMax))
+        facts.legacyHeader = live ?? facts.legacyHeader
+        facts.cacheControl = "max-age=86399, user-public, must-revalidate, proxy-public, proxy-revalidate, x-wms-stream-type=\"playlist\""
+        facts.descriptions = [ContentDescription(language: "", Self.items(entry, header))]
+        self.facts = facts
+    }
+
+    /// What `$M` tells of an entry, in the order in which Windows Media Services do.
+    static func items(_ entry: PlaylistEntry, _ header: ASFHeader) -> [ContentDescription.Item] {
+        var items = [ContentDescription.Item("WMS_CONTENT_DESCRIPTION_SERVER_BRANDING_INFO", .lpwstr, "Weir")]
+        items += entry.descriptions.map { ContentDescription.Item($0.name, .lpwstr, $0.value) }
+        let start = entry.fromMilliseconds &+ UInt64(header.file.prerollMilliseconds)
+        items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_START_OFFSET", .i4, "\(start)"))
+        if let length = [header.file.contentMilliseconds.map { $0 - min(entry.fromMilliseconds, $0) }, entry.durationMilliseconds]
+            .compactMap(\.self).min()
+        {
+            items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_DURATION", .i4, "\(length)"))
+        }
+        let isCopied = entry.descriptions.isEmpty ? "0" : "1"
+        items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_COPIED_METADATA_FROM_PLAYLIST_FILE", .i4, isCopied))
+        items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_URL", .lpwstr, entry.media.name ?? entry.publicName))
+        if let role = entry.media.role { items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_ROLE", .lpwstr, role)) }
+        return items
+    }
+}
+
+extension PlaylistEntry {
+    /// The source's name without the folder it lies in: where files lie is nobody's business.
+    var publicName: String { media.source.split(separator: "/").last.map(String.init) ?? media.source }
+}

@@ -1,0 +1,88 @@
+import NIOCore
+import Signalling
+import WireFormats
+
+/// Which entry of a playlist a request is about.
+extension WindowsMediaServer {
+    /// Finds, and opens, what a Describe or a Play of a playlist is about: the first entry for whoever is new, the entry that the session is
+    /// at, the one that `playlist-seek-id` names, or by `pl-offset` the one behind or before that.
+    func playlistContent(
+        of path: Path, _ programme: PlaylistProgramme, for request: WMSPRequest, from host: String,
+        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) {
+        guard let id = request.clientID, let reader = playlistReaders[id], reader.path === path, !reader.isOver,
+            owns(request, from: host), request.dialect.takesStreamChanges
+        else { return newReader(of: path, programme, done) }
+        guard request.kind != .describe, request.kind != .getContentInfo else {
+            guard let current = reader.current else { return newReader(of: path, programme, done) }
+            return done(.success(.playlist(PlaylistStart(reader: reader, opened: current, facts: current.facts))))
+        }
+        // Whoever asks anew wants no more of what is being sent.
+        reader.play?.stop()
+        do throws(PlaylistRefusal) {
+            try seek(reader, request) { [weak self] result in
+                if case .failure = result { self?.endMedia(of: id) }
+                done(result)
+            }
+        } catch {
+            endMedia(of: id)
+            done(.failure(WMSPRefusal.notNow(.play, error.description)))
+        }
+    }
+
+    private func newReader(
+        of path: Path, _ programme: PlaylistProgramme, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) {
+        programme.open().assumeIsolated().whenComplete { [playlistOpener] result in
+            do {
+                try result.get()
+                let run = try programme.run()
+                let reader = PlaylistReader(path: path, run: run)
+                playlistOpener.first(of: run, run.plan(at: .now())) { result in
+                    if case .failure = result { run.close() }
+                    done(result.map { .playlist(PlaylistStart(reader: reader, opened: $0, facts: $0.facts)) }.mapError { $0 })
+                }
+            } catch { done(.failure(error)) }
+        }
+    }
+
+    private func seek(
+        _ reader: PlaylistReader, _ request: WMSPRequest, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) throws(PlaylistRefusal) {
+        let seek = request.pragma.number("playlist-seek-id").flatMap { $0 == 0 ? nil : $0 }
+        let offset = Int(request.pragma.fraction("pl-offset") ?? 0)
+        let from = seek ?? reader.current?.entry.generation ?? 0
+        let step: PlaylistStep
+        if offset == 0 {
+            step = try reader.run.go(backTo: from)
+        } else {
+            step = try reader.run.skip(by: offset > 0 ? 1 : -1, from: from)
+        }
+        playlistOpener.first(of: reader.run, step) { result in
+            done(
+                result.map { opened in
+                    var facts = opened.facts
+                    // The header of where it goes from comes first.
+                    if offset != 0, let before = reader.opened(from) {
+                        facts = before.facts
+                        facts.skipsTo = [opened.facts]
+                    }
+                    return .playlist(PlaylistStart(reader: reader, opened: opened, facts: facts))
+                }.mapError { $0 })
+        }
+    }
+
+    /// A request was answered: a playlist that was opened for it, and is not played, is closed.
+    func settle(_ source: WindowsMediaContent?) {
+        guard case .playlist(let start) = source, !start.reader.isKept else { return }
+        start.reader.close()
+    }
+
+    /// A session plays a playlist from now on.
+    func keep(_ reader: PlaylistReader, for session: UInt32) {
+        reader.isKept = true
+        if let before = playlistReaders.updateValue(reader, forKey: session), before !== reader { before.close() }
+    }
+
+    func forgetPlaylist(of session: UInt32) { playlistReaders.removeValue(forKey: session)?.close() }
+}
