@@ -171,7 +171,7 @@ def visit(port, dice):
     path, agent = dice.choice(["clip", "tv", "far"]), dice.choice(["NSPlayer/4.1.0.3856", "NSPlayer/9.0.0.2980"])
     end = time.monotonic() + dice.random() * 2
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.5) as one:
             if dice.random() < 0.2:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # goes by a reset
             manner = dice.choice(["play", "play", "play", "play", "describe", "half", "silent", "log"])
@@ -206,7 +206,7 @@ def players_that_come_and_go_leave_nothing(context):
     clip = ASFClip(context.cache, seconds=5)
     far = context.weir("serve", config=f"paths:\n  tv:\n    source: {clip.path}\n    broadcast: true\n")
     weir = context.weir("serve", config=(
-        f"paths:\n  clip:\n    source: {clip.path}\n  tv:\n    source: {clip.path}\n    broadcast: true\n    linger: 200ms\n"
+        f"paths:\n  clip:\n    source: {clip.path}\n    linger: 200ms\n  tv:\n    source: {clip.path}\n    broadcast: true\n    linger: 200ms\n"
         f"  far:\n    source: mmsh://{far.host}:{far.port}/tv\n    linger: 200ms\n"))
 
     def counts():
