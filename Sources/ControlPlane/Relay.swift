@@ -10,6 +10,7 @@ import PlaneLink
 package final class Relay: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
+    private let door: LoopDoor
     private let core: NIOLoopBound<RelayCore>
     private let engine: any EngineControl
 
@@ -23,10 +24,13 @@ package final class Relay: Sendable {
         self.engine = engine
         let loop = group.next()
         self.loop = loop
+        let door = LoopDoor(loop)
+        self.door = door
         core = try loop.submit {
             NIOLoopBound(
                 RelayCore(
-                    configuration: configuration, extensions: extensions, engine: engine, eventLoop: loop, version: version, logger: logger),
+                    configuration: configuration, extensions: extensions, engine: engine, eventLoop: loop, door: door, version: version,
+                    logger: logger),
                 eventLoop: loop)
         }.wait()
     }
@@ -45,18 +49,22 @@ package final class Relay: Sendable {
         try await loop.submit { [core] in core.value.mediaPorts }.get()
     }
 
-    /// What can be known of it, with the `readers` worst readers, of one path if it is named. Throws ``ControlAnswer/Trouble``.
+    /// What can be known of it, with the `readers` worst readers, of one path if it is named. Throws ``ControlAnswer/Trouble``; also after
+    /// ``stop()``, and after ``end()``.
     package func overview(readers: Int = OverviewCollector.readersStandard, path: String? = nil) async throws -> Overview {
-        try await loop.flatSubmit { [core] in core.value.overview(readers: min(max(readers, 0), OverviewCollector.readersMax), path: path) }
-            .get()
+        let answer = door.flatSubmit { [core] in
+            core.value.overview(readers: min(max(readers, 0), OverviewCollector.readersMax), path: path)
+        }
+        guard let answer else { throw ControlAnswer.Trouble.stopping }
+        return try await answer.get()
     }
 
     /// Opens a control socket at `path`, after ``start()``; whoever may connect to it may ask for an ``Overview``. Throws words for the
     /// user. Close it before ``stop(_:)``.
     package func openControl(at path: String) throws -> ControlSocket {
         ControlSocket(
-            server: try ControlServer(path: path) { [loop, core] request in
-                loop.flatSubmit { core.value.answer(request) }
+            server: try ControlServer(path: path) { [door, core] request, loop in
+                door.flatSubmit { core.value.answer(request) } ?? loop.makeSucceededFuture(ControlAnswer(error: .stopping))
             })
     }
 
@@ -67,13 +75,19 @@ package final class Relay: Sendable {
     }
 
     /// Ends the event loop's thread; after ``stop()``.
-    package func end() { try? group.syncShutdownGracefully() }
+    package func end() {
+        door.shut()
+        try? group.syncShutdownGracefully()
+    }
 
     /// As the other one. Answers with how much did not come home.
     package func stop() async -> UInt32 { await withCheckedContinuation { done in stop { done.resume(returning: $0) } } }
 
     /// As the other one, without waiting.
-    package func end() async { try? await group.shutdownGracefully() }
+    package func end() async {
+        door.shut()
+        try? await group.shutdownGracefully()
+    }
 }
 
 /// A relay's open control socket.
@@ -104,8 +118,8 @@ final class RelayCore {
     private static let stopMilliseconds = 8_000
 
     init(
-        configuration: Configuration, extensions: RelayExtensions, engine: any EngineControl, eventLoop: any EventLoop, version: String,
-        logger: Logger
+        configuration: Configuration, extensions: RelayExtensions, engine: any EngineControl, eventLoop: any EventLoop, door: LoopDoor,
+        version: String, logger: Logger
     ) {
         self.configuration = configuration
         self.extensions = extensions
@@ -113,7 +127,7 @@ final class RelayCore {
         self.logger = logger
         self.eventLoop = eventLoop
         deadline = LoopTimer(eventLoop)
-        let port = EnginePort(engine: engine, eventLoop: eventLoop, logger: logger)
+        let port = EnginePort(engine: engine, eventLoop: eventLoop, door: door, logger: logger)
         self.port = port
         let mediaPorts = MediaPorts(
             range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains,
@@ -167,7 +181,7 @@ final class RelayCore {
 
     func overview(readers: Int, path: String?) -> EventLoopFuture<Overview> {
         guard let collector else {
-            return eventLoop.makeFailedFuture(ControlAnswer.Trouble(code: "stopping", message: "the relay is not running"))
+            return eventLoop.makeFailedFuture(ControlAnswer.Trouble.stopping)
         }
         return collector.overview(readers: readers, path: path)
     }

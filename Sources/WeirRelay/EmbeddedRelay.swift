@@ -96,7 +96,7 @@ public final class EmbeddedRelay: Sendable {
     public func status(readers: Int = 20, path: String? = nil) async throws -> RelayStatus {
         let running = try await running()
         do { return try await running.assembly.relay.overview(readers: readers, path: path) } catch let trouble as ControlAnswer.Trouble {
-            throw RelayError.refused(trouble.message)
+            throw trouble == .stopping ? RelayError.notRunning : RelayError.refused(trouble.message)
         }
     }
 
@@ -186,7 +186,14 @@ public enum RelayError: Error, Sendable, Equatable, CustomStringConvertible {
 private final class Running: Sendable {
     let assembly: RelayAssembly
     let addresses: RelayAddresses
-    private let control = Mutex<ControlSocket?>(nil)
+    private let control = Mutex(Control.none)
+
+    private enum Control {
+        case none, opening
+        case open(ControlSocket)
+        /// The relay stops.
+        case ended
+    }
 
     private init(_ assembly: RelayAssembly, _ addresses: RelayAddresses) {
         self.assembly = assembly
@@ -215,19 +222,34 @@ private final class Running: Sendable {
     func openControlSocket(at path: String?) async throws -> String {
         try await NIOThreadPool.singleton.runIfActive { [self] in
             let path = try path ?? ControlPlace.path(port: addresses.port, environment: ProcessInfo.processInfo.environment)
-            guard control.withLock({ $0 == nil }) else { throw RelayError.refused("the relay has a control socket already") }
-            let socket = try assembly.relay.openControl(at: path)
-            control.withLock { $0 = socket }
+            try control.withLock { control throws(RelayError) in
+                switch control {
+                case .none: control = .opening
+                case .opening, .open: throw .refused("the relay has a control socket already")
+                case .ended: throw .notRunning
+                }
+            }
+            let opened = Result { try assembly.relay.openControl(at: path) }
+            let isEnded = control.withLock { control in
+                if case .ended = control { return true }
+                if case .success(let socket) = opened { control = .open(socket) } else { control = .none }
+                return false
+            }
+            let socket = try opened.get()
+            if isEnded {
+                socket.close()
+                throw RelayError.notRunning
+            }
             return socket.path
         }
     }
 
     func end() async -> Int {
-        let socket = control.withLock { control in
-            defer { control = nil }
+        let former = control.withLock { control in
+            defer { control = .ended }
             return control
         }
-        if let socket { _ = try? await NIOThreadPool.singleton.runIfActive { socket.close() } }
+        if case .open(let socket) = former { _ = try? await NIOThreadPool.singleton.runIfActive { socket.close() } }
         let leaks = await assembly.relay.stop()
         await assembly.relay.end()
         return Int(leaks)

@@ -174,4 +174,74 @@ let quiet = "listen: 127.0.0.1:0\nengine:\n  workers: 1\n  backend: plain\nlimit
         #expect(await relay.stop() == 0)
         #expect(!FileManager.default.fileExists(atPath: place))
     }
+
+    @Test func twoControlSocketsAtOnceAreOneAndARefusal() async throws {
+        let relay = try EmbeddedRelay(yaml: quiet, logger: Heard().logger)
+        try await relay.start()
+        let places = (0..<4).map { "/tmp/weir-embed-\(getpid())-\($0).sock" }
+        let opened = await withTaskGroup(of: String?.self) { group in
+            for place in places { group.addTask { try? await relay.openControlSocket(at: place) } }
+            return await group.reduce(into: [String]()) { list, place in if let place { list.append(place) } }
+        }
+        #expect(opened.count == 1)
+        #expect(places.filter { FileManager.default.fileExists(atPath: $0) } == opened)
+        #expect(await relay.stop() == 0)
+        #expect(places.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
+    }
+
+    @Test(.timeLimit(.minutes(1))) func whoAsksWhileItStopsIsAnswered() async throws {
+        for round in 0..<15 {
+            let relay = try EmbeddedRelay(yaml: quiet + "paths:\n  studio:\n    source: publish\n", logger: Heard().logger)
+            try await relay.start()
+            let place = "/tmp/weir-embed-\(getpid())-race-\(round).sock"
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for asker in 0..<8 {
+                    group.addTask {
+                        do {
+                            while true {
+                                if asker == 0 {
+                                    _ = try await relay.openControlSocket(at: place)
+                                } else {
+                                    _ = try await relay.status()
+                                }
+                            }
+                        } catch RelayError.notRunning {} catch RelayError.refused where asker == 0 {}
+                    }
+                }
+                group.addTask {
+                    try await Task.sleep(for: .milliseconds(round))
+                    #expect(await relay.stop() == 0)
+                }
+                try await group.waitForAll()
+            }
+            #expect(!FileManager.default.fileExists(atPath: place))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aSourceThatComesBackAfterTheEndHarmsNobody() async throws {
+        final class Noted: Sendable {
+            let dials = Mutex<[SourceDial]>([])
+            let ends = Mutex(0)
+        }
+        let noted = Noted()
+        var extensions = RelayExtensions()
+        extensions.sources["acme"] = { dial in
+            noted.dials.withLock { $0.append(dial) }
+            // It does not hear that it is to end.
+            try? await Task { try await Task.sleep(for: .milliseconds(700)) }.value
+            noted.ends.withLock { $0 += 1 }
+        }
+        let relay = try EmbeddedRelay(
+            yaml: quiet + "paths:\n  cam:\n    source: acme://x\n    dial: always\n", extensions: extensions, logger: Heard().logger)
+        try await relay.start()
+        for _ in 0..<200 where noted.dials.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(await relay.stop() == 0)
+        let dial = try #require(noted.dials.withLock { $0.first })
+        await #expect(throws: SourceError.ended) {
+            try await dial.describe([TrackFormat(kind: "video", encodingName: "H264", clockRate: 90_000)])
+        }
+        for _ in 0..<400 where noted.ends.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(noted.ends.withLock { $0 } == 1)
+        try await Task.sleep(for: .milliseconds(50))
+    }
 }

@@ -40,6 +40,8 @@ protocol StreamDelegate: AnyObject {
 final class EnginePort {
     let engine: any EngineControl
     let eventLoop: any EventLoop
+    /// For other threads.
+    let door: LoopDoor
     /// For all that must be looked at now and then.
     let pulse: Pulse
     private let logger: Logger
@@ -72,9 +74,10 @@ final class EnginePort {
     /// Workers that can carry nothing any more.
     private(set) var workersFailed = 0
 
-    init(engine: any EngineControl, eventLoop: any EventLoop, logger: Logger) {
+    init(engine: any EngineControl, eventLoop: any EventLoop, door: LoopDoor? = nil, logger: Logger) {
         self.engine = engine
         self.eventLoop = eventLoop
+        self.door = door ?? LoopDoor(eventLoop)
         pulse = Pulse(eventLoop)
         self.logger = logger
         streamHandles = HandleTable(slotsMax: engine.limits.streamsMax)

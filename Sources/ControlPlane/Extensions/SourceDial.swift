@@ -31,8 +31,7 @@ public final class SourceDial: Sendable {
     }
 
     private let state = Mutex(State())
-    private let eventLoop: any EventLoop
-    private let onDescribed: @Sendable ([TrackFormat]) -> EventLoopFuture<Void>
+    private let onDescribed: @Sendable ([TrackFormat]) -> EventLoopFuture<Void>?
     private let onFrames: @Sendable () -> Void
 
     /// What may wait for the relay's event loop: half a second of a stream of 16 Mbit/s.
@@ -40,14 +39,14 @@ public final class SourceDial: Sendable {
     /// The largest packet, in bytes.
     public static let packetBytesMax = 0xFFFF
 
-    /// A dial that nobody has answered yet. Both calls come from any thread.
+    /// A dial that nobody has answered yet. Both calls come from any thread; `onDescribed` calls ``takes(_:)``, or answers nil when there is
+    /// no relay any more.
     init(
-        url: String, path: String, eventLoop: any EventLoop, onDescribed: @escaping @Sendable ([TrackFormat]) -> EventLoopFuture<Void>,
+        url: String, path: String, onDescribed: @escaping @Sendable ([TrackFormat]) -> EventLoopFuture<Void>?,
         onFrames: @escaping @Sendable () -> Void
     ) {
         self.url = url
         self.path = path
-        self.eventLoop = eventLoop
         self.onDescribed = onDescribed
         self.onFrames = onFrames
     }
@@ -58,12 +57,9 @@ public final class SourceDial: Sendable {
     /// - Throws: words about a description that cannot be served; ``SourceError/ended``.
     public func describe(_ tracks: [TrackFormat]) async throws {
         // A relay that has stopped answers nothing any more.
+        guard !state.withLock({ $0.isEnded }), let answer = onDescribed(tracks) else { throw SourceError.ended }
+        try await answer.get()
         guard !state.withLock({ $0.isEnded }) else { throw SourceError.ended }
-        try await onDescribed(tracks).get()
-        try state.withLock { state in
-            guard !state.isEnded else { throw SourceError.ended }
-            state.formats = tracks.map(\.payloadType)
-        }
     }
 
     /// Waits until somebody wants media; what is sent before is lost. Call ``describe(_:)`` first.
@@ -140,6 +136,14 @@ public final class SourceDial: Sendable {
     }
 
     // MARK: The relay's end
+
+    /// These are its tracks from here on. What was sent in the meantime was of those before, and is lost.
+    func takes(_ tracks: [TrackFormat]) {
+        state.withLock { state in
+            state.formats = tracks.map(\.payloadType)
+            state.frames = []
+        }
+    }
 
     /// Takes what waits, as interleaved frames, and how many packets came so far.
     func take() -> (frames: [UInt8], packets: UInt64) {

@@ -1,7 +1,9 @@
 import Glibc
+import Synchronization
 import WireFormats
 
-/// Takes the packets that a transform sends. Belongs to the transform's thread: for use within its calls alone.
+/// Takes the packets that a transform sends. Belongs to the transform's thread: for use within its calls alone. One that is kept beyond its
+/// run takes nothing any more (``TransformError/ended``).
 ///
 /// Packets go on in the order in which they are sent; sequence numbers are the transform's own, one more with each packet that it does not
 /// leave out. Their timestamps tell when what they carry was taken, on the clock of ``TrackTransform/output``: a packet that was made of
@@ -14,6 +16,8 @@ public final class TransformOutput {
     public private(set) var packetsSent: UInt64 = 0
 
     private let descriptor: CInt
+    /// The descriptor may be somebody else's by now.
+    private let isEnded = Atomic(false)
     private let payloadType: UInt8
     private let outputClock: UInt32
     private let inputClock: UInt32
@@ -44,6 +48,7 @@ public final class TransformOutput {
 
     /// Sends one RTP packet, whole. Copied; may wait for room.
     public func send(_ packet: Span<UInt8>) throws(TransformError) {
+        guard !isEnded.load(ordering: .acquiring) else { throw .ended }
         guard packet.count <= packetBytesMax else { throw .packetTooLarge(bytes: packet.count, max: packetBytesMax) }
         guard let header = try? RTPHeader(packet), !(72...76).contains(header.payloadType) else { throw .notRTP }
         guard header.payloadType == payloadType else { throw .otherPayloadType(header.payloadType, said: payloadType) }
@@ -66,6 +71,12 @@ public final class TransformOutput {
         if frames.count >= Self.flushBytes { try flush() }
     }
 
+    /// The run is over: nothing is taken any more, and nothing written.
+    func end() {
+        isEnded.store(true, ordering: .releasing)
+        frames = []
+    }
+
     /// A packet of this time goes in.
     func begin(timestamp: UInt32) { inputTimestamp = timestamp }
 
@@ -85,6 +96,7 @@ public final class TransformOutput {
 
     /// Writes what waits.
     func flush() throws(TransformError) {
+        guard !isEnded.load(ordering: .acquiring) else { throw .ended }
         var written = 0
         while written < frames.count {
             let count = unsafe frames.withUnsafeBytes { bytes in

@@ -103,19 +103,19 @@ final class DialledSource: PathSource {
         isHeldUp = false
         redial.dialled()
         logger.info("dialling", metadata: ["source": "\(url)"])
-        let loop = port.eventLoop
+        let loop = port.eventLoop, door = port.door
         let me = NIOLoopBound(Weak(self), eventLoop: loop)
         let number = NIOLoopBound(Serial(), eventLoop: loop)
         let dial = SourceDial(
-            url: url.text, path: settings.name, eventLoop: loop,
+            url: url.text, path: settings.name,
             onDescribed: { tracks in
-                loop.submit {
+                door.submit {
                     guard let source = me.value.source, source.serial === number.value else { throw SourceError.ended }
                     try source.described(tracks)
                 }
             },
             onFrames: {
-                loop.execute {
+                door.post {
                     guard let source = me.value.source, source.serial === number.value else { return }
                     source.drain()
                 }
@@ -129,7 +129,8 @@ final class DialledSource: PathSource {
             var words = "its code returned"
             do { try await dialler(dial) } catch { words = PeerWords.printable(String("\(error)".prefix(400))) }
             dial.end()
-            loop.execute { [words] in me.value.source?.returned(number.value, words) }
+            // The relay may have ended long since: its code comes back when it likes.
+            door.post { [words] in me.value.source?.returned(number.value, words) }
         }
     }
 
@@ -144,7 +145,9 @@ final class DialledSource: PathSource {
     }
 
     private func described(_ tracks: [TrackFormat]) throws {
-        guard let host, dial != nil else { throw SourceError.ended }
+        guard let host, let dial else { throw SourceError.ended }
+        // What was sent before is of the tracks as they were.
+        drain()
         do throws(ValueProblem) {
             let sdp = try Self.sdp(tracks)
             do {
@@ -153,6 +156,7 @@ final class DialledSource: PathSource {
                 if description?.stream != before?.stream || description?.version != before?.version { detach() }
             } catch { throw ValueProblem("\(error)") }
         } catch { throw SourceError.refused(error.text) }
+        dial.takes(tracks)
         want(pursuit.level)
     }
 

@@ -5,8 +5,8 @@ import NIOPosix
 /// A relay's end of its control socket: takes requests (``ControlRequest``), one at a time from each connection, and answers each with a
 /// line of JSON (``ControlAnswer``). Has a thread of its own, so that what is written for people never makes media wait.
 final class ControlServer: Sendable {
-    /// What answers a request; may be called from the server's thread.
-    typealias Answer = @Sendable (ControlRequest) -> EventLoopFuture<ControlAnswer>
+    /// What answers a request; called on the server's thread, with its event loop.
+    typealias Answer = @Sendable (ControlRequest, any EventLoop) -> EventLoopFuture<ControlAnswer>
 
     private let group: MultiThreadedEventLoopGroup
     private let channel: any Channel
@@ -117,7 +117,7 @@ private final class ControlConnection: ChannelInboundHandler {
         idleTask?.cancel()
         isAnswering = true
         let future: EventLoopFuture<ControlAnswer>
-        do throws(ControlAnswer.Trouble) { future = answer(try ControlRequest(parsing: text)) } catch {
+        do throws(ControlAnswer.Trouble) { future = answer(try ControlRequest(parsing: text), context.eventLoop) } catch {
             future = context.eventLoop.makeSucceededFuture(ControlAnswer(error: error))
         }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)

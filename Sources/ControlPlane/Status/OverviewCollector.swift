@@ -20,6 +20,7 @@ final class OverviewCollector {
     private let program: Overview.Program
     private let began = NIODeadline.now()
     private let rateTimer: LoopTimer
+    private var isStopped = false
     private var rates = RateSampler()
     private var silences = TrackSilence()
 
@@ -43,8 +44,11 @@ final class OverviewCollector {
         }
     }
 
-    /// Takes no more rates.
-    func stop() { rateTimer.stop() }
+    /// Takes no more rates; who waits for an overview is told that there will be none.
+    func stop() {
+        isStopped = true
+        rateTimer.stop()
+    }
 
     /// An overview with the `readers` worst readers, of one path if it is named. Throws what is wrong with the request.
     func overview(readers: Int, path name: String?) -> EventLoopFuture<Overview> {
@@ -60,6 +64,7 @@ final class OverviewCollector {
         }
         let crowd = Crowd(sessions: server.openSessions, players: server.windowsMedia.allPlayers, only: only, readersMax: readers)
         lookAt(crowd) { [self] in
+            guard !isStopped else { return promise.fail(ControlAnswer.Trouble.stopping) }
             var overview = whole(only: only)
             crowd.put(into: &overview, now: .now())
             promise.succeed(overview)
@@ -68,6 +73,7 @@ final class OverviewCollector {
     }
 
     private func lookAt(_ crowd: Crowd, _ done: @escaping () -> Void) {
+        if isStopped { return done() }
         if crowd.takeSlice(Self.slice, now: .now()), crowd.showSlice(Self.slice, now: .now()) { return done() }
         port.eventLoop.assumeIsolated().execute { [self] in lookAt(crowd, done) }
     }

@@ -42,6 +42,9 @@ package struct ControlAnswer: Sendable, Codable, Equatable {
         /// What is wrong and what to do, for people.
         package var message: String
         package var description: String { message }
+
+        /// The relay stops, or has stopped.
+        package static let stopping = Trouble(code: "stopping", message: "the relay is not running")
     }
 
     /// An overview.

@@ -120,6 +120,8 @@ final class TransformThread: Sendable {
         let taker = TransformOutput(descriptor: output, format: format, inputClock: context.format.clockRate) { [self] frame in
             news.withLock { $0.first = frame }
         }
+        // Before the transform hears of its end: what it sends then would have nowhere to go.
+        defer { taker.end() }
         var buffer = [UInt8](repeating: 0, count: 2 * (InterleavedHeader.byteCount + 0xFFFF))
         var filled = 0
         var changesSeen = changes.load(ordering: .relaxed)

@@ -127,6 +127,35 @@ private final class Rig: Sendable {
         try await rig.end()
     }
 
+    @Test func whatWasSentBeforeAnotherDescriptionIsOfTheTracksBefore() async throws {
+        let turned = Array(Self.formats.reversed())
+        let isDone = Locked(false)
+        let rig = try await Rig { dial in
+            try await dial.describe(Self.formats)
+            try await dial.playing()
+            for number in 1...50 { try dial.send(rtpPacket(UInt16(number)).span, track: 0) }
+            // The same tracks the other way round: 0 is the sound now.
+            try await dial.describe(turned)
+            #expect(throws: SourceError.otherPayloadType(96, said: 0)) { try dial.send(rtpPacket(51).span, track: 0) }
+            try dial.send(rtpPacket(52, type: 0).span, track: 0)
+            isDone.withLockedValue { $0 = true }
+            try await Task.sleep(for: .seconds(60))
+        }
+        try await rig.on { held in
+            held.path.readerArrived()
+            _ = held.path.play()
+        }
+        #expect(try await rig.wait { _ in isDone.withLockedValue { $0 } })
+        let size = InterleavedHeader.byteCount + rtpPacket(1).count
+        #expect(try await rig.wait { _ in rig.fed.count == 51 * size || rig.fed.count == 50 * size })
+        let fed = rig.fed
+        for number in 1...50 {
+            let frame = Array(fed[((number - 1) * size)..<(number * size)])
+            #expect(frame == InterleavedHeader.frame(channel: 0, payload: rtpPacket(UInt16(number))))
+        }
+        try await rig.end()
+    }
+
     @Test func itIsLetGoOfWhenNobodyWantsIt() async throws {
         let isEnded = Locked(false)
         let rig = try await Rig(linger: 50) { dial in

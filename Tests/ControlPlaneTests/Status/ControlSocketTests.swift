@@ -24,7 +24,7 @@ import Testing
     private static let loop = MultiThreadedEventLoopGroup.singleton.next()
 
     private func server(_ path: String, idleSeconds: Int64 = 60) throws -> ControlServer {
-        try ControlServer(path: path, idleSeconds: idleSeconds) { request in
+        try ControlServer(path: path, idleSeconds: idleSeconds) { request, _ in
             Self.loop.submit {
                 if request.command == "huge" {
                     var overview = Overview()

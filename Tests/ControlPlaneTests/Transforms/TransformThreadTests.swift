@@ -136,6 +136,30 @@ private final class Bench {
         #expect(bench.heard.withLockedValue { $0 } == expected)
     }
 
+    @Test func anOutputThatIsKeptTakesNothingWhenItsRunIsOver() throws {
+        final class Keeper: TrackTransform {
+            let output = TrackFormat(kind: "video", encodingName: "H264", clockRate: 90_000)
+            let heard: Locked<[String]>
+            var kept: TransformOutput?
+            init(_ heard: Locked<[String]>) { self.heard = heard }
+            func transform(_ packet: Span<UInt8>, _ fields: RTPFields, to output: TransformOutput) throws {
+                try output.send(packet)
+                kept = output
+            }
+            func sourceChanged() {}
+            func ended() {
+                do { try kept?.send(rtpPacket(9).span) } catch { heard.withLockedValue { $0.append("\(error)") } }
+            }
+        }
+        let bench = Bench { _, heard in Keeper(heard) }
+        bench.put(rtpPacket(1))
+        #expect(bench.wait { bench.frames().count == 1 })
+        bench.thread.stop()
+        #expect(bench.wait { bench.news.end != nil })
+        #expect(bench.heard.withLockedValue { $0 } == ["\(TransformError.ended)"])
+        #expect(bench.frames().count == 1)
+    }
+
     private struct Cramp: Error, CustomStringConvertible { let description = "a cramp\u{1B}[2J" }
 
     @Test func whatIsThrownIsTheReasonInPrintableWords() {
