@@ -81,6 +81,11 @@ extension Worker where K: ~Copyable {
         guard end > streams[stream].state.released else { return }
         streams[stream].state.released = end
         streams[stream].state.board.store(.released, end)
+        tellWorkers(stream)
+    }
+
+    /// Has the workers that have readers of the stream look at it.
+    mutating func tellWorkers(_ stream: Int) {
         for worker in 0..<peers.workers where streams[stream].state.board.load(worker, .audience) > 0 {
             if worker == index {
                 markDue(stream, at: now)

@@ -397,6 +397,8 @@ extension Worker where K: ~Copyable {
         if subscribers[reader].isBursting {
             counters.add(.joinBursts)
             subscribers[reader].burstLeft = Int32(clamping: subscribers[reader].burstShare)
+            // What it was sent before it was paused is of another burst.
+            subscribers[reader].burstAt = 0
         }
         if !subscribers[reader].isInterleaved { move(reader, to: .lagging) }
         streams[stream].state.counters.add(.readersLive)

@@ -20,6 +20,8 @@ extension Worker where K: ~Copyable {
         guard let room = unsafe streams[stream].state.writer.room(for: count) else {
             counters.add(.packetsLogPinned)
             publishNumber(stream, number, count)
+            // What has its place behind it has come to it, and no packet will show that.
+            tellWorkers(stream)
             return true
         }
         unsafe room.copyMemory(from: bytes, byteCount: count)

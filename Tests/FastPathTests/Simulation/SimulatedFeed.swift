@@ -18,6 +18,8 @@ import PlaneLink
     let startsKeyFrame: Bool
     /// A stray packet of another sender: the engine takes one such for nothing.
     let isStray: Bool
+    /// Of a verbatim stream: which of its packets this is, from 0.
+    var place = 0
 }
 
 /// Bytes of frames in the making, and where the packets lie in them.
@@ -34,6 +36,8 @@ struct FeedDraft {
         var isStray = false
     }
 
+    /// Its packets are fed with the frame's head as part of them, which is what readers are sent.
+    var isVerbatim = false
     var bytes: [UInt8] = []
     var places: [Place] = []
     var count: Int { bytes.count }
@@ -53,9 +57,12 @@ struct FeedDraft {
     /// Where a packet's number stands: after the RTP header and two bytes that say what the payload is.
     static let numberOffset = 14
     static let packetBytesMin = 22
+    /// An interleaved frame's head: the whole framing of a verbatim packet.
+    static let headBytes = 4
 
     /// Adds an RTP packet of `count` bytes; everything in it follows from its number.
     mutating func addPacket(_ place: Place, marker: Bool, ssrc: UInt32) {
+        if isVerbatim { begin(place.startsKeyFrame ? 1 : 0, place.count + Self.headBytes) }
         begin(2 * place.track, place.count)
         var place = place
         place.offset = bytes.count

@@ -12,6 +12,8 @@ final class SimulatedLog {
         var offset: Int
         var count: Int
         var arrival: UInt64
+        /// Of a verbatim stream: which packet that was fed it is.
+        var place = 0
     }
 
     /// The time line of one track as readers see it.
@@ -68,13 +70,15 @@ final class SimulatedLog {
         guard UInt64(entries.count) >= stream.memory.board.load(.tail) else { return simulation.fail("the log outran the simulation") }
         while entries.count < head {
             let record = log.record(UInt64(entries.count))
-            let bytes = unsafe UnsafeRawBufferPointer(start: log.bytes(of: record), count: Int(record.length))
+            // The head that readers are sent with it is part of a verbatim packet, and told apart from it here.
+            let head = stream.isVerbatim ? FeedDraft.headBytes : 0
+            let bytes = unsafe UnsafeRawBufferPointer(start: log.bytes(of: record) + head, count: Int(record.length) - head)
             let offset = store.count
             unsafe store += bytes
             entries.append(
                 Entry(
                     channel: record.channel, startsKeyFrame: record.flags.contains(.startsKeyFrame), sequence: record.sequence,
-                    offset: offset, count: bytes.count, arrival: record.arrival))
+                    offset: offset, count: bytes.count, arrival: record.arrival, place: Int(record.timestamp)))
             let isReport = record.channel & 1 == 1
             unsafe isReport ? checkReport(bytes, record) : checkPacket(bytes, record)
         }
@@ -113,10 +117,21 @@ final class SimulatedLog {
         if fed.startsKeyFrame != record.flags.contains(.startsKeyFrame), simulation.streamHasKeyFrames(stream), fed.track == 0 {
             simulation.fail("packet \(number) should \(fed.startsKeyFrame ? "" : "not ")start a key frame")
         }
+        if stream.isVerbatim { return unsafe checkVerbatim(base, bytes.count, fed, record) }
         let isSame =
             unsafe fed.count == bytes.count && sameBytes(fed.bytes, base, 2) && sameBytes(fed.bytes + 12, base + 12, fed.count - 12)
         if !isSame { simulation.fail("packet \(number) was changed on its way into the log") }
         unsafe checkHeader(base, fed, record)
+    }
+
+    /// Nothing of it was changed, and its record says which packet it is.
+    @unsafe private func checkVerbatim(_ base: UnsafeRawPointer, _ count: Int, _ fed: FedPacket, _ record: PacketRecord) {
+        if unsafe fed.count != count || !sameBytes(fed.bytes, base, count) {
+            simulation.fail("packet \(fed.number) was changed on its way into the log")
+        }
+        if Int(record.timestamp) != fed.place || record.sequence != UInt16(truncatingIfNeeded: fed.place) {
+            simulation.fail("packet \(fed.place) of a verbatim stream is called \(record.timestamp) (\(record.sequence))")
+        }
     }
 
     @unsafe private func checkHeader(_ base: UnsafeRawPointer, _ fed: FedPacket, _ record: PacketRecord) {

@@ -66,6 +66,10 @@ final class SimulatedReader {
     private var frameBeginning = Beginning()
     /// Replies that were submitted and have not arrived.
     var replies: [[UInt8]] = []
+    /// Of replies with a place in a verbatim stream: before which packet that is.
+    var places: [[UInt8]: Int] = [:]
+    /// The highest place that it was sent replies for since it was last stopped: no packet from before that may follow.
+    private var placeReached = 0
 
     init(
         _ simulation: Simulation, serial: Int, handle: SubscriberHandle, stream: SimulatedStream, isInterleaved: Bool, channels: UInt8,
@@ -89,6 +93,7 @@ final class SimulatedReader {
     /// `arm`, `pause` and `removeSubscriber` end media until the next `go`.
     func stop() {
         isAllowed = false
+        placeReached = 0
     }
 
     func go() {
@@ -135,6 +140,17 @@ final class SimulatedReader {
         }
         cursor = number + 1
         if !isLost { wasDeferred = false }
+        checkPlace(log.entries[number].place)
+    }
+
+    /// A packet of a verbatim stream: what has its place before it has come, and it belongs behind what has come.
+    private func checkPlace(_ place: Int) {
+        guard stream.isVerbatim else { return }
+        if place < placeReached {
+            simulation.fail("\(name) is sent packet \(place) behind a reply that goes before packet \(placeReached)")
+        }
+        guard let reply = replies.first, let before = places[reply], before <= place, frameGoes == goes, isAllowed else { return }
+        simulation.fail("\(name) is sent packet \(place) before the reply that goes before packet \(before)")
     }
 
     /// The reader was to be sent this packet alone, and it was refused in a way that may mean trains.
@@ -247,7 +263,7 @@ final class SimulatedReader {
                     return simulation.fail("\(name) is sent something else than its next reply, or not on a packet border")
                 }
                 guard count == reply.count else { break }
-                replies.removeFirst()
+                if let before = places.removeValue(forKey: replies.removeFirst()), isAllowed { placeReached = max(placeReached, before) }
                 start += count
             }
         }
@@ -271,7 +287,7 @@ final class SimulatedReader {
             unsafe take(channel, payload, isLost: false, channels: frameChannels)
         }
         if frameGoes != goes { beginning = next }
-        simulation.mediaBytesStreamed += length
+        simulation.mediaBytesStreamed += length + (stream.isVerbatim ? FeedDraft.headBytes : 0)
         simulation.mediaPacketsStreamed += 1
     }
 

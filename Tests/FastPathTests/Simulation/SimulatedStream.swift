@@ -8,6 +8,10 @@ final class SimulatedStream {
     let memory: StreamMemory
     let policy: StreamPolicy
     let codec: TrackCodec
+    /// Its packets go as they are fed, to TCP readers alone. They are interleaved frames all the same, so that readers can tell them apart.
+    let isVerbatim: Bool
+    /// Of a verbatim stream: packets fed so far.
+    var packetsFed = 0
     /// The worker that the router chose; -1 until then.
     var home = -1
     let packetBytes: ClosedRange<Int>
@@ -53,7 +57,10 @@ final class SimulatedStream {
         let circumstances = simulation.circumstances
         memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0), workers: circumstances.workers)
         policy = circumstances.makePolicy(&simulation.random)
-        codec = simulation.random.happens(850) ? .h264 : .opaque
+        // By a random number of its own, so that runs without such streams are what they were.
+        var kind = SplitMix64(seed: simulation.seed &* 31 &+ UInt64(handle.index) &* 7 &+ UInt64(handle.generation))
+        isVerbatim = kind.happens(250)
+        codec = isVerbatim || simulation.random.happens(850) ? .h264 : .opaque
         packetBytes = simulation.random.pick(circumstances.packetBytes)
         keyFrameBytes = simulation.random.pick(circumstances.keyFrameBytes)
         epochBegan = [simulation.time]
@@ -75,7 +82,7 @@ final class SimulatedStream {
     }
 
     /// Whether the source may begin anew without a word.
-    var mayRestart: Bool { drafts.isEmpty && tracks.allSatisfy { $0.hasBegun && !$0.isUnannounced } }
+    var mayRestart: Bool { !isVerbatim && drafts.isEmpty && tracks.allSatisfy { $0.hasBegun && !$0.isUnannounced } }
 
     /// The source begins anew: other SSRCs, other numbers, another time.
     func beginEpoch(_ simulation: Simulation, announced: Bool) {
@@ -123,6 +130,7 @@ final class SimulatedStream {
 
     private func compose(_ simulation: Simulation, wantsKeyFrame: Bool) {
         var draft = FeedDraft()
+        draft.isVerbatim = isVerbatim
         if simulation.random.happens(300) { addAudio(&draft, simulation) }
         let isKeyFrame = wantsKeyFrame || framesToKeyFrame <= 0
         framesToKeyFrame = isKeyFrame ? simulation.random.within(2...12) : framesToKeyFrame - 1
@@ -130,12 +138,12 @@ final class SimulatedStream {
         let bytes = simulation.random.within(keyFrameBytes) / (isLarge ? 1 : 10)
         addFrame(&draft, simulation, bytes: bytes, isKeyFrame: isKeyFrame)
         if simulation.random.happens(300) { addAudio(&draft, simulation) }
-        for track in 0..<2 where simulation.random.happens(60) && !tracks[track].isUnannounced {
+        for track in 0..<2 where !isVerbatim && simulation.random.happens(60) && !tracks[track].isUnannounced {
             draft.addReport(
                 track: track, ssrc: tracks[track].ssrc, ntp: Self.wallClock(at: simulation.time),
                 timestamp: ticks(track, epoch: epoch, at: simulation.time))
         }
-        if simulation.random.happens(10) { draft.addRubbish() }
+        if !isVerbatim, simulation.random.happens(10) { draft.addRubbish() }
         drafts.append(draft)
     }
 
@@ -159,11 +167,13 @@ final class SimulatedStream {
             if simulation.random.happens(30), left > 0 {
                 drafts.append(draft)
                 draft = FeedDraft()
+                draft.isVerbatim = isVerbatim
             }
         }
     }
 
     private func addAudio(_ draft: inout FeedDraft, _ simulation: Simulation) {
+        guard !isVerbatim else { return }
         let count = simulation.random.within(FeedDraft.packetBytesMin...300)
         addPacket(&draft, simulation, 1, count, nextTimestamp(1, simulation), startsKeyFrame: false, marker: true)
     }
@@ -185,7 +195,7 @@ final class SimulatedStream {
             timestamp: timestamp, startsKeyFrame: startsKeyFrame)
         // Lost on the way to the engine: the number is missing for all readers.
         if simulation.random.happens(simulation.circumstances.sourceLossPermille) { place.sequence &+= 1 }
-        if simulation.random.happens(simulation.circumstances.strayPermille), tracks[track].hasBegun {
+        if !isVerbatim, simulation.random.happens(simulation.circumstances.strayPermille), tracks[track].hasBegun {
             var stray = place
             stray.isStray = true
             stray.startsKeyFrame = false

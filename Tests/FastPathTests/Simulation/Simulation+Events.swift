@@ -36,7 +36,10 @@ extension Simulation {
         case 600..<640: if let reader = someReader([.playing, .joined, .arming]) { pause(reader) }
         case 640..<670: if let reader = someReader([.playing, .joined, .idle]), !reader.mayAnswerLate { arm(reader) }
         case 670..<700: if let reader = someReader([.idle, .arming, .joined, .playing]) { remove(reader) }
-        case 700..<780: if let reader = readers.randomLive(&random), reader.isInterleaved { replies(reader) }
+        case 700..<780:
+            if let reader = readers.randomLive(&random), reader.isInterleaved {
+                if reader.stream.isVerbatim, random.happens(500) { placedReply(reader) } else { replies(reader) }
+            }
         case 780..<860: makeRoom(random.happens(100))
         case 860..<880: egressFullUntil[random.below(circumstances.workers)] = time + UInt64(random.pick([1, 5, 50, 700])) * 1_000_000
         case 880..<890: if let stream = liveStream() { beginEpoch(stream) }
@@ -45,7 +48,10 @@ extension Simulation {
         case 908..<914: if let stream = liveStream() { removeStream(stream) }
         case 914..<924: if streams.count(where: { !$0.isRemoved }) < 2 { addStream() }
         case 924..<940: if let reader = readers.randomLive(&random) { setOverload(reader) }
-        case 940..<955: if let reader = someReader([.idle]), reader.isInterleaved, !reader.mayAnswerLate { setChannels(reader) }
+        case 940..<955:
+            if let reader = someReader([.idle]), reader.isInterleaved, !reader.mayAnswerLate, !reader.stream.isVerbatim {
+                setChannels(reader)
+            }
         case 955..<965: staleCommand()
         default: makeRoom(false)
         }
@@ -93,9 +99,11 @@ extension Simulation {
         let handle = StreamHandle(index: slot.index, generation: slot.generation)
         let stream = SimulatedStream(self, handle: handle)
         streams.append(stream)
-        submit(.addStream(handle, stream.memory, trackCount: 2), .addStream(stream))
+        let isVerbatim = stream.isVerbatim
+        submit(
+            isVerbatim ? .addVerbatimStream(handle, stream.memory) : .addStream(handle, stream.memory, trackCount: 2), .addStream(stream))
         submit(.setPolicy(handle, stream.policy))
-        for track in 0..<2 { submit(.setTrack(handle, track: UInt8(track), stream.plan(track))) }
+        for track in 0..<2 where !isVerbatim { submit(.setTrack(handle, track: UInt8(track), stream.plan(track))) }
         addSource(stream)
     }
 
@@ -132,12 +140,13 @@ extension Simulation {
         let draft = stream.nextFeed(self, wantsKeyFrame: wantsKeyFrame)
         let buffer = lend(draft.bytes)
         guard let base = unsafe buffer.bytes.baseAddress else { return }
-        let packets = draft.places.map { place in
+        let packets = draft.places.enumerated().map { index, place in
             unsafe FedPacket(
                 number: place.number, bytes: base + place.offset, count: place.count, track: place.track, isReport: place.isReport,
                 epoch: stream.epoch, sequence: place.sequence, timestamp: place.timestamp, startsKeyFrame: place.startsKeyFrame,
-                isStray: place.isStray)
+                isStray: place.isStray, place: stream.packetsFed + index)
         }
+        stream.packetsFed += draft.places.count
         feedBytesQueued += draft.count
         submit(.feed(source, buffer), .feed(stream, packets, bytes: draft.count))
     }
@@ -149,18 +158,21 @@ extension Simulation {
             let slot = readerTable.take()
         else { return }
         let handle = SubscriberHandle(index: slot.index, generation: slot.generation)
-        let isInterleaved = random.happens(circumstances.interleavedPermille)
-        let channels = UInt8(random.pick([0b1111, 0b1111, 0b1111, 0b0011, 0b0101, 0b1100]))
+        let isInterleaved = random.happens(circumstances.interleavedPermille) || stream.isVerbatim
+        let channels = stream.isVerbatim ? 1 : UInt8(random.pick([0b1111, 0b1111, 0b1111, 0b0011, 0b0101, 0b1100]))
         let host = HostAddress(ipv4: 10 << 24 | UInt32(random.below(circumstances.networks.count)) << 8 | UInt32(readers.count & 0xFF))
         let reader = SimulatedReader(
             self, serial: readers.count, handle: handle, stream: stream, isInterleaved: isInterleaved, channels: channels,
-            wires: wires(channels), host: host,
+            wires: stream.isVerbatim ? ChannelMap(identity: 1) : wires(channels), host: host,
             sockets: isInterleaved || random.happens(500) ? 0 : UInt8(random.within(1...circumstances.workers)))
         readers.append(reader)
         if isInterleaved {
             reader.connection.room = random.within(circumstances.connectionRoom)
+            let descriptor = descriptor(of: reader)
             submit(
-                .addInterleavedSubscriber(handle, stream.handle, descriptor: descriptor(of: reader), channels: reader.wires),
+                stream.isVerbatim
+                    ? .addVerbatimSubscriber(handle, stream.handle, descriptor: descriptor, chunked: false)
+                    : .addInterleavedSubscriber(handle, stream.handle, descriptor: descriptor, channels: reader.wires),
                 .addReader(reader))
         } else {
             var ports = PortMap()
@@ -220,6 +232,18 @@ extension Simulation {
         // Of a reader that is being removed the engine has no use for it.
         if reader.control != .removing, reader.control != .failed { reader.replies.append(bytes) }
         submit(.send(reader.handle, lend(bytes)))
+    }
+
+    /// A reply behind all packets that were fed so far, or a place before that.
+    private func placedReply(_ reader: SimulatedReader) {
+        let before = max(reader.stream.packetsFed - random.pick([0, 0, 0, 1, 30]), 0)
+        let bytes = Array("Behind \(before) of \(reader.serial)-\(nextPacketNumber())\r\n".utf8)
+        if reader.control != .removing, reader.control != .failed {
+            reader.replies.append(bytes)
+            // Packets behind an earlier place may be on their way already.
+            if before == reader.stream.packetsFed { reader.places[bytes] = before }
+        }
+        submit(.sendBefore(reader.handle, lend(bytes), packet: UInt32(before)))
     }
 
     private func setOverload(_ reader: SimulatedReader) {
