@@ -86,6 +86,7 @@ extension StreamCounter: NamedCounter {
         case .reportsUnusable: CounterName(FP_STREAM_COUNTER_REPORTS_UNUSABLE, "reports_unusable")
         case .framesCut: CounterName(FP_STREAM_COUNTER_FRAMES_CUT, "frames_cut")
         case .prefacePackets: CounterName(FP_STREAM_COUNTER_PREFACE_PACKETS, "preface_packets")
+        case .picturesNotHeld: CounterName(FP_STREAM_COUNTER_PICTURES_NOT_HELD, "pictures_not_held")
         }
     }
 }

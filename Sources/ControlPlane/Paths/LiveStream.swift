@@ -41,7 +41,8 @@ final class LiveStream {
         let limits = port.engine.limits
         sizing = StreamSizing(
             bitRate: settings.bitRate ?? Self.bitRate(of: chosen.media) ?? limits.bitRateDefault,
-            windowMilliseconds: settings.windowMilliseconds ?? limits.windowMilliseconds, keepsKeyFrame: settings.slate != .off)
+            windowMilliseconds: settings.windowMilliseconds ?? limits.windowMilliseconds, keepsKeyFrame: settings.slate != .off,
+            holdsPictures: settings.packets.wholePictures)
         source = sdp
         self.port = port
         selection = settings.tracks

@@ -110,6 +110,8 @@ struct StreamState: BitwiseCopyable {
     var anchor = -1
     /// Home: the anchor's last key frame, where it may have to be sent again.
     var keeper: KeyFrameKeeper?
+    /// Home: the picture that is coming in, where readers get whole ones.
+    var pictures: PictureStage?
     /// The newest key frame that readers of this worker were told of, plus one.
     var keyFrameSeen: UInt64 = 0
     /// Of a verbatim stream that is at home elsewhere: how far its readers may be sent packets (``Worker/limit(_:)``).
@@ -167,6 +169,7 @@ struct StreamState: BitwiseCopyable {
         log = PacketLog(memory: memory)
         isHome = memory.board.load(.home) == UInt64(worker)
         keeper = isHome ? KeyFrameKeeper(memory: memory) : nil
+        pictures = isHome ? PictureStage(memory: memory) : nil
         writer = LogWriter(log: log, board: memory.board, workers: workers)
         self.trackCount = min(trackCount, tracksPerStreamMax)
         tracks = InlineArray(repeating: TrackState())

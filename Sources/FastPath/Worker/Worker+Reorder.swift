@@ -53,7 +53,10 @@ extension Worker where K: ~Copyable {
 
     /// Another leg leads, with numbers of its own: video goes on at a key frame of it.
     private func beginTrackEpoch(_ stream: Int, _ track: Int) {
-        if track == streams[stream].state.anchor { forgetKeyFrames(stream) }
+        if track == streams[stream].state.anchor {
+            forgetKeyFrames(stream)
+            dropPicture(stream)
+        }
         streams[stream].state.tracks[track].hasInput = false
         streams[stream].state.tracks[track].clock.beginLine()
         streams[stream].state.tracks[track].clock.hasEarly = false

@@ -19,6 +19,7 @@ extension Worker where K: ~Copyable {
         guard anchor != streams[stream].state.anchor || anchor == track else { return }
         streams[stream].state.anchor = anchor
         streams[stream].state.keeper?.clear()
+        streams[stream].state.pictures?.reset()
         if streams[stream].state.isHome { forgetKeyFrames(stream) }
         releaseOrphans(stream)
     }

@@ -24,14 +24,21 @@ extension Worker where K: ~Copyable {
         // RTCP may come on the channel of its media (RFC 5761 section 4).
         let kind = count > 1 ? unsafe bytes.load(fromByteOffset: 1, as: UInt8.self) : 0
         let isMedia = channel & 1 == 0 && !(kind >= 192 && kind <= 223)
-        let isTaken =
-            unsafe isMedia
-            ? ingestRTP(stream, Int(channel) / 2, bytes, count) : ingestRTCP(stream, Int(channel) / 2, bytes, count)
+        let track = Int(channel) / 2
+        let isTaken: Bool
+        if !isMedia {
+            isTaken = unsafe ingestRTCP(stream, track, bytes, count)
+        } else if holdsPictures(stream, track) {
+            isTaken = unsafe holdPicture(stream, track, bytes, count)
+        } else {
+            isTaken = unsafe ingestRTP(stream, track, bytes, count)
+        }
         if !isTaken { counters.add(.datagramsMalformed) }
         return isTaken
     }
 
-    @unsafe private mutating func ingestRTP(_ stream: Int, _ track: Int, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+    /// Takes a packet of media that waits for nothing any more.
+    @unsafe mutating func ingestRTP(_ stream: Int, _ track: Int, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
         guard let header = try? RTPHeader(span) else { return false }
         let codec = streams[stream].state.tracks[track].keyFrames

@@ -84,10 +84,14 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     case clockSteps
     /// Sender reports that cannot be true: no wall clock, one that stands still, or another time than the packets'.
     case reportsUnusable
-    /// Frames that ended without their last packet because their source did: the number behind them is left out.
+    /// Frames that ended without their last packet because their source did: the number behind them is left out, or, where pictures are
+    /// held until they are whole, nobody was sent any of them.
     case framesCut
     /// Packets of parameter sets that went before the source's key frames (``Command/setPreface(_:track:_:)``).
     case prefacePackets
+    /// Pictures that went on as they came although the stream holds them until they are whole: larger than the memory for one, or of a
+    /// source that does not mark where its pictures end.
+    case picturesNotHeld
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.

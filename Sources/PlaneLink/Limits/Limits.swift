@@ -78,8 +78,13 @@ public struct StreamSizing: Sendable, Equatable {
     /// Bytes beside the log for the last key frame, twice; 0: none is kept.
     public let keyFrameBytes: Int
 
+    /// Bytes beside the log for the picture that is coming in, where readers get whole pictures; 0: packets go on as they come.
+    public let pictureBytes: Int
+
     /// Packets of this mean size fill records and arena at the same time.
     public static let packetBytesMean = 512
+    /// A picture larger than this, or than half of the arena, is not held until it is whole.
+    public static let pictureBytesMax = 4 << 20
     /// No arena is smaller: a few frames of the largest size must fit.
     public static let arenaBytesMin = 1 << 20
     /// No arena is larger.
@@ -90,8 +95,8 @@ public struct StreamSizing: Sendable, Equatable {
     public static let prefaceBytesMax = 2 << 10
 
     /// The memory for `bitRate` bits per second over a window, in whole pages; with `keepsKeyFrame` also for what is sent again while
-    /// the source is away.
-    public init(bitRate: Int, windowMilliseconds: Int, keepsKeyFrame: Bool = false) {
+    /// the source is away, with `holdsPictures` for the pictures of the first video track, which readers get when they are whole.
+    public init(bitRate: Int, windowMilliseconds: Int, keepsKeyFrame: Bool = false, holdsPictures: Bool = false) {
         let rate = min(max(bitRate, 0), 10_000_000_000)
         let window = min(max(windowMilliseconds, 0), 60_000)
         let wanted = rate / 8 * window / 1_000
@@ -101,12 +106,13 @@ public struct StreamSizing: Sendable, Equatable {
         while records < arenaBytes / Self.packetBytesMean { records *= 2 }
         recordCount = records
         keyFrameBytes = keepsKeyFrame ? 2 * min(arenaBytes / 2, Self.keyFrameBytesMax) : 0
+        pictureBytes = holdsPictures ? min(arenaBytes / 2, Self.pictureBytesMax) : 0
         self.bitRate = rate
         self.windowMilliseconds = window
     }
 
     /// Bytes in all.
-    public var bytes: Int { arenaBytes + recordCount * StreamMemory.recordBytes + keyFrameBytes }
+    public var bytes: Int { arenaBytes + recordCount * StreamMemory.recordBytes + keyFrameBytes + pictureBytes }
 }
 
 /// The account of packet-log memory: what is given out, what is left.
@@ -146,7 +152,8 @@ public struct PacketLogRefusal: Error, CustomStringConvertible, Equatable {
     public var description: String {
         "a packet log of \(sizing.bytes) bytes (\(sizing.bitRate) bit/s × \(sizing.windowMilliseconds) ms ÷ 8 = \(sizing.arenaBytes) "
             + "bytes of packets + \(sizing.recordCount) records × \(StreamMemory.recordBytes)"
-            + (sizing.keyFrameBytes > 0 ? " + \(sizing.keyFrameBytes) for its slate" : "") + ") does not fit: \(bytesInUse) of "
+            + (sizing.keyFrameBytes > 0 ? " + \(sizing.keyFrameBytes) for its slate" : "")
+            + (sizing.pictureBytes > 0 ? " + \(sizing.pictureBytes) for whole pictures" : "") + ") does not fit: \(bytesInUse) of "
             + "\(bytesMax) bytes are in use; raise limits: packet-log-bytes, or lower the path's window or bit-rate"
     }
 }

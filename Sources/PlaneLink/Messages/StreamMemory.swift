@@ -19,6 +19,10 @@ import Synchronization
     @unsafe public let prefaces: UnsafeMutableRawPointer
     /// See ``StreamSizing/keyFrameBytes``.
     public let keyFrameBytes: Int
+    /// Start of `pictureBytes` bytes for the picture that is coming in; nil where packets go on as they come.
+    @unsafe public let picture: UnsafeMutableRawPointer?
+    /// See ``StreamSizing/pictureBytes``.
+    public let pictureBytes: Int
     /// What the workers tell each other of the log.
     public let board: StreamBoard
     /// The stream's counters.
@@ -46,6 +50,14 @@ import Synchronization
         } else {
             unsafe keyFrames = nil
         }
+        pictureBytes = sizing.pictureBytes
+        if sizing.pictureBytes > 0 {
+            let picture = UnsafeMutableRawPointer.allocate(byteCount: sizing.pictureBytes, alignment: 4096)
+            unsafe picture.initializeMemory(as: UInt8.self, repeating: 0, count: sizing.pictureBytes)
+            unsafe self.picture = picture
+        } else {
+            unsafe picture = nil
+        }
         let prefaceBytes = tracksPerStreamMax * StreamSizing.prefaceBytesMax
         let prefaces = UnsafeMutableRawPointer.allocate(byteCount: prefaceBytes, alignment: 64)
         unsafe prefaces.initializeMemory(as: UInt8.self, repeating: 0, count: prefaceBytes)
@@ -61,6 +73,7 @@ import Synchronization
         unsafe arena.deallocate()
         unsafe records.deallocate()
         unsafe keyFrames?.deallocate()
+        unsafe picture?.deallocate()
         unsafe prefaces.deallocate()
         board.free()
         counters.free()

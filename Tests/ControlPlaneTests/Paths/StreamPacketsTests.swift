@@ -203,11 +203,24 @@ import WireFormats
         arguments: [
             ("udp-packet-max: 100", "udp-packet-max: `100` is no whole number from 512 to 65507"),
             ("udp-packet-max: 65508", "udp-packet-max: `65508` is no whole number from 512 to 65507"),
+            ("whole-pictures: always", "whole-pictures: `always` is neither true nor false"),
             ("oversize: fragments", "oversize: `fragments` is not known; did you mean `fragment`? (allowed: fragment, pass, refuse)"),
         ])
     func aWrongSettingIsNamed(line: String, words: String) {
         let error = #expect(throws: ConfigurationErrors.self) { try Configuration.parse("paths: {cam: {source: publish, \(line)}}") }
         #expect(error?.errors.first?.description == "weir.yml:1: paths.cam.\(words)")
+    }
+
+    @Test(arguments: [("", false), (", whole-pictures: yes", true), (", whole-pictures: no", false)])
+    func wholePicturesHaveMemoryOfTheirOwn(line: String, isWanted: Bool) throws {
+        let settings = try #require(try Configuration.parse("paths: {cam: {source: publish\(line)}}").paths.first)
+        #expect(settings.packets.wholePictures == isWanted)
+        let path = path { $0.packets = settings.packets }
+        _ = try path.sourceDescribed(Descriptions.description([Self.h264]))
+        let sizing = try #require(path.live?.sizing)
+        #expect(sizing.pictureBytes == (isWanted ? min(sizing.arenaBytes / 2, StreamSizing.pictureBytesMax) : 0))
+        #expect(try memory().1.pictureBytes == sizing.pictureBytes)
+        end(path)
     }
 
     @Test(arguments: [(PacketSettings.Oversize.fragment, true), (.refuse, true), (.pass, false)])

@@ -170,6 +170,41 @@ def half_a_picture_harms_no_other(context, player):
     check_run(seen[seam + len(foreign):], original, 75, f"{player} behind the seam")
 
 
+@test(seconds_max=60, player=["ffmpeg-udp", "ffmpeg-tcp", "mplayer", "gstreamer"])
+def half_a_picture_is_nobodys(context, player):
+    """`whole-pictures`: a source dies in the middle of a key frame, and nobody is sent any of it: every picture of every player is the origin's, no decoder complains, no number is missing."""
+    first = Mortal(splice=Splice.random(1))
+    weir = context.weir("serve", config=f"paths:\n  cam: {{source: '{first.url()}', transport: tcp, whole-pictures: yes}}\n")
+    loop = context.closing(ReaderLoop())
+    reader = Reader(loop, weir.url("cam"), "tcp")
+    reader.start()
+
+    def outage():
+        wait_until(lambda: first.playing, 20, "the origin plays")
+        time.sleep(2.5)
+        first.die()
+        wait_until(lambda: not first.open, 10, "the origin dies")
+        time.sleep(0.2)
+        context.closing(Origin(port=first.port, splice=Splice.random(2)))
+    thread = threading.Thread(target=outage, daemon=True)
+    thread.start()
+    name, _, way = player.partition("-")
+    seen = decode(context, name, weir.url("cam"), way or "tcp", 200, 1280, 720)
+    thread.join()
+    original = demo_hashes(context.cache)
+    foreign = [number for number, picture in enumerate(seen) if picture not in set(original)]
+    check(not foreign, f"{player}: {len(foreign)} of {len(seen)} pictures are not the origin's: {foreign[:8]}")
+    breaks = [number for number, (a, b) in enumerate(zip(seen, seen[1:]), 1) if original.index(b) != (original.index(a) + 1) % len(original)]
+    check(len(breaks) <= 1, f"{player}: {len(breaks)} seams, one was expected")
+    code, out, _ = context.run_weir("status", str(weir.port), "--json", name="status")
+    cut = json.loads(out)["paths"][0]["frames_cut"] if code == 0 else out
+    check(cut in (0, 1), f"weir status: frames_cut {cut}")
+    if not cut:
+        print(f"note: {player}: what the origin sent last of its picture was lost with its connection", flush=True)
+    flow = reader.flows[0]
+    check(flow.packets > 300 and not flow.lost, f"{flow.lost} of {flow.packets} numbers are missing")
+
+
 def light_clip(cache_folder):
     """10 s at 0.5 Mbit/s, nearly even."""
     return cached(cache_folder, "light.mp4", lambda path: ffmpeg(

@@ -68,7 +68,7 @@ import WireFormats
         #expect(play.selection == WMSPSelection(whole: [1]))
         if !predicts {
             let selected = try script.request("POST /a HTTP/1.0", ["client-id=\(id)", "stream-switch-entry=ffff:1:1"], on: 3)
-            #expect(selected.rest.first == .select(session: id, WMSPSelection(keyFramesOnly: [1])))
+            #expect(selected.rest.contains(.select(session: id, WMSPSelection(keyFramesOnly: [1]))))
         }
     }
 
