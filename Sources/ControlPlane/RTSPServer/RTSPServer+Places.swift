@@ -80,16 +80,24 @@ extension RTSPServer {
         places.sweep(now: now)
         // Room that another path held for this connection is free now.
         places.release(id)
+        try findRoom(on: path, uri: request.message.uri)
+        places.hold(id, pathID, now: now)
+    }
+
+    /// Throws where one more reader should go instead, if there is no room.
+    func findRoom(on path: Path, uri: String) throws(RequestRefusal) {
+        let own = path.settings.distribution, whole = settings.distribution
+        let pathID = ObjectIdentifier(path)
         let full: (max: Int, relays: [RelayAddress], words: String)?
         if let max = own.readersMax, path.readers + places.count(pathID) >= max {
             full = (max, own.then.isEmpty ? whole.then : own.then, "/\(path.name)")
-        } else if let max = whole.readersMax, readerSessions + places.count >= max {
+        } else if let max = whole.readersMax, readersNow + places.count >= max {
             full = (max, own.then.isEmpty ? whole.then : own.then, "this server")
         } else {
             full = nil
         }
-        guard let full else { return places.hold(id, pathID, now: now) }
-        let hops = RedirectionMark.hops(in: request.message.uri), hopsMax = settings.limits.redirectHopsMax
+        guard let full else { return }
+        let hops = RedirectionMark.hops(in: uri), hopsMax = settings.limits.redirectHopsMax
         guard !full.relays.isEmpty, hops < hopsMax else {
             count(.readersMax)
             let rest = full.relays.isEmpty ? "" : ", and \(hops) other relays had no room either"
@@ -99,6 +107,9 @@ extension RTSPServer {
         path.nextRelay = (path.nextRelay + 1) % full.relays.count
         path.readersRedirected += 1
         counts.readersRedirected += 1
-        throw .moved(RedirectionMark.url(at: relay, path: path.name, uri: request.message.uri))
+        throw .moved(RedirectionMark.url(at: relay, path: path.name, uri: uri))
     }
+
+    /// Readers of all paths, whatever they speak.
+    var readersNow: Int { readerSessions + windowsMedia.playerCount }
 }

@@ -127,6 +127,9 @@ public struct Overview: Sendable, Codable, Equatable {
         public var sessionEnds: [String: Int] = [:]
         /// What sources sent and could not be used: foreign, malformed, oversize datagrams, frames on unknown channels.
         public var sourceFaults: [String: UInt64] = [:]
+        /// What became of sessions of Windows Media: opened, evicted for others, refused, taken over by a new connection, mistaken (requests
+        /// that named one of somebody else, or none), and connections closed since too many answers were owed.
+        public var windowsMedia: [String: Int] = [:]
     }
 
     /// One limit.

@@ -138,7 +138,7 @@ final class OverviewCollector {
                 "oversize": counters[.datagramsOversize], "unknown_channel": counters[.framesUnknownChannel],
                 "log_pinned": counters[.packetsLogPinned], "behind_cut": counters[.packetsBehindCut],
                 "parameter_sets_too_long": counters[.parameterSetsTooLong],
-            ])
+            ], windowsMedia: server.windowsMedia.counters)
     }
 
     private func limits(_ statistics: ServerStatistics) -> [Overview.LimitUse] {
@@ -148,7 +148,8 @@ final class OverviewCollector {
             .init(name: "connections", used: statistics.connections, max: limits.connectionsMax),
             .init(name: "sessions", used: statistics.sessions, max: limits.subscribersMax),
             .init(name: "registered-paths", used: server.registrar.count, max: server.settings.register.pathsMax),
-            .init(name: "readers", used: server.readerSessions, max: server.settings.distribution.readersMax ?? limits.subscribersMax),
+            .init(name: "readers", used: server.readersNow, max: server.settings.distribution.readersMax ?? limits.subscribersMax),
+            .init(name: "windows-media-sessions", used: server.windowsMedia.sessionCount, max: server.windowsMedia.sessionsMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),

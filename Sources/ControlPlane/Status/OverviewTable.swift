@@ -126,6 +126,8 @@ package struct OverviewTable {
         var counted: [(String, UInt64)] = causes.drops.map { ("drop:\($0.key)", $0.value) }
         counted += causes.refusals.map { ("refused:\($0.key)", UInt64(clamping: $0.value)) }
         counted += causes.sourceFaults.map { ("source:\($0.key)", $0.value) }
+        // Sessions that began are no trouble.
+        counted += causes.windowsMedia.filter { $0.key != "opened" }.map { ("wm:\($0.key)", UInt64(clamping: $0.value)) }
         counted += causes.sessionEnds.map { ("ended:\($0.key)", UInt64(clamping: $0.value)) }
         counted += [
             ("receive-drops", overview.totals.sourceDatagramsDropped), ("report-drops", overview.totals.reportDatagramsDropped),

@@ -44,6 +44,8 @@ final class WMSPConnection: ServerConnection {
     var leaving: WindowsMediaPlayer?
     /// Who is to hear that more can be written.
     var onWritable: (() -> Void)?
+    /// Who waits for something on behalf of a request here, and is to stop when the connection closes.
+    var onAbandoned: (() -> Void)?
     /// What the client calls itself; text from the network.
     private(set) var agent = ""
     /// What it was asked for last with 401, if nothing was accepted since; for the log.
@@ -290,6 +292,9 @@ final class WMSPConnection: ServerConnection {
         freeWaiters = []
         returned = []
         onWritable = nil
+        let onAbandoned = onAbandoned
+        self.onAbandoned = nil
+        onAbandoned?()
         server.forget(self)
         let waiters = overWaiters
         overWaiters = []

@@ -188,6 +188,10 @@ final class WindowsMediaBroadcast {
     private func makeFacts() -> WMSPContent {
         var facts = WMSPContent(features: [.broadcast], header: header, playlistGenID: UInt32(truncatingIfNeeded: generation))
         facts.broadcastID = identity
+        let window = Self.windowMilliseconds(settings, port)
+        // An eighth of the log may be written over while it is being sent.
+        let burst = settings.policy.joinBurst.map { $0.nanosecondsMax / 1_000_000 } ?? 0
+        facts.fastStartMillisecondsMax = UInt32(clamping: min(UInt64(clamping: window / 8 * 7), burst))
         let type = entry == nil ? "broadcast" : "broadcast,playlist"
         facts.cacheControl =
             "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-event-subscription=\"remote-log\", "
@@ -198,6 +202,11 @@ final class WindowsMediaBroadcast {
             facts.features.insert(.playlist)
         }
         return facts
+    }
+
+    /// How much of what came is kept for those who join.
+    fileprivate static func windowMilliseconds(_ settings: PathSettings, _ port: EnginePort) -> Int {
+        settings.windowMilliseconds ?? max(port.engine.limits.windowMilliseconds, 10_000)
     }
 
     /// The counters of all selections.
@@ -247,7 +256,7 @@ final class WindowsMediaVariant {
         let limits = port.engine.limits
         let sizing = StreamSizing(
             bitRate: settings.bitRate ?? Int(clamping: max(header.bitrate(of: selection.whole) * 2, UInt64(limits.bitRateDefault / 4))),
-            windowMilliseconds: settings.windowMilliseconds ?? max(limits.windowMilliseconds, 10_000))
+            windowMilliseconds: WindowsMediaBroadcast.windowMilliseconds(settings, port))
         var policy = settings.policy
         // TCP paces itself.
         policy.pacing = .off

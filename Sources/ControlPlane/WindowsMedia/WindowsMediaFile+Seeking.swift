@@ -13,6 +13,29 @@ extension WindowsMediaFile {
         }
     }
 
+    /// `X-StartupProfile` of these streams from that position on; nil when there is nothing to say. Read off the event loop.
+    func startupProfile(_ wish: WMSPStartupWish, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+            var profile = ASFStartupProfile(header, streams: wish.selection.streams, milliseconds: wish.milliseconds)
+            var next = UInt32(clamping: start(wish.position, streams: wish.selection.streams).packet)
+            var bytesLeft = Self.profileBytesMax
+            while next < packetCount, bytesLeft > 0 {
+                let block = try read(packets: next..<min(next + 64, packetCount))
+                guard !block.isEmpty else { break }
+                for index in 0..<(block.count / header.packetBytes) {
+                    let packet = block.span.extracting((index * header.packetBytes)..<((index + 1) * header.packetBytes))
+                    guard profile.take(packet) else { return profile.text }
+                }
+                next += 64
+                bytesLeft -= block.count
+            }
+            return profile.text
+        }
+    }
+
+    /// No profile looks at more of a file than this.
+    private static let profileBytesMax = 16 << 20
+
     /// The same, with what it begins with; blocking.
     func start(_ position: WMSPPosition, streams: ASFStreamSet) -> ASFSeek.Start {
         let seek = ASFSeek(file: layout, index: index)

@@ -80,12 +80,25 @@ final class WindowsMediaFile: Sendable {
         }
     }
 
-    /// Whether the file of that name is still this one.
-    var isCurrent: Bool {
-        var facts = stat()
-        guard unsafe stat(name, &facts) == 0 else { return false }
-        return UInt64(facts.st_ino) == inode && Int64(facts.st_size) == byteCount && Int64(facts.st_mtim.tv_sec) == modified
+    /// By which one version of a file is told from another.
+    struct Version: Sendable, Equatable {
+        let inode: UInt64
+        let byteCount: Int64
+        let modified: Int64
     }
+
+    /// The version that is open.
+    var version: Version { Version(inode: inode, byteCount: byteCount, modified: modified) }
+
+    /// The version that lies under a name; nil when there is none.
+    static func version(of name: String) -> Version? {
+        var facts = stat()
+        guard unsafe stat(name, &facts) == 0 else { return nil }
+        return Version(inode: UInt64(facts.st_ino), byteCount: Int64(facts.st_size), modified: Int64(facts.st_mtim.tv_sec))
+    }
+
+    /// Whether the file of that name is still this one.
+    var isCurrent: Bool { Self.version(of: name) == version }
 
     /// The packets of that range, as far as they are there.
     func read(packets range: Range<UInt32>) throws(Trouble) -> [UInt8] {

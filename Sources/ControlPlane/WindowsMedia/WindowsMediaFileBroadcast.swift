@@ -20,8 +20,16 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
     private var pump: FilePump?
     private var isOpening = false
     private var line = WindowsMediaTimeLine()
+    private var file: WindowsMediaFile?
+    private let watch: LoopTimer
+    /// A version that is not played, for it may still be being written.
+    private var unsettled: WindowsMediaFile.Version?
+    private var refreshing: [() -> Void] = []
 
     private static let retryMilliseconds = 5_000
+    /// How often is looked whether the file was replaced. One that is written where the old one lay is played when it stays as it is for
+    /// so long; another under the name, at once.
+    private static let watchMilliseconds = 2_000
 
     /// A broadcast that begins when it is wanted.
     init(name: String, settings: PathSettings, port: EnginePort, host: any PathSourceHost, logger: Logger) {
@@ -31,6 +39,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         self.host = host
         self.logger = logger
         retry = LoopTimer(port.eventLoop)
+        watch = LoopTimer(port.eventLoop)
     }
 
     func want(_ level: SourceLevel) {
@@ -53,8 +62,11 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
 
     private func end(_ reason: String) {
         retry.stop()
+        watch.stop()
         pump?.stop()
         pump = nil
+        file = nil
+        unsettled = nil
         broadcast?.end(reason)
         broadcast = nil
     }
@@ -81,11 +93,56 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         host?.sourcePlays()
         waiting.succeed(broadcast)
         play(file, into: broadcast, from: port.eventLoop.now)
+        watch.every(milliseconds: Self.watchMilliseconds) { [weak self] in self?.refresh(settles: true) {} }
+    }
+
+    // MARK: Another version
+
+    func refresh(_ done: @escaping () -> Void) { refresh(settles: false, done) }
+
+    /// Looks at the file. `settles`: a version that was there at the last such look, too, is played.
+    private func refresh(settles: Bool, _ done: @escaping () -> Void) {
+        refreshing.append(done)
+        guard refreshing.count == 1 else { return }
+        guard let file else { return refreshed() }
+        let name = name, played = file.version, unsettled = unsettled
+        NIOThreadPool.singleton.runIfActive(eventLoop: port.eventLoop) { () -> (WindowsMediaFile.Version?, WindowsMediaFile?) in
+            guard let found = WindowsMediaFile.version(of: name), found != played else { return (nil, nil) }
+            guard found.inode != played.inode || settles && found == unsettled else { return (found, nil) }
+            // What cannot be read yet, or ever, is looked at again; the old one goes on.
+            return (found, try? WindowsMediaFile.open(name))
+        }.assumeIsolated().whenComplete { [weak self] result in
+            guard let self else { return }
+            if self.file === file, case .success(let (found, next)) = result {
+                if let next { replace(with: next) } else if settles { self.unsettled = found }
+            }
+            refreshed()
+        }
+    }
+
+    private func refreshed() {
+        let waiting = refreshing
+        refreshing = []
+        for done in waiting { done() }
+    }
+
+    /// Goes on with another version: on the same time line where its header allows that, else behind a new header.
+    private func replace(with next: WindowsMediaFile) {
+        guard let broadcast, let header = try? next.header.rewritten(ASFRewrite(form: .live)) else { return }
+        logger.notice("the file was replaced", metadata: ["path": "\(name)", "packets": "\(next.packetCount)"])
+        unsettled = nil
+        let due = pump?.lastDue ?? port.eventLoop.now
+        pump?.stop()
+        line.begins(goingOn: header.continues(broadcast.header))
+        // Newcomers get this header even where the one before would do.
+        if header.bytes == broadcast.header.bytes { broadcast.begins(header) } else { broadcast.take(header) }
+        play(next, into: broadcast, from: max(due + .milliseconds(Int64(max(line.lastDuration, 1))), port.eventLoop.now))
     }
 
     private func play(_ file: WindowsMediaFile, into broadcast: WindowsMediaBroadcast, from start: NIODeadline) {
         var plan = FilePump.Plan(file: file, selection: WMSPSelection(whole: file.header.streamNumbers), packets: 0..<file.packetCount)
         plan.start = start
+        self.file = file
         let pump = FilePump(plan: plan, eventLoop: port.eventLoop)
         self.pump = pump
         pump.write = { [weak self, weak broadcast] packet, _ in

@@ -4,13 +4,22 @@ import NIOCore
 protocol WindowsMediaLive: AnyObject {
     var broadcast: WindowsMediaBroadcast? { get }
     var waiting: BroadcastWaiting { get }
+    /// A player comes: if what is broadcast has become another, that is to be known before `done` runs.
+    func refresh(_ done: @escaping () -> Void)
 }
 
 extension WindowsMediaLive {
-    /// The broadcast, waited for up to the path's source-wait; that counts as interest in the path.
-    func broadcast(of path: Path, _ done: @escaping (Result<WindowsMediaBroadcast, PathError>) -> Void) {
-        if let broadcast { return done(.success(broadcast)) }
-        waiting.wait(for: path, done)
+    func refresh(_ done: @escaping () -> Void) { done() }
+
+    /// The broadcast, waited for up to the path's source-wait; that counts as interest in the path. What is returned ends the wait.
+    @discardableResult func broadcast(
+        of path: Path, _ done: @escaping (Result<WindowsMediaBroadcast, PathError>) -> Void
+    ) -> (() -> Void)? {
+        guard broadcast != nil else { return waiting.wait(for: path, done) }
+        refresh { [self] in
+            if let broadcast { done(.success(broadcast)) } else { _ = waiting.wait(for: path, done) }
+        }
+        return nil
     }
 }
 
@@ -21,7 +30,10 @@ final class BroadcastWaiting {
     private var entries: [Int: (done: Done, timer: LoopTimer)] = [:]
     private var next = 0
 
-    fileprivate func wait(for path: Path, _ done: @escaping Done) {
+    /// How many wait.
+    var count: Int { entries.count }
+
+    fileprivate func wait(for path: Path, _ done: @escaping Done) -> () -> Void {
         let timer = LoopTimer(path.eventLoop)
         let number = next
         next += 1
@@ -36,6 +48,11 @@ final class BroadcastWaiting {
             entry.done(.failure(.notReady("the source is not ready: \(why)", retryAfterSeconds: Path.retryAfterSeconds)))
         }
         path.readerArrived()
+        return { [weak self] in
+            guard let entry = self?.entries.removeValue(forKey: number) else { return }
+            entry.timer.stop()
+            path.readerLeft()
+        }
     }
 
     /// It is there.

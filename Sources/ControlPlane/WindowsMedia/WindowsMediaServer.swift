@@ -29,6 +29,19 @@ final class WindowsMediaServer {
     var connectionCount: Int { connections.count }
     /// Who is being sent media in a session.
     func player(_ session: UInt32) -> WindowsMediaPlayer? { players[session] }
+    /// Sessions just now, of those who are being sent media and of others, and how many there may be.
+    var sessionCount: Int { sessions.count }
+    var sessionsMax: Int { sessions.settings.sessionsMax }
+    /// What became of sessions, by the names that status has for it.
+    var counters: [String: Int] {
+        let counters = sessions.counters
+        return [
+            "opened": counters.sessionsOpened, "evicted": counters.sessionsEvicted, "refused": counters.sessionsRefused,
+            "taken_over": counters.takeOvers, "mistaken": counters.sessionsMistaken, "owed_overflows": counters.owedOverflows,
+        ]
+    }
+    /// How many are being sent media.
+    var playerCount: Int { players.count }
     /// Those who are being sent media.
     var allPlayers: [WindowsMediaPlayer] { Array(players.values) }
     private var now: UInt64 { RTSPServer.milliseconds(.now()) }
@@ -97,17 +110,25 @@ final class WindowsMediaServer {
         }
         do throws(WMSPRefusal) {
             let path = try path(request.target.path, for: message, on: connection)
-            if request.kind == .play { try admit(to: path, on: connection) }
+            try admit(request, to: path, on: connection)
             let trail = RelayTrail(via: message.headers.values(named: "Via"))
             if let error = path.loop(trail) { throw WMSPRefusal(pathError: error) }
             let number = path.trails.add(trail)
-            content(of: path, for: request, on: connection) { [weak self] result in
+            var isAnswered = false
+            let abandon = content(of: path, for: request, on: connection) { [weak self] result in
+                isAnswered = true
+                connection.onAbandoned = nil
                 path.trails.remove(number)
                 guard let self, !connection.isClosed else { return }
                 switch result {
                 case .success(let source): take(request, path, source, on: connection)
                 case .failure(let error): refuse(message, WMSPRefusal(pathError: error), on: connection)
                 }
+            }
+            guard let abandon, !isAnswered else { return }
+            connection.onAbandoned = {
+                path.trails.remove(number)
+                abandon()
             }
         } catch { refuse(message, error, on: connection) }
     }
@@ -137,13 +158,18 @@ final class WindowsMediaServer {
         } catch { return error }
     }
 
-    /// Whether there is room for one more player of a path.
-    private func admit(to path: Path, on connection: WMSPConnection) throws(WMSPRefusal) {
-        if let max = path.settings.distribution.readersMax, path.readers >= max {
-            count(.readersMax)
-            throw .full("/\(path.name) has its \(max) readers (readers-max)", retryAfterSeconds: 5)
+    /// Whether there is room for one more player of a path. Describe and Play may each be the first that a player asks; where it is sent
+    /// elsewhere it is by a URL of HTTP, which all players that follow any understand.
+    private func admit(_ request: WMSPRequest, to path: Path, on connection: WMSPConnection) throws(WMSPRefusal) {
+        guard request.kind == .play || request.kind == .describe else { return }
+        // Who plays it already does not come in addition.
+        let isHere = request.clientID.flatMap { players[$0] }.map { $0.path === path } ?? false
+        if !isHere {
+            do throws(RequestRefusal) { try server.findRoom(on: path, uri: request.message.uri) } catch {
+                throw WMSPRefusal(noRoom: error)
+            }
         }
-        guard server.admitJoin(connection.host) else {
+        guard request.kind == .describe || server.admitJoin(connection.host) else {
             throw .full("your address opens sessions too fast", retryAfterSeconds: 1)
         }
     }
@@ -191,16 +217,17 @@ final class WindowsMediaServer {
         }
     }
 
+    /// What a path has to offer, now or later. What is returned ends a wait that nobody is interested in any more.
     private func content(
         of path: Path, for request: WMSPRequest, on connection: WMSPConnection,
         _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
-    ) {
+    ) -> (() -> Void)? {
         if let programme = path.programme, !path.settings.isBroadcast {
             playlistContent(of: path, programme, for: request, from: connection.host.text, done)
         } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
         } else if let live = path.windowsMediaLive {
-            live.broadcast(of: path) { [weak self] result in
+            return live.broadcast(of: path) { [weak self] result in
                 if case .success(let broadcast) = result {
                     broadcast.onHeader = { [weak self, weak broadcast] in
                         if let broadcast { self?.headerChanged(of: broadcast) }
@@ -211,12 +238,26 @@ final class WindowsMediaServer {
         } else {
             done(.failure(PathError.refused("/\(path.name) has no source")))
         }
+        return nil
     }
 
     private func take(_ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, on connection: WMSPConnection) {
-        let facts = source.map { Result<WMSPContent, WMSPRefusal>.success($0.facts) }
+        guard case .file(let file)? = source, let wish = sessions.startupWish(of: request, content: file.facts) else {
+            return receive(request, path, source, source?.facts, on: connection)
+        }
+        file.startupProfile(wish, on: server.port.eventLoop).assumeIsolated().whenComplete { [weak self] result in
+            guard let self, !connection.isClosed else { return }
+            var facts = file.facts
+            facts.startupProfile = (try? result.get()) ?? nil
+            receive(request, path, source, facts, on: connection)
+        }
+    }
+
+    private func receive(
+        _ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, _ facts: WMSPContent?, on connection: WMSPConnection
+    ) {
         let actions = sessions.receive(
-            request, on: connection.id, from: connection.host.text, content: facts, now: now)
+            request, on: connection.id, from: connection.host.text, content: facts.map { .success($0) }, now: now)
         perform(actions, path: path, source: source)
         settle(source)
         connection.requestDone()
@@ -326,6 +367,17 @@ final class WindowsMediaServer {
 }
 
 extension WMSPRefusal {
+    /// Where there is no room: the same host's HTTP, which is on the port of its RTSP.
+    fileprivate init(noRoom refusal: RequestRefusal) {
+        switch refusal {
+        case .moved(let url):
+            let place = url.firstRange(of: "://").map { String(url[$0.upperBound...]) } ?? url
+            self = .moved("http://\(place)")
+        case .readersMax(let words, let seconds): self = .full(words, retryAfterSeconds: seconds)
+        default: self = .unavailable(refusal.words, retryAfterSeconds: Path.retryAfterSeconds)
+        }
+    }
+
     /// What a path refuses, as an answer.
     init(pathError error: any Error) {
         if let refusal = error as? WMSPRefusal {

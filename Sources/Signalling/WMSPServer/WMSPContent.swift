@@ -18,6 +18,10 @@ package struct WMSPContent: Sendable, Equatable {
     package var playlistGenID: UInt32
     /// Names the live source; 0 for what is not live.
     package var broadcastID: UInt32 = 0
+    /// `X-StartupProfile`, made for the Play that wants it.
+    package var startupProfile: String?
+    /// How much of the past is at hand for a fast start; nil: all that could be asked for.
+    package var fastStartMillisecondsMax: UInt32?
     /// What is told of the content in `$M`; a list for each language.
     package var descriptions = [ContentDescription(language: "", [])]
     /// It comes straight out of an encoder: the server calls itself one.

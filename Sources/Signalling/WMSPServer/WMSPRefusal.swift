@@ -90,6 +90,9 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
 
     /// The answer to a request; nil for bytes that are none. `Connection` says what is to become of the connection.
     package func response(to request: HTTPRequest?) -> HTTPResponse {
+        if case .moved(let url) = self, let agent = WMSPAgent.client(request?.headers["User-Agent"]), !WMSPDialect(agent).takesRedirection {
+            return Self.script(to: url, request)
+        }
         var response = WMSPAnswer.response(status, to: request)
         switch self {
         case .methodNotAllowed: response.headers.add("Allow", WMSPAnswer.methods)
@@ -108,6 +111,22 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
         }
         response.headers["Content-Length"] = "\(response.body.count)"
         WMSPAnswer.sayConnection(&response, to: request, closes: closes)
+        return response
+    }
+
+    /// A header that leads a player elsewhere which knows no redirection.
+    private static func script(to url: String, _ request: HTTPRequest?) -> HTTPResponse {
+        guard let header = ASFRedirection.header(to: url) else {
+            return WMSPRefusal.unavailable("this is served at \(url), which is too long for the player", retryAfterSeconds: 60)
+                .response(to: request)
+        }
+        var response = WMSPAnswer.response(.ok, to: request)
+        response.headers.add("Pragma", "no-cache, features=\"broadcast\"")
+        response.headers.add("Cache-Control", "no-cache")
+        response.headers.add("Content-Type", WMSPContentType.octets)
+        response.body = WMSPFraming.header(header)
+        response.headers["Content-Length"] = "\(response.body.count)"
+        WMSPAnswer.sayConnection(&response, to: request, closes: true)
         return response
     }
 

@@ -110,3 +110,11 @@ package struct WMSPPlay: Sendable, Equatable {
         }
     }
 }
+
+/// Of what a client wants a profile (``WMSPSessions/startupWish(of:content:)``).
+package struct WMSPStartupWish: Sendable, Equatable {
+    package var selection: WMSPSelection
+    package var position: WMSPPosition
+    /// The `AccelDuration` that it will be granted.
+    package var milliseconds: UInt32
+}

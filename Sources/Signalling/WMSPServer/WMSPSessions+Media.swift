@@ -35,12 +35,13 @@ extension WMSPSessions {
             rate = min(max(asked, -5), 5)
         }
         var tokens = Self.tokens(of: session, isNew: known == nil, content: content, timeout: settings.keepAliveMilliseconds)
-        let fastStart = fastStart(pragma, session.dialect, &tokens)
+        let fastStart = fastStart(pragma, session.dialect, content, &tokens)
         let speed = speed(pragma, session.dialect, content, &tokens)
         let skip = goOnAtOnce(&session, from: content, &tokens)
         sessions[session.id] = session
         var response = answer(.ok, to: incoming, tokens: tokens, content: content)
         response.headers.add("Content-Type", session.dialect.wantsOctetStream ? WMSPContentType.octets : WMSPContentType.media)
+        if let profile = content.startupProfile, fastStart != nil, rate == 1 { response.headers.add("X-StartupProfile", profile) }
         response.headers.add(session.isChunked ? "Transfer-Encoding" : "Connection", session.isChunked ? "chunked" : "close")
         var body = content.opening(for: session.dialect, incarnation: session.incarnation)
         if known == nil, let context = session.dialect.repeatsHeaderAtContext, pragma.number("request-context") == context {
@@ -82,15 +83,33 @@ extension WMSPSessions {
         becomeIdle(session.id, now: now)
     }
 
+    /// What a Play wants to know of the content's beginning (`X-StartupProfile`): which streams, from where, and how much of them; nil where
+    /// it does not say that it understands it, or is not sent anything faster.
+    package func startupWish(of request: WMSPRequest, content: WMSPContent) -> WMSPStartupWish? {
+        guard request.kind == .play, request.dialect.takesSupported, request.supported?.contains(.startupProfile) ?? false,
+            (request.pragma.fraction("rate") ?? 1) == 1
+        else { return nil }
+        var tokens: [String] = []
+        guard let fast = fastStart(request.pragma, request.dialect, content, &tokens) else { return nil }
+        var session = WMSPServerSession(id: 0, address: "", request: request, now: 0)
+        session.content = content
+        session.select(by: request, isComplete: true)
+        let position = WMSPPosition(request.pragma, dialect: request.dialect, header: content.header(for: request.dialect))
+        return WMSPStartupWish(selection: session.selection, position: position, milliseconds: fast.milliseconds)
+    }
+
     /// What of `AccelBW` and `AccelDuration`, or `BurstBW` and `BurstDuration`, is granted, and what the answer says of it.
-    private func fastStart(_ pragma: PragmaList, _ dialect: WMSPDialect, _ tokens: inout [String]) -> WMSPPlay.FastStart? {
+    private func fastStart(
+        _ pragma: PragmaList, _ dialect: WMSPDialect, _ content: WMSPContent, _ tokens: inout [String]
+    ) -> WMSPPlay.FastStart? {
+        let millisecondsMax = min(settings.fastStartMillisecondsMax, content.fastStartMillisecondsMax ?? .max)
         for (name, isTaken) in [("Burst", dialect.takesBurst), ("Accel", dialect.takesAcceleration)] {
             guard isTaken, let rate = pragma.number("\(name)BW"), let duration = pragma.number("\(name)Duration"), rate > 0, duration > 0,
-                settings.fastStartBitsPerSecondMax > 0, settings.fastStartMillisecondsMax > 0
+                settings.fastStartBitsPerSecondMax > 0, millisecondsMax > 0
             else { continue }
             let granted = WMSPPlay.FastStart(
                 bitsPerSecond: min(rate, settings.fastStartBitsPerSecondMax, dialect.accelerationBitsPerSecondMax ?? .max),
-                milliseconds: min(duration, settings.fastStartMillisecondsMax))
+                milliseconds: min(duration, millisecondsMax))
             tokens.append("\(name)BW=\(granted.bitsPerSecond)")
             tokens.append("\(name)Duration=\(granted.milliseconds)")
             return granted

@@ -201,7 +201,7 @@ extension WMSPSessions {
         if let modified = content?.lastModified { response.headers.add("Last-Modified", modified) }
         if let etag = content?.etag { response.headers.add("Etag", etag) }
         if incoming.request.dialect.takesSupported {
-            var supported: WMSPSupported = [.streamSwitch, .prediction]
+            var supported: WMSPSupported = [.streamSwitch, .prediction, .startupProfile]
             if settings.speedMax > 1 { supported.insert(.fastCache) }
             if settings.offersPacketPairs { supported.insert(.packetPair) }
             response.headers.add("Supported", supported.text)

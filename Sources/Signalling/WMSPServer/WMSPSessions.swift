@@ -55,7 +55,8 @@ package struct WMSPSessions: Sendable {
         package var owedOverflows = 0
     }
 
-    let settings: Settings
+    /// As it was given.
+    package let settings: Settings
     let makeID: @Sendable () -> UInt32
     var sessions: [UInt32: WMSPServerSession] = [:]
     private var countByAddress: [String: Int] = [:]

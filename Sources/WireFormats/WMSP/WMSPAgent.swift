@@ -104,7 +104,8 @@ package struct WMSPDialect: Sendable, Hashable {
     package let takesBurst: Bool
     /// The features `skipforward` and `skipbackward`, and `seekable` beside `playlist`.
     package let takesSkips: Bool
-    /// A redirection by a status (302); older ones are led by a script command in the header.
+    /// A redirection by a status (302); older ones are led by a script command in the header. 4.1 is what FFmpeg, libmms and MPlayer call
+    /// themselves: they follow a status, if anything.
     package let takesRedirection: Bool
     /// The type of a body is always `application/octet-stream` (Windows Media Player 6).
     package let wantsOctetStream: Bool
@@ -129,7 +130,7 @@ package struct WMSPDialect: Sendable, Hashable {
         accelerationBitsPerSecondMax = version.major == 8 ? 1_048_576 : nil
         takesBurst = version.major >= 9
         takesSkips = version.major >= 9
-        takesRedirection = version.major >= 7
+        takesRedirection = version.major >= 7 || agent.product == .player && version == .init(4, 1)
         // VLC's number is 7.10; it does not look at the type.
         wantsOctetStream = version.major < 7
         wantsEmptyDataObject = version.major < 9

@@ -25,6 +25,8 @@ class Answer:
         "public": r"GET, POST, OPTIONS",
         "allow": r"OPTIONS",
         "date": r".+ GMT",
+        "x-startupprofile": r"Rate=10,12,15,20,30;MaxBytes=(\d+,){4}\d+;Time=(\d+,){4}\d+;StartTime=\d+;LastTime=\d+;"
+                            r"MaxDiffTime=\d+;MaxDiffSndTime=\d+;ByteRate=(\d+,){4}\d+;",
     }
     TOKENS = {
         "no-cache": None, "client-id": r"\d+", "xResetStrm": r"1", "features": r'"[a-z,]*"', "timeout": r"\d+", "playlist-gen-id": r"[1-9]\d*",

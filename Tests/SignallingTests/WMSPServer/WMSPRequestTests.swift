@@ -62,6 +62,31 @@ import WireFormats
         #expect(try WMSPRequest(message).guid == guid)
     }
 
+    /// Each is sent elsewhere in the form that it follows.
+    @Test(arguments: [
+        ("NSPlayer/12.0.7601.1", true), ("NSPlayer/7.10.0.3059", true), ("NSPlayer/7.0.0.1956", true), ("NSServer/9.0.0.3171", true),
+        // FFmpeg and libmms; what is really older knows no status.
+        ("NSPlayer/4.1.0.3856", true), ("NSPlayer/6.4.7.1128", false), ("NSServer/4.1.0.3917", false),
+    ])
+    func redirections(agent: String, byStatus: Bool) throws {
+        let url = "http://two:8554/a?weir-hop=1"
+        let request = try WMSPSample.http(["GET /a HTTP/1.0", "User-Agent: \(agent)"])
+        let answer = WMSPRefusal.moved(url).response(to: request)
+        #expect(answer.status == (byStatus ? .found : .ok) && answer.headers["Location"] == (byStatus ? url : nil))
+        guard !byStatus else { return }
+        var parser = WMSPParser()
+        parser.append(answer.body)
+        let next = try parser.next()
+        let payload = try #require(next).payload
+        let header = try ASFHeader(payload.span)
+        let command = try #require(header.scriptCommands.first)
+        #expect(command.milliseconds == 479 && command.type == "FILENAME" && command.text == url)
+        #expect(header.scriptCommands.count == 1 && header.flaws.isEmpty)
+        #expect(header.file.prerollMilliseconds == 479 && header.bytes.count == payload.count)
+        let far = WMSPRefusal.moved("http://two/" + String(repeating: "x", count: 246)).response(to: request)
+        #expect(far.status == .serviceUnavailable)
+    }
+
     @Test func refusalsSayWhatBecomesOfTheConnection() throws {
         let kept = try WMSPSample.http(["GET /a HTTP/1.1", "User-Agent: NSPlayer/9.0"])
         let old = try WMSPSample.http(["GET /a HTTP/1.0", "Connection: Keep-Alive"])

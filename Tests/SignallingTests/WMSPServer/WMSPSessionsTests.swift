@@ -24,7 +24,7 @@ import WireFormats
             Cache-Control: no-cache, x-wms-content-size=582, max-age=86399, user-public, must-revalidate, proxy-public, proxy-revalidate\r
             Last-Modified: Tue, 22 Jan 2008 22:54:32 GMT\r
             Etag: "582"\r
-            Supported: com.microsoft.wm.sswitch, com.microsoft.wm.predstrm, com.microsoft.wm.fastcache\r
+            Supported: com.microsoft.wm.sswitch, com.microsoft.wm.predstrm, com.microsoft.wm.fastcache, com.microsoft.wm.startupprofile\r
             Content-Type: application/vnd.ms.wms-hdr.asfv1\r
             Connection: close\r
             Content-Length: \(opening.count)\r\n\r\n

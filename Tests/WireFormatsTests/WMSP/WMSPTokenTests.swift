@@ -137,7 +137,7 @@ import Testing
 
     /// The table of version gates: agent, modern, acceleration and its bound, burst, skips, redirection, octet-stream, base of stream numbers, context of the repeated header.
     @Test(arguments: [
-        Gate("NSPlayer/4.1.0.3856", octetStream: true, base: .decimal),
+        Gate("NSPlayer/4.1.0.3856", redirection: true, octetStream: true, base: .decimal),
         Gate("NSPlayer/6.4.7.1128", octetStream: true, base: .decimal, context: 2),
         Gate("NSPlayer/7.0.0.1956", redirection: true, base: .decimal),
         Gate("NSPlayer/7.10.0.3059", redirection: true, base: .hexadecimal, offsets: true),
