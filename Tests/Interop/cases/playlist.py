@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from harness.process import wait_until
+from harness.process import wait_until
 from harness.registry import check, test
 
 LIST = """<?wsx version="1.0"?>
@@ -71,3 +72,42 @@ def playlist_that_is_wrong_is_refused(context):
     config = context.write("weir.yml", f"paths:\n  list:\n    source: {bad}\n")
     code, _, err = context.run_weir("serve", "--check", "--config", config)
     check(code == 78 and "bad.wsx:2: <media dur>" in err, f"{code}: {err[-300:]}")
+
+
+@test(seconds_max=60)
+def playlist_commands_move_who_plays(context):
+    """ffmpeg plays; next, jump, insert, remove and a changed file move it, and status says so, with what was passed over and why."""
+    for name in ("a.wmv", "b.wmv", "c.wmv", "n.wmv"):
+        clip(context.path(name), 30)
+    text = """<smil repeatCount="indefinite"><media src="a.wmv"/><media src="gone.wmv"/><media src="b.wmv" noSkip="true"/><media src="c.wmv"/></smil>"""
+    weir = context.weir("relay", context.write("list.wsx", text), "--as", "list")
+    reader = context.spawn("ffmpeg", ["ffmpeg", "-hide_banner", "-loglevel", "error", "-i", f"mmsh://{weir.host}:{weir.port}/list", "-f", "null", "-"])
+
+    def state():
+        return json.loads(context.run_weir("status", "--json", name="status")[1])["paths"][0]["playlist"]
+
+    def plays(name, then=None):
+        def found():
+            run = (state()["shown"] or [{}])[0]
+            return run.get("current", {}).get("name") == name and (then is None or run.get("next", {}).get("name") == then)
+        wait_until(found, 10, f"{name} plays" + (f", then {then}" if then else ""))
+
+    plays("a.wmv")
+    check("for 1 reader" in playlist(context, "next", "list"), "next")
+    # What cannot be opened was passed over on the way.
+    plays("b.wmv", "c.wmv")
+    passed = state()["passed_over"]
+    check(len(passed) == 1 and passed[0]["name"] == "gone.wmv" and "No such file" in passed[0]["reason"], f"{passed}")
+    playlist(context, "next", "list")
+    plays("c.wmv", "a.wmv")
+    playlist(context, "jump", "list", "a.wmv")
+    plays("a.wmv")
+    playlist(context, "insert", "list", "n.wmv")
+    plays("a.wmv", "n.wmv")
+    playlist(context, "next", "list")
+    plays("n.wmv")
+    playlist(context, "remove", "list", "n.wmv")
+    context.write("list.wsx", text.replace("b.wmv", "c.wmv").replace("gone.wmv", "b.wmv"))
+    wait_until(lambda: state()["reloads"] == 1, 10, "the file is read anew")
+    plays("n.wmv", "b.wmv")
+    check(reader.running, lambda: f"ffmpeg ended: {reader.err()[-300:]}")
