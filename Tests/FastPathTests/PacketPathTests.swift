@@ -54,12 +54,15 @@ import Testing
         #expect(bench.stop() == 0)
     }
 
-    @Test("The worker allocates nothing where it cuts packets and finds parameter sets", arguments: EngineShape.all)
-    func allocationsOfCutting(shape: EngineShape) throws {
+    @Test(
+        "The worker allocates nothing where it cuts packets, finds parameter sets and holds pictures until they are whole",
+        arguments: EngineShape.all, [false, true])
+    func allocationsOfCutting(shape: EngineShape, holdsPictures: Bool) throws {
         try #require(allocationcount_is_active() == 1 || isSanitized, "the counting allocator is not linked")
         var policy = Bench.withoutBurst
         policy.packetBytesMax = 1_472
-        let bench = try Bench(shape, codec: .h264, policy: policy)
+        let sizing = StreamSizing(bitRate: 8_000_000, windowMilliseconds: 1_000, holdsPictures: holdsPictures)
+        let bench = try Bench(shape, codec: .h264, sizing: sizing, policy: policy)
         let source = bench.addFed()
         let socket = TestSocket(datagram: ())
         #expect(bench.join(bench.addReader(1, socket)) != nil)
@@ -98,6 +101,7 @@ import Testing
         }
         #expect(bench.engine.counters[.packetsSent] == UInt64((20 + allocated.count * 50) * packets * 2))
         #expect(bench.engine.counters[.packetsFragmented] == UInt64((20 + allocated.count * 50) * 2))
+        #expect(bench.counters[.picturesNotHeld] == 0)
         #expect(allocated.last == 0, "allocations in rounds of 850 packets: \(allocated)")
         #expect(bench.stop() == 0)
     }
