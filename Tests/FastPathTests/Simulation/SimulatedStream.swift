@@ -99,10 +99,10 @@ final class SimulatedStream {
 
     // MARK: Clocks
 
-    private func ticks(_ track: Int, epoch: Int, at time: UInt64) -> UInt32 {
-        let passed = time - epochBegan[epoch]
-        let ticks = plan(track).ticks(passed)
-        return timestampBase[epoch] &+ UInt32(truncatingIfNeeded: ticks)
+    private func ticks(_ track: Int, epoch: Int, at time: Int64) -> UInt32 {
+        let passed = time - Int64(epochBegan[epoch])
+        let ticks = UInt32(truncatingIfNeeded: plan(track).ticks(passed.magnitude))
+        return passed < 0 ? timestampBase[epoch] &- ticks : timestampBase[epoch] &+ ticks
     }
 
     private static let wallClockSeconds: UInt64 = 3_900_000_000
@@ -114,10 +114,12 @@ final class SimulatedStream {
         (wallClockSeconds + time / 1_000_000_000) << 32 | ((time % 1_000_000_000) << 32) / 1_000_000_000
     }
 
+    /// What a track's clock shows at a time of the wall clock. A report may name one from before the epoch began: readers' time, in which
+    /// it is made, is behind by what a splice had to move packets ahead. Both clocks are lines, so that is no less exact.
     func timestamp(_ track: Int, epoch: Int, atWallClock ntp: UInt64) -> UInt32 {
-        let seconds = ntp >> 32 - Self.wallClockSeconds
-        let time = seconds * 1_000_000_000 + ((ntp & 0xFFFF_FFFF) * 1_000_000_000 + 1 << 31) >> 32
-        return ticks(track, epoch: epoch, at: max(time, epochBegan[epoch]))
+        let seconds = Int64(ntp >> 32) - Int64(Self.wallClockSeconds)
+        let nanoseconds = Int64(((ntp & 0xFFFF_FFFF) * 1_000_000_000 + 1 << 31) >> 32)
+        return ticks(track, epoch: epoch, at: seconds * 1_000_000_000 + nanoseconds)
     }
 
     // MARK: Frames
@@ -141,7 +143,7 @@ final class SimulatedStream {
         for track in 0..<2 where !isVerbatim && simulation.random.happens(60) && !tracks[track].isUnannounced {
             draft.addReport(
                 track: track, ssrc: tracks[track].ssrc, ntp: Self.wallClock(at: simulation.time),
-                timestamp: ticks(track, epoch: epoch, at: simulation.time))
+                timestamp: ticks(track, epoch: epoch, at: Int64(simulation.time)))
         }
         if !isVerbatim, simulation.random.happens(10) { draft.addRubbish() }
         drafts.append(draft)
@@ -179,7 +181,7 @@ final class SimulatedStream {
     }
 
     private func nextTimestamp(_ track: Int, _ simulation: Simulation) -> UInt32 {
-        let now = ticks(track, epoch: epoch, at: simulation.time)
+        let now = ticks(track, epoch: epoch, at: Int64(simulation.time))
         let after = tracks[track].timestamp &+ 1
         // Frames that come at the same instant are still one after the other.
         tracks[track].timestamp = tracks[track].timestamp != 0 && Int32(bitPattern: now &- after) < 0 ? after : now
