@@ -195,7 +195,7 @@ def half_a_picture_is_nobodys(context, player):
     foreign = [number for number, picture in enumerate(seen) if picture not in set(original)]
     check(not foreign, f"{player}: {len(foreign)} of {len(seen)} pictures are not the origin's: {foreign[:8]}")
     breaks = [number for number, (a, b) in enumerate(zip(seen, seen[1:]), 1) if original.index(b) != (original.index(a) + 1) % len(original)]
-    check(len(breaks) <= 1, f"{player}: {len(breaks)} seams, one was expected")
+    check(len(breaks) == 1, f"{player}: {len(breaks)} seams, one was expected")
     code, out, _ = context.run_weir("status", str(weir.port), "--json", name="status")
     cut = json.loads(out)["paths"][0]["frames_cut"] if code == 0 else out
     check(cut in (0, 1), f"weir status: frames_cut {cut}")

@@ -4,7 +4,6 @@ import os
 import subprocess
 
 from harness.process import wait_until
-from harness.process import wait_until
 from harness.registry import check, test
 
 LIST = """<?wsx version="1.0"?>

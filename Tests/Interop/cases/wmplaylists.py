@@ -139,7 +139,6 @@ def wm_playlist_overridden(context, mode):
         player.read(until=lambda event: event.kind == "answer")
     else:
         player.select(choice)
-        time.sleep(0.3)
     player.read()
     last = player.entries[1].packets[-10:]
     check(len(last) == 10 and all(packet.asf.streams == {audio} for packet in last), "the streams that were turned off go on")
