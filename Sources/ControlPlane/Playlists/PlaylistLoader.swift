@@ -206,12 +206,13 @@ struct PlaylistLoader {
                     guard !isPlaylist(named: String(path)) || source.lowercased().hasPrefix("mms") else {
                         return .location(.broken("\(url) is a playlist elsewhere; only those in files here are read"))
                     }
-                    return .location(.url(source))
+                    return .location(
+                        .broken("\(url) is pulled by a path only: give it one (source: \(url)), and name that here (lpp://PATH)"))
                 } catch { return .location(.broken(error.description)) }
             case let scheme:
                 return .location(
                     .broken(
-                        "`\(PeerWords.printable(String(scheme.prefix(32))))://` cannot stand in a playlist; files, lpp://PATH, mms:// and http:// can"
+                        "`\(PeerWords.printable(String(scheme.prefix(32))))://` cannot stand in a playlist; files and lpp://PATH can"
                     ))
             }
         }

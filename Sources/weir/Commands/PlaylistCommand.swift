@@ -88,7 +88,7 @@ struct PlaylistCommand: ParsableCommand {
             discussion: "Example: weir playlist insert channel news.wmv --after opener.wmv")
 
         @OptionGroup var target: Target
-        @Argument(help: "An ASF file (beside the playlist's), lpp://PATH, or an mms:// or http:// URL.")
+        @Argument(help: "An ASF file (beside the playlist's), or lpp://PATH for a live path of this relay.")
         var source: String
         @Option(help: ArgumentHelp("The entry that it comes behind; without it what plays, else the end.", valueName: "entry"))
         var after: String?

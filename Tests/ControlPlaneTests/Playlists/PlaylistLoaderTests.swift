@@ -28,9 +28,16 @@ struct PlaylistLoaderTests {
         ("a.wmv", "file a.wmv"), ("/srv/a.wmv", "file /srv/a.wmv"), ("file:///srv/a.wmv", "file /srv/a.wmv"),
         ("sub\\a.wmv", "file sub/a.wmv"),
         ("lpp://live/", "path live"), ("lpp://", "broken lpp:// names no path of this relay: lpp://NAME"),
-        ("mms://host:8080/live", "url mms://host:8080/live"), ("http://host/live", "url http://host/live"),
+        (
+            "mms://host:8080/live",
+            "broken mms://host:8080/live is pulled by a path only: give it one (source: mms://host:8080/live), and name that here (lpp://PATH)"
+        ),
+        (
+            "http://host/live",
+            "broken http://host/live is pulled by a path only: give it one (source: http://host/live), and name that here (lpp://PATH)"
+        ),
         ("http://host/more.asx", "broken http://host/more.asx is a playlist elsewhere; only those in files here are read"),
-        ("rtsp://host/x", "broken `rtsp://` cannot stand in a playlist; files, lpp://PATH, mms:// and http:// can"),
+        ("rtsp://host/x", "broken `rtsp://` cannot stand in a playlist; files and lpp://PATH can"),
         ("gone.asx", "broken cannot open gone.asx: No such file or directory"),
         ("bad.asx", "broken bad.asx:2: <duration value>: `x` is no time; write hh:mm:ss.fff"),
         ("self.wsx", "broken self.wsx contains itself"),
