@@ -71,10 +71,11 @@ package struct LoadTally: Sendable, Codable, Equatable {
     /// See ``latenessMilliseconds``.
     static let latenessMax = 1 << 20
 
-    /// At most ``latenessMax`` of the samples, evenly.
+    /// At most ``latenessMax`` of the samples, evenly, the greatest among them.
     static func thinned(_ samples: [Double]) -> [Double] {
         let step = (samples.count + latenessMax - 1) / latenessMax
-        return step < 2 ? samples : stride(from: 0, to: samples.count, by: step).map { samples[$0] }
+        guard step > 1, let greatest = samples.max() else { return samples }
+        return stride(from: step, to: samples.count, by: step).map { samples[$0] } + [greatest]
     }
 
     /// Nothing was seen.

@@ -16,6 +16,8 @@ final class WMSPProbe {
     private var metadata: WMSPMetadata?
     private var scan: ASFScan?
     private var account = SequenceAccount()
+    /// What was lost until the newest header.
+    private var lostBefore: UInt64 = 0
     private var sawHeaders = 0
     private var isPlaying = false
     private var ended: String?
@@ -57,7 +59,8 @@ final class WMSPProbe {
         return WMSPProbeReport(
             source: url.description, server: machine.server?.text, features: machine.features, header: header, metadata: metadata,
             scan: scan,
-            lost: account.lost, headers: sawHeaders, seconds: Double(monotonicNanoseconds() - playingSince) / 1e9, ended: ended)
+            lost: lostBefore &+ account.lost, headers: sawHeaders, seconds: Double(monotonicNanoseconds() - playingSince) / 1e9,
+            ended: ended)
     }
 
     private var now: UInt64 { monotonicNanoseconds() / 1_000_000 }
@@ -124,6 +127,7 @@ final class WMSPProbe {
             case .headerChanged(let bytes, let metadata, _):
                 take(bytes, metadata)
                 sawHeaders += 1
+                lostBefore &+= UInt64(account.lost)
                 account = SequenceAccount()
             case .packet(let number, let bytes):
                 account.take(UInt16(truncatingIfNeeded: number))

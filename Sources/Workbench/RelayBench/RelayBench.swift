@@ -24,6 +24,12 @@ package struct RelayBenchOptions: Sendable {
     /// The defaults.
     package init() {}
 
+    /// The most that the file on demand may have, which is made in memory.
+    package static let onDemandBytesMax = 1 << 30
+
+    /// Seconds of media of the file on demand: those who read it begin at places over it, and none ends within the run.
+    var onDemandSeconds: Int { onDemand == 0 ? 1 : Int(duration) + onDemand / 500 + 70 }
+
     /// Throws a usage error for a value that cannot be.
     package func check() throws(WorkbenchError) {
         guard (1...20_000).contains(readers) else { throw .usage("--readers \(readers): 1 to 20000") }
@@ -31,6 +37,11 @@ package struct RelayBenchOptions: Sendable {
         guard (64_000...50_000_000).contains(bitRate) else { throw .usage("--bit-rate \(bitRate): 64000 to 50000000 bits per second") }
         guard (128...65_000).contains(packetSize) else { throw .usage("--packet-size \(packetSize): 128 to 65000 bytes") }
         guard duration >= 0.5, duration <= 3_600 else { throw .usage("--duration \(duration): 0.5 to 3600 seconds") }
+        guard bitRate / 8 * onDemandSeconds <= Self.onDemandBytesMax else {
+            throw .usage(
+                "--bit-rate \(bitRate) for --duration \(duration): the file on demand would have \(bitRate / 8 * onDemandSeconds >> 20) MiB, "
+                    + "and \(Self.onDemandBytesMax >> 20) is the most; or say --on-demand 0")
+        }
         guard (1...20).contains(turns) else { throw .usage("--turns \(turns): 1 to 20") }
         guard (1...20_000).contains(besideReaders) else { throw .usage("--beside-readers \(besideReaders): 1 to 20000") }
     }
@@ -60,6 +71,12 @@ package struct RelayBenchReport: Sendable {
     private static func ratio(_ one: LoadReport, _ other: LoadReport) -> Double? {
         guard let a = one.serverNanosecondsPerByte, let b = other.serverNanosecondsPerByte, b > 0 else { return nil }
         return a / b
+    }
+
+    /// As of `weir load`, of all loads of the relay itself.
+    package var exitStatus: Int32 {
+        let all = (wmsp + rtsp + [onDemand, beside?.ours].compactMap(\.self)).map(\.exitStatus)
+        return all.contains(1) ? 1 : all.max() ?? 0
     }
 
     /// The result as one JSON object.
@@ -102,10 +119,9 @@ package enum RelayBench {
     package static func run(_ options: RelayBenchOptions) throws -> RelayBenchReport {
         try options.check()
         Interruption.watch()
-        // Those on demand begin at places over the file, and none ends within the run; see --positions spread.
-        let onDemandSeconds = Int(options.duration) + options.onDemand / 500 + 70
         let server = try RelayServer(
-            bitRate: options.bitRate, packetBytes: options.packetSize, onDemandSeconds: onDemandSeconds, arguments: options.serverArguments)
+            bitRate: options.bitRate, packetBytes: options.packetSize, onDemandSeconds: options.onDemandSeconds,
+            arguments: options.serverArguments)
         defer { server.stop() }
         try server.waitUntilListening()
         let base = "127.0.0.1:\(server.port)"

@@ -18,7 +18,6 @@ final class WMSPLoadClient: LoadDriver {
     var endpoints: [String: Endpoint] = [:]
     var inFlight = 0
     var pending = 0
-    private var unopened = 0
     /// Why sessions did not play, or not to the end, with how many.
     var failures: [String: Int] = [:]
     private var sweep = SweepSchedule()
@@ -68,7 +67,7 @@ final class WMSPLoadClient: LoadDriver {
 
     // MARK: The run
 
-    var begun: Int { sessions.count + unopened }
+    var begun: Int { sessions.count }
     var playing: Int { sessions.count { $0.phase == .playing } }
     var running: [WMSPLoadSession] { sessions.filter { $0.phase == .playing && !$0.isJoiner } }
     var runningCount: Int { running.count }
@@ -150,6 +149,9 @@ final class WMSPLoadClient: LoadDriver {
     }
 
     func endWindow() {
+        for session in running where session.snapshot().counts.packets == session.atStart.counts.packets {
+            end(session, "no packet came while it was measured")
+        }
         for session in sessions where session.phase == .playing { session.atEnd = session.snapshot() }
         processNanoseconds = csinks_process_cpu_ns() - processNanosecondsAtStart
     }

@@ -110,7 +110,7 @@ final class WMSPLoadSession {
     /// A `$D` came.
     func take(number: UInt32, sendTime: UInt32?, arrivalNanoseconds: UInt64) {
         if firstPacketNanoseconds == nil { firstPacketNanoseconds = monotonicNanoseconds() }
-        // Gaps as of 16 bits: beyond a third of a million packets lost at a time they are a new beginning anyway.
+        // Gaps as of 16 bits: 32,768 numbers and more at a time count as a new beginning, not as lost.
         account.take(UInt16(truncatingIfNeeded: number))
         guard let sendTime else { return }
         sendTimeLast = sendTime

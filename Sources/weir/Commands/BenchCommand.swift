@@ -8,8 +8,8 @@ struct BenchCommand: ParsableCommand {
         commandName: "bench",
         abstract: "Measure the engine against bare loops over the same system calls, the whole relay, and the parsers.",
         discussion: """
-            Everything runs on this machine's loopback, in one process (TCP sinks: in two). Each bench alternates the engine and its limit, \
-            a short C loop, in the same run. With --json the result is one line on standard output.
+            Everything runs on this machine's loopback. fanout and ingest alternate the engine and its limit, a short C loop, in the same run, \
+            verbatim alternates with interleaved RTP; relay starts a whole relay in a process of its own. With --json the result is one line on standard output.
 
             Example: a thousand UDP subscribers, frames of twelve packets:
 
