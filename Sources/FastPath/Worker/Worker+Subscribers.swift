@@ -81,12 +81,17 @@ extension Worker where K: ~Copyable {
     /// A reader that was removed while the kernel held something for it is waited for so long, then its connection is reset.
     static var heldNanosecondsMax: UInt64 { 2_000_000_000 }
 
-    /// Resets the connections of readers that were removed and for which the kernel has held something for too long.
-    mutating func resetHeld(olderThan span: UInt64) {
+    /// The same for a verbatim reader that had not failed: its connection may go on under another reader, or with the control plane, to a
+    /// player that is merely slow.
+    static var heldVerbatimNanosecondsMax: UInt64 { 30_000_000_000 }
+
+    /// Resets the connections of readers that were removed and for which the kernel has held something for too long, or of all.
+    mutating func resetHeld(all: Bool = false) {
         guard readersHeld > 0 else { return }
-        for reader in 0..<subscribers.count
-        where subscribers[reader].state == .closing && subscribers[reader].sendsHeld > 0 && now &- subscribers[reader].blockedAt >= span {
-            kernel.abort(subscribers[reader].file)
+        for reader in 0..<subscribers.count where subscribers[reader].state == .closing && subscribers[reader].sendsHeld > 0 {
+            let goesOn = subscribers[reader].framing != .interleaved && !subscribers[reader].hasFailed
+            let span = goesOn ? Self.heldVerbatimNanosecondsMax : Self.heldNanosecondsMax
+            if all || now &- subscribers[reader].blockedAt >= span { kernel.abort(subscribers[reader].file) }
         }
     }
 
@@ -115,7 +120,6 @@ extension Worker where K: ~Copyable {
         guard !subscribers[reader].hasFailed else { return }
         subscribers[reader].hasFailed = true
         stopMedia(reader)
-        dropReplies(reader)
         switch failure {
         case .stalled: counters.add(.readersStalled)
         case .connectionLost: counters.add(.readersConnectionLost)
@@ -123,6 +127,8 @@ extension Worker where K: ~Copyable {
         case .tooSlow: counters.add(.readersTooSlow)
         }
         report(.subscriberFailed(handle(ofReader: reader), failure))
+        // Behind it: replies that come back say that they have left, and this says that they have not.
+        dropReplies(reader)
     }
 
     /// The kernel says that a connection has room, or that the watch was cancelled.

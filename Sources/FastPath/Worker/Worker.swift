@@ -349,7 +349,7 @@ struct WorkerParts {
     /// Gives up TCP readers that took nothing for too long. Runs only while there are readers with full sockets.
     private mutating func sweep() {
         nextSweep = readersBlocked > 0 || readersHeld > 0 ? now + Self.sweepNanoseconds : .max
-        resetHeld(olderThan: Self.heldNanosecondsMax)
+        resetHeld()
         for stream in 0..<streams.count where streams[stream].generation != 0 && streams[stream].state.interleaved.count > 0 {
             var index = streams[stream].state.interleaved.first
             while index != SubscriberList.end {
@@ -372,7 +372,7 @@ struct WorkerParts {
         for stream in 0..<streams.count where streams[stream].generation != 0 && !streams[stream].isClosing { removeStream(stream) }
         if commandWakeFile != .none { kernel.cancel(commandWakeFile, tag: RequestTag(.wake, index: 0, generation: 0)) }
         now = kernel.clock()
-        resetHeld(olderThan: 0)
+        resetHeld(all: true)
         let deadline = now + 5_000_000_000
         while kernel.outstanding > 0 || subscribersInUse > 0 || sourcesInUse > 0 || streamsInUse > 0 {
             now = kernel.clock()
