@@ -161,7 +161,9 @@ final class WindowsMediaServer {
     /// Whether there is room for one more player of a path. Describe and Play may each be the first that a player asks; where it is sent
     /// elsewhere it is by a URL of HTTP, which all players that follow any understand.
     private func admit(_ request: WMSPRequest, to path: Path, on connection: WMSPConnection) throws(WMSPRefusal) {
-        guard request.kind == .play || request.kind == .describe else { return }
+        // A choice of streams by GET is a Play for whoever does not play yet.
+        let mayPlay = request.kind == .play || request.kind == .selectStream
+        guard mayPlay || request.kind == .describe else { return }
         // Who plays it already does not come in addition.
         let isHere = request.clientID.flatMap { players[$0] }.map { $0.path === path } ?? false
         if !isHere {
@@ -169,7 +171,7 @@ final class WindowsMediaServer {
                 throw WMSPRefusal(noRoom: error)
             }
         }
-        guard request.kind == .describe || server.admitJoin(connection.host) else {
+        guard request.kind == .describe || request.kind == .selectStream && isHere || server.admitJoin(connection.host) else {
             throw .full("your address opens sessions too fast", retryAfterSeconds: 1)
         }
     }
