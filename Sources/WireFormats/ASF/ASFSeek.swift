@@ -40,6 +40,7 @@ package struct ASFSeek: Sendable {
         let target = UInt32(clamping: overflow ? UInt64.max : sum)
         var bytesLeft = Self.bytesMax
         let last = lastPacket(sentAtOrBefore: target, read)
+        guard leading.numbers.first != nil else { return Start(packet: last) }
         // Forward from where the index points, which is at most some seconds away.
         if let number = leading.numbers.first, leading.count == 1,
             let hint = index?.entry(stream: number, atOrBefore: target).map({ Int($0.packet) }), hint < file.packetCount
@@ -47,7 +48,7 @@ package struct ASFSeek: Sendable {
             if let found = find(in: hint..<(max(last, hint) + 1), leading, atOrBefore: target, &bytesLeft, read) { return found }
         }
         if let found = findBackwards(from: last, leading, atOrBefore: target, &bytesLeft, read) { return found }
-        return first(leading, read) ?? Start(packet: bytesLeft > 0 ? 0 : last)
+        return first(leading, &bytesLeft, read) ?? Start(packet: bytesLeft > 0 ? 0 : last)
     }
 
     /// The same for a packet: the last object that begins in it or before.
@@ -56,9 +57,10 @@ package struct ASFSeek: Sendable {
     ) -> Start {
         let packet = min(max(packet, 0), max(file.packetCount - 1, 0))
         let leading = leading(streams)
+        guard leading.numbers.first != nil else { return Start(packet: packet) }
         var bytesLeft = Self.bytesMax
         if let found = findBackwards(from: packet, leading, atOrBefore: .max, &bytesLeft, read) { return found }
-        return first(leading, read) ?? Start(packet: bytesLeft > 0 ? 0 : packet)
+        return first(leading, &bytesLeft, read) ?? Start(packet: bytesLeft > 0 ? 0 : packet)
     }
 
     /// The first video stream of a selection that has key frames; without one all of it.
@@ -85,8 +87,7 @@ package struct ASFSeek: Sendable {
         return max(low - 1, 0)
     }
 
-    private func first(_ leading: ASFStreamSet, _ read: (UInt64, Int) -> [UInt8]) -> Start? {
-        var bytesLeft = Self.bytesMax
+    private func first(_ leading: ASFStreamSet, _ bytesLeft: inout Int, _ read: (UInt64, Int) -> [UInt8]) -> Start? {
         var next = 0
         while next < file.packetCount, bytesLeft > 0 {
             let end = min(next + perBlock, file.packetCount)
