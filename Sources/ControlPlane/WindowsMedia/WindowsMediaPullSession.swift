@@ -180,10 +180,14 @@ final class WindowsMediaPullSession {
         }
     }
 
+    /// So many packets may come again where a play goes on.
+    private static let overlapPacketsMax: UInt32 = 2_048
+
     private func take(_ number: UInt32, _ bytes: [UInt8]) {
         if let resumption = awaited {
             awaited = nil
-            if number <= resumption.packet {
+            // A key frame before what was asked for; from further back the server has not understood, and it is another play.
+            if number <= resumption.packet, resumption.packet - number <= Self.overlapPacketsMax {
                 packetsHad = resumption.packet
                 header = resumption.header
                 words = "playing"

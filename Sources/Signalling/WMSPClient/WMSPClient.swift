@@ -93,6 +93,10 @@ package struct WMSPClient: Sendable {
         case selectStream
         case log(WMSPLog.Form, String)
         case event(RemoteEvent)
+
+        var isEvent: Bool {
+            if case .event = self { true } else { false }
+        }
     }
 
     /// What comes over a link.
@@ -404,7 +408,8 @@ package struct WMSPClient: Sendable {
         connectMedia()
     }
 
-    /// Feedback goes one after the other; what would wait for too many is left out.
+    /// Feedback goes one after the other; what would wait for too many is left out. Events of players' logs come last: an origin that waits
+    /// for a choice of streams sends nothing more until it has it.
     mutating func ask(_ what: Feedback) {
         guard phase != .over else { return }
         guard feedback != nil else {
@@ -414,8 +419,18 @@ package struct WMSPClient: Sendable {
             actions.append(.connect(.feedback))
             return
         }
-        guard waiting.last != what else { return }
-        if waiting.count < Self.feedbackMax { waiting.append(what) } else { feedbackDropped += 1 }
+        let firstEvent = waiting.firstIndex { $0.isEvent } ?? waiting.count
+        if what.isEvent {
+            guard waiting.last != what else { return }
+            if waiting.count < Self.feedbackMax { waiting.append(what) } else { feedbackDropped += 1 }
+        } else {
+            guard firstEvent == 0 || waiting[firstEvent - 1] != what else { return }
+            if firstEvent < Self.feedbackMax { waiting.insert(what, at: firstEvent) } else { feedbackDropped += 1 }
+            if waiting.count > Self.feedbackMax {
+                waiting.removeLast()
+                feedbackDropped += 1
+            }
+        }
     }
 
     mutating func endFeedback(closing: Bool = false) {

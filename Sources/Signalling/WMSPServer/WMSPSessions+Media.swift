@@ -14,6 +14,7 @@ extension WMSPSessions {
         if let known, let rest = sessions[known.id] { session = rest } else { session = try open(incoming) }
         session.seen(request, now: incoming.now)
         session.content = content
+        session.path = incoming.request.target.path
         session.select(by: request, isComplete: true)
         // Packets of a broadcast are the same for all: they do not count one client's Plays.
         if content.features.contains(.broadcast) {

@@ -47,6 +47,7 @@ extension WMSPSessions {
         if let known { session = known } else { session = try open(incoming) }
         session.seen(incoming.request, now: incoming.now)
         session.content = content
+        session.path = incoming.request.target.path
         sessions[session.id] = session
         let request = incoming.request
         let dialect = session.dialect
@@ -107,11 +108,11 @@ extension WMSPSessions {
         let request = incoming.request
         let log: WMSPLog
         if let line = request.pragma["log-line"] {
-            log = WMSPLog(form: .line, text: line, agent: request.agent, path: request.target.path)
+            log = WMSPLog(form: .line, text: line, agent: request.agent, path: session.path)
         } else {
             let text = String(decoding: request.message.body, as: UTF8.self)
             guard text.contains("<") else { throw .malformed("the body of a log is XML") }
-            log = WMSPLog(form: .xml, text: text, agent: request.agent, path: request.target.path)
+            log = WMSPLog(form: .xml, text: text, agent: request.agent, path: session.path)
         }
         actions.append(.log(session: session.id, log))
         replyEmpty(

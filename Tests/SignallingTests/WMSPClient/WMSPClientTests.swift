@@ -319,6 +319,10 @@ extension [WMSPClient.Action] {
         #expect(next.first == .close(.feedback) && next.text(.feedback).contains("stream-switch-entry=ffff:1:1"))
         for number in 0..<100 { script.run { $0.send(RemoteEvent(kind: .close, reason: UInt32(number)), now: $1) } }
         #expect(script.client.waiting.count == WMSPClient.feedbackMax && script.client.feedbackDropped == 100 - WMSPClient.feedbackMax)
+        // The origin sends nothing more until it has the choice: no event goes before it.
+        #expect(script.run { $0.select(WMSPSelection(whole: [1]), now: $1) }.isEmpty)
+        #expect(script.client.waiting.first == .selectStream && script.client.waiting.count == WMSPClient.feedbackMax)
+        #expect(script.client.feedbackDropped == 101 - WMSPClient.feedbackMax)
     }
 
     @Test(arguments: [
