@@ -105,7 +105,7 @@ struct ASXBuilder {
         guard let source = element.value("href"), !source.isEmpty else {
             throw PlaylistError(line: element.line, element: element.name, attribute: "href", "it is missing; name what to play")
         }
-        return PlaylistMedia(source: source.contains("://") ? source : base + source)
+        return PlaylistMedia(source: source.utf8.end(ofFirst: "://") != nil ? source : base + source)
     }
 
     private func clock(_ element: MarkupElement) throws(PlaylistError) -> UInt64 {

@@ -48,7 +48,7 @@ enum MarkupText {
     /// What `encoding="…"` says in the first line's `<?xml …?>` or `<?wsx …?>`, in small letters.
     private static func declared(_ bytes: [UInt8]) -> String? {
         let head = bytes.prefix(256).prefix { $0 != UInt8(ascii: ">") }
-        guard head.starts(with: "<?".utf8), let start = head.firstRange(of: Array("encoding".utf8))?.upperBound else { return nil }
+        guard head.starts(with: "<?".utf8), let start = head.end(ofFirst: "encoding") else { return nil }
         var rest = head[start...].drop { $0 == ASCII.space || $0 == ASCII.equals }
         guard let quote = rest.first, quote == ASCII.quote || quote == UInt8(ascii: "'") else { return nil }
         rest = rest.dropFirst()

@@ -29,7 +29,7 @@ extension Playlist {
         for bytes in [beginning, Array(even)] {
             guard let text = try? MarkupText.decoded(bytes) else { continue }
             let lowered = text.map(ASCII.lowercased)
-            for tag in ["<smil", "<asx", "<?wsx"] where lowered.firstRange(of: Array(tag.utf8)) != nil { return true }
+            for tag in ["<smil", "<asx", "<?wsx"] where lowered.end(ofFirst: tag) != nil { return true }
         }
         return false
     }

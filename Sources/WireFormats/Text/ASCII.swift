@@ -193,3 +193,12 @@ extension [UInt8] {
         }
     }
 }
+
+extension Collection<UInt8> {
+    /// Where the first occurrence of a word ends. The standard library's search comes with a library for regular expressions, which programs in C
+    /// that embed the engine are not linked with.
+    func end(ofFirst word: String) -> Index? {
+        let word = Array(word.utf8)
+        return indices.first { self[$0...].starts(with: word) }.map { index($0, offsetBy: word.count) }
+    }
+}
