@@ -178,6 +178,8 @@ final class LivePlay {
         defer { target.playerLeft() }
         do {
             let next = try makeFeed(target)
+            // Until it writes, only a refusal ends it: the player would wait for it for ever.
+            next.subscription.onGone = { [connection] in connection.close() }
             feed.variant.flush()
             target.flush()
             if case .joining = phase {

@@ -278,7 +278,9 @@ extension Worker where K: ~Copyable {
             return false
         }
         let bytes = Int(result.result)
-        let mediaBytes = takeFromReplies(reader, takeFromRemainder(reader, stream, bytes))
+        let left = takeFromRemainder(reader, stream, bytes)
+        // Replies without bytes, too, wait for the rest of the packet before them.
+        let mediaBytes = subscribers[reader].remainderCount > 0 ? 0 : takeFromReplies(reader, left)
         guard bytes < Int(subscribers[reader].offeredBytes) else {
             subscribers[reader].cursor = subscribers[reader].offeredEnd
             let packets = subscribers[reader].offeredPackets

@@ -81,6 +81,11 @@ extension Worker where K: ~Copyable {
         }
         // First what was counted, then what was logged: of a packet that comes meanwhile only the log may tell.
         let next = nextNumber(stream)
+        if subscribers[reader].state == .skipping {
+            // It goes on with a key frame that comes, or with one that came and that it is about to be told of.
+            guard streams[stream].state.board.load(.keyFrame) <= streams[stream].state.keyFrameSeen else { return false }
+            return isAtOrBehind(next, number)
+        }
         let cursor = subscribers[reader].cursor
         if cursor >= streams[stream].state.board.load(.head) { return isAtOrBehind(next, number) }
         return pinForBatch(stream, cursor) && isAtOrBehind(streams[stream].state.log.record(cursor).timestamp, number)

@@ -215,7 +215,11 @@ extension Worker where K: ~Copyable {
         if head > 0, pin(stream, head - 1) {
             // Numbers go on by one for each packet, and where there was no room for some, by more.
             let behind = Int32(bitPattern: streams[stream].state.log.record(head - 1).timestamp &- number)
-            if behind >= 0 { packet = head - 1 - min(UInt64(behind), head - 1) }
+            if behind >= 0 {
+                packet = max(head - 1 - min(UInt64(behind), head - 1), streams[stream].state.board.load(.tail))
+                // What is told of it is read from the log.
+                if !pin(stream, packet) { packet = head }
+            }
         }
         subscribers[reader].beginning = number
         subscribers[reader].hasBeginning = true

@@ -28,16 +28,18 @@ extension Worker where K: ~Copyable {
         var flags = PacketFlags.endsFrame
         if startsKeyFrame { flags.insert(.startsKeyFrame) }
         append(stream, count, 0, flags, UInt16(truncatingIfNeeded: number), number, isFrameEnd: true)
+        if startsKeyFrame {
+            streams[stream].state.counters.add(0, .keyFrames)
+            // The packet's place in the log plus one.
+            streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)
+        }
         publishNumber(stream, number, count)
-        guard startsKeyFrame else { return true }
-        streams[stream].state.counters.add(0, .keyFrames)
-        // The packet's place in the log plus one.
-        streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)
-        lookForKeyFrame(stream)
+        if startsKeyFrame { lookForKeyFrame(stream) }
         return true
     }
 
-    /// Shows which packet came last. After it is in the log: whoever reads this and then the log's head misses none.
+    /// Shows which packet came last. After it is in the log, and known as a key frame: whoever reads this and then the log's head, or its
+    /// last key frame, misses none.
     private func publishNumber(_ stream: Int, _ number: UInt32, _ count: Int) {
         let streamCounters = streams[stream].state.counters
         streamCounters.set(0, .sequenceOut, UInt64(number & 0xFFFF))

@@ -69,4 +69,64 @@ import Testing
         #expect(Self.sent(bench).count > first)
         bench.run(.removeStream(Self.stream))
     }
+
+    @Test("A reader's last packet has left when all of it has, however little its connection takes at a time")
+    func lastInParts() throws {
+        let memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0))
+        defer { memory.free() }
+        var bench = try Self.bench(memory)
+        bench.run(.arm(Self.reader, now: true), .go(Self.reader))
+        let last = LinkBuffer([])
+        func hasLeft(_ bench: borrowing ScriptedWorker) -> Bool {
+            bench.takeReports().contains { if case .bufferReturned(let buffer) = $0 { buffer.identity == last.identity } else { false } }
+        }
+        bench.script.answer = { _ in 100 }
+        Self.feed(&bench, bytes: 1_000, 1, starts: true)
+        bench.run(.sendLast(Self.reader, last, packet: 1))
+        Self.feed(&bench, bytes: 1_000, 2)
+        bench.script.tellsWritable = true
+        for part in 2...9 {
+            bench.pass(milliseconds: 1)
+            #expect(Self.sent(bench).count == part * 100)
+            let isGone = hasLeft(bench)
+            #expect(!isGone, "after \(part * 100) bytes")
+        }
+        bench.script.answer = { _ in nil }
+        bench.pass(milliseconds: 1)
+        let isGone = hasLeft(bench)
+        #expect(isGone)
+        bench.pass(milliseconds: 1)
+        #expect(Self.sent(bench) == [UInt8](repeating: 1, count: 1_000))
+        bench.run(.removeStream(Self.stream))
+    }
+
+    @Test("What has its place behind packets that a reader skips leaves when that place has come, before the key frame")
+    func placedAmongSkipped() throws {
+        let memory = StreamMemory(sizing: StreamSizing(bitRate: 0, windowMilliseconds: 0))
+        defer { memory.free() }
+        var bench = try Self.bench(memory)
+        var policy = ScriptedWorker.unpaced
+        policy.lagNanosecondsMax = 100_000_000
+        policy.overload = .skipToKeyFrame
+        bench.run(.setPolicy(Self.stream, policy), .arm(Self.reader, now: true), .go(Self.reader))
+        // It takes nothing for a while.
+        bench.script.answer = { _ in -11 }
+        Self.feed(&bench, bytes: 100, 1, starts: true)
+        bench.pass(milliseconds: 200)
+        Self.feed(&bench, bytes: 100, 2)
+        bench.script.answer = { _ in nil }
+        bench.pass(milliseconds: 200)
+        bench.script.tellsWritable = true
+        bench.pass(milliseconds: 1)
+        bench.pass(milliseconds: 1)
+        #expect(Self.sent(bench).isEmpty && bench.worker.counters[.packetsOverPolicy] == 2)
+        bench.run(.sendBefore(Self.reader, LinkBuffer([0xEE]), packet: 3))
+        #expect(Self.sent(bench).isEmpty)
+        Self.feed(&bench, bytes: 100, 3)
+        #expect(Self.sent(bench) == [0xEE], "packet 2, the third, was passed over")
+        bench.run(.sendBefore(Self.reader, LinkBuffer([0xDD]), packet: 4))
+        Self.feed(&bench, bytes: 100, 4, starts: true)
+        #expect(Self.sent(bench) == [0xEE] + [UInt8](repeating: 4, count: 100) + [0xDD])
+        bench.run(.removeStream(Self.stream))
+    }
 }
