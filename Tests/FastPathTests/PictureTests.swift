@@ -67,6 +67,60 @@ import WireFormats
         #expect(bench.memory.counters[.picturesNotHeld] == 0 && bench.memory.counters[.framesCut] == 0)
     }
 
+    @Test("A stray packet between two pictures is nobody's picture: the next ones are held all the same", arguments: [true, false])
+    func strayBetween(marker: Bool) throws {
+        var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)
+        bench.feed(picture(10, 0))
+        bench.feed([rtp(sequence: 9_000, timestamp: 77, ssrc: 9, marker: marker, payload: [0x7C, 0x85, 1])])
+        for place in UInt16(1)...3 {
+            bench.feed(Array(picture(10 + 3 * place, UInt32(place) * 3_600).dropLast()))
+            #expect(sequences(bench).last == 9 + 3 * place, "its last packet is not there")
+            bench.feed([picture(10 + 3 * place, UInt32(place) * 3_600)[2]])
+            #expect(sequences(bench).last == 12 + 3 * place)
+        }
+        #expect(bench.memory.counters[.picturesNotHeld] == 0 && bench.memory.counters[.framesCut] == 0)
+    }
+
+    @Test(
+        "Behind a new time line of the source's pictures wait as before, whatever its numbers are",
+        arguments: [(1, 30_000), (1, 20_000), (2, 30_000)])
+    func newLine(ssrc: UInt32, first: UInt16) throws {
+        var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)
+        bench.feed(picture(40_000, 900_000))
+        // Of a line that nobody announced the first packet is not believed.
+        bench.feed(picture(first, 9_000_000, ssrc: ssrc, count: 4) + picture(first + 4, 9_003_600, ssrc: ssrc))
+        let before = sequences(bench)
+        #expect(before.count == 3 + 3 + 3 && bench.memory.counters[.epochs] == 2)
+        bench.feed(Array(picture(first + 7, 9_007_200, ssrc: ssrc).dropLast()))
+        #expect(sequences(bench) == before, "its last packet is not there")
+        bench.feed([picture(first + 7, 9_007_200, ssrc: ssrc)[2]])
+        #expect(sequences(bench).count == before.count + 3)
+    }
+
+    @Test("A slate begins behind half a picture that will not be finished, not within one that comes in")
+    func slate() throws {
+        let sizing = StreamSizing(bitRate: 0, windowMilliseconds: 0, keepsKeyFrame: true, holdsPictures: true)
+        var bench = try ScriptedWorker(sizing: sizing, codec: .h264)
+        let begins = Command.beginSlate(bench.stream, silentNanoseconds: 500_000_000)
+        bench.feed(picture(0, 0))
+        bench.pass(milliseconds: 400)
+        bench.feed(Array(picture(3, 36_000).dropLast()))
+        bench.pass(milliseconds: 200)
+        bench.run(begins, .repeatKeyFrame(bench.stream))
+        #expect(sequences(bench) == [0, 1, 2], "it comes in")
+        bench.pass(milliseconds: 400)
+        bench.run(begins, .repeatKeyFrame(bench.stream))
+        #expect(sequences(bench) == [0, 1, 2, 3, 4, 5] && bench.memory.counters[.framesCut] == 1)
+        // The source is back: half of its old key frame does not end the slate, nor does what builds on it.
+        bench.feed(picture(6, 90_000, isKey: false) + picture(9, 93_600, count: 2).dropLast())
+        #expect(sequences(bench) == [0, 1, 2, 3, 4, 5])
+        // Nor half of one that came during the slate.
+        bench.pass(milliseconds: 600)
+        bench.run(begins)
+        bench.feed(picture(12, 180_000, isKey: false) + picture(15, 183_600))
+        #expect(sequences(bench) == [0, 1, 2, 3, 4, 5, 6, 7, 8] && bench.memory.counters[.framesCut] == 2)
+    }
+
     @Test("A picture that is too large goes on as it comes, and so does a source that marks no ends until it does")
     func notHeld() throws {
         var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)

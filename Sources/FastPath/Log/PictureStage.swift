@@ -11,6 +11,8 @@ import WireFormats
     private let bytesMax: Int
     /// Of what is kept, with the length before each packet.
     private(set) var bytes = 0
+    /// When the last packet was kept.
+    var heldAt: UInt64 = 0
     /// Of the picture at hand, or the last one.
     private var hasPicture = false
     private var timestamp: UInt32 = 0
@@ -57,6 +59,17 @@ import WireFormats
         bytes = 0
         hasPicture = false
         unmarked = 0
+    }
+
+    /// A time line begins with this packet, which has gone on: so does the rest of its picture. What comes is compared with its numbers,
+    /// no more with those of the line before.
+    mutating func begin(with header: RTPHeader) {
+        if hasPicture, header.ssrc != ssrc { unmarked = 0 }
+        bytes = 0
+        hasPicture = true
+        timestamp = header.timestamp
+        ssrc = header.ssrc
+        sequence = header.sequence
     }
 
     /// Decides on a packet, and keeps it where that is the decision.

@@ -11,8 +11,7 @@ extension Worker where K: ~Copyable {
         // Newcomers are not sent what was before the break.
         forgetKeyFrames(stream)
         if streams[stream].state.isVerbatim { return streams[stream].state.counters.add(.epochs) }
-        dropPicture(stream)
-        streams[stream].state.pictures?.reset()
+        forgetPictures(stream)
         slew(stream)
         streams[stream].state.clock.beginEpoch()
         for track in 0..<streams[stream].state.trackCount {
@@ -62,7 +61,10 @@ extension Worker where K: ~Copyable {
             counters.add(.packetsBeforeSplice)
             return false
         }
-        if track == streams[stream].state.anchor { dropPicture(stream) }
+        if track == streams[stream].state.anchor {
+            dropPicture(stream)
+            streams[stream].state.pictures?.begin(with: header)
+        }
         closeFrame(stream, track)
         let state = streams[stream].state.tracks[track]
         if state.hasOutput {

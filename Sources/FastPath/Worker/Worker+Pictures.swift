@@ -13,13 +13,18 @@ extension Worker where K: ~Copyable {
     @unsafe mutating func holdPicture(_ stream: Int, _ track: Int, _ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         let span = unsafe Span<UInt8>(_unsafeStart: bytes.assumingMemoryBound(to: UInt8.self), count: count)
         guard let header = try? RTPHeader(span) else { return false }
+        let state = streams[stream].state.tracks[track]
+        // Whether somebody else is the source from now on is for the time line to judge; until then its packets are no pictures of ours.
+        if state.hasInput, header.ssrc != state.ssrcIn { return unsafe ingestRTP(stream, track, bytes, count) }
         var verdict = unsafe offerPicture(stream, header, bytes, count)
         if verdict == .follows {
             passPicture(stream, track)
             verdict = unsafe offerPicture(stream, header, bytes, count)
         }
         switch verdict {
-        case .held: return true
+        case .held:
+            streams[stream].state.pictures?.heldAt = now
+            return true
         case .ends:
             passPicture(stream, track)
             return true
@@ -33,6 +38,12 @@ extension Worker where K: ~Copyable {
     /// Drops the picture that the source has not finished, and will not: nobody has seen any of it.
     func dropPicture(_ stream: Int) {
         if streams[stream].state.pictures?.drop() == true { streams[stream].state.counters.add(.framesCut) }
+    }
+
+    /// The same, and nothing is known of the source any more: it begins anew, with numbers of its own.
+    func forgetPictures(_ stream: Int) {
+        dropPicture(stream)
+        streams[stream].state.pictures?.reset()
     }
 
     @unsafe private mutating func offerPicture(_ stream: Int, _ header: RTPHeader, _ bytes: UnsafeRawPointer, _ count: Int)

@@ -55,7 +55,7 @@ extension Worker where K: ~Copyable {
     private func beginTrackEpoch(_ stream: Int, _ track: Int) {
         if track == streams[stream].state.anchor {
             forgetKeyFrames(stream)
-            dropPicture(stream)
+            forgetPictures(stream)
         }
         streams[stream].state.tracks[track].hasInput = false
         streams[stream].state.tracks[track].clock.beginLine()

@@ -12,13 +12,17 @@ extension Worker where K: ~Copyable {
             guard state.hasOutput else { continue }
             if state.isSlate, !state.hasInput {
                 streams[stream].state.tracks[track].isSlateOpen = false
+                if track == streams[stream].state.anchor { _ = givesUpPicture(stream, silentNanoseconds) }
                 continue
             }
             guard now &- state.arrival >= silentNanoseconds else { continue }
             // What waits to be put in order has come, and is about to go on.
             let stage = streams[stream].state.reorder
             if track < stage.tracks, stage[track].waiting > 0 { continue }
-            if track == streams[stream].state.anchor { forgetKeyFrames(stream) }
+            if track == streams[stream].state.anchor {
+                guard givesUpPicture(stream, silentNanoseconds) else { continue }
+                forgetKeyFrames(stream)
+            }
             streams[stream].state.tracks[track].hasInput = false
             streams[stream].state.tracks[track].clock.beginLine()
             streams[stream].state.tracks[track].clock.hasEarly = false
@@ -27,6 +31,15 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].hasSlatePicture = false
             streams[stream].state.tracks[track].keyFrameDeadline = .max
         }
+    }
+
+    /// Drops a picture of which nothing more came for so long: the source that comes back would send its half on. False while one is
+    /// still coming in.
+    private func givesUpPicture(_ stream: Int, _ silentNanoseconds: UInt64) -> Bool {
+        guard let stage = streams[stream].state.pictures else { return true }
+        guard stage.bytes == 0 || now &- stage.heldAt >= silentNanoseconds else { return false }
+        forgetPictures(stream)
+        return true
     }
 
     /// Sends the last whole key frame again, if its track is the slate's.
