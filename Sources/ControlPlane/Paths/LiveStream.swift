@@ -138,15 +138,21 @@ final class LiveStream {
         return true
     }
 
-    /// Media of a (new) connection is about to be attached. The tracks whose readers are sent other parameter sets from here on.
+    /// Media of a (new) connection is about to be attached. The tracks whose readers are sent other parameter sets from here on, and which
+    /// sets; none: they cannot be sent.
     @discardableResult
-    func mediaBegins(_ port: EnginePort) -> [Int] {
+    func mediaBegins(_ port: EnginePort) -> [(track: Int, payloads: [UInt8])] {
         tracksGone = []
         if hadMedia { port.submit(.beginEpoch(handle)) }
         hadMedia = true
+        return parameterSetsChange()
+    }
+
+    /// The same for media that goes on under the description that was adopted.
+    func parameterSetsChange() -> [(track: Int, payloads: [UInt8])] {
         let changes = prefaces.update(description)
         setPrefaces(changes)
-        return changes.map(\.track)
+        return changes
     }
 
     /// Readers are sent other parameter sets of a track while the source is away.

@@ -369,10 +369,19 @@ extension Path: PathSourceHost {
         return try live.standby(sdp)
     }
 
-    func mediaBegins() {
-        for track in live?.mediaBegins(port) ?? [] {
-            logger.info(
-                "the source's new parameter sets go before its key frames, where it does not repeat them", metadata: ["track": "\(track)"])
+    func mediaBegins() { tell(ofSets: live?.mediaBegins(port) ?? []) }
+
+    func parameterSetsChange() { tell(ofSets: live?.parameterSetsChange() ?? []) }
+
+    private func tell(ofSets changes: [(track: Int, payloads: [UInt8])]) {
+        for change in changes {
+            let track: Logger.Metadata = ["track": "\(change.track)"]
+            if change.payloads.isEmpty {
+                logger.warning(
+                    "the source's new parameter sets cannot go before its key frames: readers need it to repeat them", metadata: track)
+            } else {
+                logger.info("the source's new parameter sets go before its key frames, where it does not repeat them", metadata: track)
+            }
         }
     }
 

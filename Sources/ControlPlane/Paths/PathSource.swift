@@ -65,6 +65,9 @@ protocol PathSourceHost: AnyObject {
     func standbyDescribed(_ sdp: SessionDescription) throws -> StreamDescription?
     /// Media is about to be attached to the stream: with what was there before, a new epoch begins.
     func mediaBegins()
+    /// Media that flows already goes on as it was described last, in the same stream: of that description readers may have other
+    /// parameter sets.
+    func parameterSetsChange()
     /// Media flows, or will any moment: readers may be armed.
     func sourcePlays()
     /// The `Via` of requests that are made for this path; nil: none.
@@ -83,4 +86,6 @@ extension PathSourceHost {
     /// For those that stand between a path and its source and know nothing of it.
     var via: String? { nil }
     func sourceRefused(_ status: RTSPStatus) {}
+    /// For those whose sources say first what they are, and then send it.
+    func parameterSetsChange() {}
 }

@@ -42,7 +42,9 @@ extension MediaDescription {
         guard !hasDecodingOrderNumbers else { return [] }
         let sets = parameterSets
         var bytes: [UInt8] = []
-        for unit in sets.video + sets.sequence + sets.picture where unit.count <= Self.setBytesMax {
+        for unit in sets.video + sets.sequence + sets.picture {
+            // Without one of them the others are of no use.
+            guard unit.count <= Self.setBytesMax else { return [] }
             bytes += [UInt8(unit.count & 0xFF), UInt8(unit.count >> 8)] + unit
         }
         return bytes.count <= StreamSizing.prefaceBytesMax ? bytes : []

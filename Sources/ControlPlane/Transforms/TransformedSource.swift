@@ -148,7 +148,11 @@ final class TransformedSource: PathSource {
         defer { isDescribing = false }
         let served = try host.sourceDescribed(described)
         self.served = served
-        if served.stream != former?.stream { host.mediaBegins() }
+        if served.stream != former?.stream {
+            host.mediaBegins()
+        } else if served.version != former?.version {
+            host.parameterSetsChange()
+        }
         for transform in transforms {
             guard let output = Self.output(of: transform.track, hidden.description, served), output != transform.output else { continue }
             transform.serve(nil)

@@ -47,11 +47,13 @@ extension Worker where K: ~Copyable {
         }
         guard count > 0 else {
             // Then the key frame begins with the source's own packet.
+            if beginsKeyFrame { streams[stream].state.counters.add(track, .keyFrames, 0 &- 1) }
             streams[stream].state.tracks[track].hasKeyFrame = state.hasKeyFrame
             streams[stream].state.tracks[track].keyFrameTimestamp = state.keyFrameTimestamp
             return
         }
-        streams[stream].state.tracks[track].isPrefaceOwed = false
+        // One that was cut, since the log has no room, is owed still.
+        if offset == Int(state.prefaceBytes) { streams[stream].state.tracks[track].isPrefaceOwed = false }
         streams[stream].state.tracks[track].sequenceOffset &+= count
         streams[stream].state.tracks[track].hasCut = true
         streams[stream].state.tracks[track].cutSequence = header.sequence &- 1
@@ -82,7 +84,10 @@ extension Worker where K: ~Copyable {
         append(
             stream, length, UInt8(2 * track), beginsKeyFrame ? .startsKeyFrame : [], sequence, timestamp, isFrameEnd: false,
             isSource: false)
-        streams[stream].state.counters.add(.prefacePackets)
+        let streamCounters = streams[stream].state.counters
+        streamCounters.add(.prefacePackets)
+        streamCounters.set(track, .sequenceOut, UInt64(streams[stream].state.tracks[track].sequenceOut))
+        streamCounters.set(track, .timestampOut, UInt64(streams[stream].state.tracks[track].timestampOut))
         if beginsKeyFrame, isAnchor {
             // The packet's number plus one.
             streams[stream].state.board.store(.keyFrame, streams[stream].state.writer.head)

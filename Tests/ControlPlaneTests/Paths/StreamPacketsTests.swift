@@ -151,6 +151,20 @@ import WireFormats
         end(path)
     }
 
+    @Test func setsOfWhichOneIsTooLargeAreNotSentInPart() throws {
+        let path = path()
+        func life(_ picture: [UInt8]) throws -> String? {
+            let sets = Self.described("Z2QAH6w=,\(Base64.encode(picture))")
+            _ = try path.sourceDescribed(Descriptions.description([sets]))
+            path.mediaBegins()
+            return heard.lines().last { $0.contains("parameter sets") }
+        }
+        #expect(try life(Self.pps) == nil)
+        let words = try life([0x68] + [UInt8](repeating: 1, count: 1_500)) ?? ""
+        #expect(lastPreface() == [] && words.contains("cannot go before its key frames"), "\(words)")
+        end(path)
+    }
+
     @Test func setsThatTheStreamShowedAreKnownToAll() throws {
         let path = path()
         _ = try path.sourceDescribed(Descriptions.description([Self.h264]))

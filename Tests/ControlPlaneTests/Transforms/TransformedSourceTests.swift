@@ -26,9 +26,11 @@ private final class Feeder: PathSource {
 
     init() { port = EnginePort(engine: engine, eventLoop: loop, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
 
-    /// A path with a program for its video, and what stands between.
-    private func path(_ exec: String, gives: String? = "H264/90000", startMilliseconds: Int = 200) throws -> (Path, TransformedSource) {
-        var rule = try TransformRule(name: "video")
+    /// A path with a program for its video, or other tracks, and what stands between.
+    private func path(
+        _ exec: String, of tracks: String = "video", gives: String? = "H264/90000", startMilliseconds: Int = 200
+    ) throws -> (Path, TransformedSource) {
+        var rule = try TransformRule(name: tracks)
         rule.command = try ProgramCommand(line: exec)
         rule.gives = try gives.map { text throws(ValueProblem) in try GivenMedia(text) }
         rule.startMilliseconds = startMilliseconds
@@ -82,6 +84,27 @@ private final class Feeder: PathSource {
         #expect(engine.names.contains("addInterleavedSource") && engine.names.contains("addInterleavedSubscriber"))
         #expect(stage.transforms.map(\.track) == [0] && stage.transforms[0].starts == 0)
         #expect(feeder.wanted == [.idle, .described])
+        end(path)
+    }
+
+    @Test func setsThatAreDescribedAnewGoBeforeTheKeyFramesThatAreServed() throws {
+        let (path, stage) = try path("sleep 60", of: "h265")
+        func described(_ sets: String) throws -> SessionDescription {
+            try Descriptions.description([
+                "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\na=control:a",
+                "m=video 0 RTP/AVP 97\r\na=rtpmap:97 H264/90000\r\na=control:b\r\na=fmtp:97 sprop-parameter-sets=\(sets)",
+            ])
+        }
+        func served() -> [StreamHandle] {
+            engine.commands.compactMap { if case .setPreface(let stream, 1, _) = $0 { stream } else { nil } }
+        }
+        _ = try stage.sourceDescribed(described("Z2QAH6w=,aOvj"))
+        let stream = path.live?.description.stream
+        _ = try stage.sourceDescribed(described("Z2QAH6w=,aOvj"))
+        #expect(served().isEmpty)
+        _ = try stage.sourceDescribed(described("Z0IAKQk=,aM4x"))
+        #expect(served() == [stream] && path.live?.description.stream == stream)
+        #expect(!engine.names.contains("beginEpoch"))
         end(path)
     }
 
