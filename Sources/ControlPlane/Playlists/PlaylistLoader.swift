@@ -9,6 +9,8 @@ struct PlaylistLoader {
         let description: String
         /// The limit that was met, where it was one.
         var limit: String?
+        /// The files and directories that were read until then, as they were before that.
+        var marks: [FileMark] = []
     }
 
     /// What was read.
@@ -55,7 +57,12 @@ struct PlaylistLoader {
     /// Reads a file. What is wrong with it itself throws; what is wrong with what it names becomes an entry that cannot be opened.
     static func load(_ name: String, limits: PlaylistLimits) throws(Trouble) -> Loaded {
         var loader = PlaylistLoader(limits: limits)
-        let root = try loader.playlist(name, within: [])
+        let root: PlaylistNode
+        do throws(Trouble) { root = try loader.playlist(name, within: []) } catch {
+            var trouble = error
+            trouble.marks = loader.marks
+            throw trouble
+        }
         return Loaded(root: root, marks: loader.marks, warnings: loader.warnings, limitsMet: loader.limitsMet)
     }
 

@@ -150,8 +150,8 @@ final class PlaylistProgramme {
     }
 
     private func refuse(_ error: any Error) {
-        // The same again at every look is not said again.
-        marks = marks.map { PlaylistLoader.FileMark($0.name) }
+        // The same again at every look is not read again. As it was before it was read: a change meanwhile is a change.
+        if document != nil, let trouble = error as? PlaylistLoader.Trouble { marks = trouble.marks }
         if let limit = (error as? PlaylistLoader.Trouble)?.limit { counts.limitsMet[limit, default: 0] += 1 }
         let words = "\(error)"
         guard words != lastTrouble else { return }

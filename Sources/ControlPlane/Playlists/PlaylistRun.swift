@@ -39,7 +39,15 @@ final class PlaylistRun {
     }
 
     /// What comes next if it begins at that time. See ``PlaylistCursor/plan(at:)``.
-    func plan(at deadline: NIODeadline) -> PlaylistStep { change { cursor in cursor.plan(at: Self.milliseconds(deadline)) } }
+    func plan(at deadline: NIODeadline, isEnd: Bool = true) -> PlaylistStep {
+        change { cursor in cursor.plan(at: Self.milliseconds(deadline), isEnd: isEnd) }
+    }
+
+    /// What plays has ended just now. What comes in place of what was planned, if that does not hold.
+    func ended() -> PlaylistStep? {
+        let now = now
+        return change { cursor in cursor.ended(now: now) }
+    }
 
     /// What was planned cannot be opened; what comes in its place.
     func openFailed(_ reason: String) -> PlaylistStep {

@@ -94,8 +94,8 @@ package struct PlaylistCursor: Sendable {
     // MARK: Forward
 
     /// What comes next, if it begins at that time: behind what plays, or first of all. The same again until ``begin(now:)``, but for a
-    /// pause that is over.
-    package mutating func plan(at time: UInt64) -> PlaylistStep {
+    /// pause that is over. With `isEnd` false that time is a guess, and ``ended(now:)`` is told when what plays has ended.
+    package mutating func plan(at time: UInt64, isEnd: Bool = true) -> PlaylistStep {
         if let planned {
             guard case .wait = planned.step else { return planned.step }
             guard time >= planned.until else { return .wait(milliseconds: planned.until - time) }
@@ -106,11 +106,18 @@ package struct PlaylistCursor: Sendable {
             let arrival = walk.start(document.root)
             return settle(walk, arrival, before: nil)
         }
-        if judge(at: time), isFruitless {
+        if isEnd, judge(at: time), isFruitless {
             return pause(Planned(step: .open(current), walk: walk, before: current.generation, ending: .done), now: time)
         }
         let arrival = walk.next(after: .done)
         return settle(walk, arrival, before: current.generation)
+    }
+
+    /// What plays has ended, at whatever time it was thought to. The step to take in place of what was planned; nil when that holds.
+    package mutating func ended(now: UInt64) -> PlaylistStep? {
+        guard let current, let planned, planned.entry != nil, !planned.isAsked, judge(at: now), isFruitless else { return nil }
+        let walk = walk(from: frames, at: now)
+        return pause(Planned(step: .open(current), walk: walk, before: current.generation, ending: .done), now: now)
     }
 
     /// What was planned cannot be opened: it is passed over. What comes in its place.
@@ -235,7 +242,7 @@ package struct PlaylistCursor: Sendable {
         pauses = 0
         guard let old = before.entry else { return plan(at: now) }
         let generation = lastGeneration
-        let step = plan(at: before.walk.at)
+        let step = plan(at: before.walk.at, isEnd: false)
         guard case .open(var entry) = step else { return step }
         entry.generation = old.generation
         guard entry == old else { return step }

@@ -251,6 +251,8 @@ struct PlaylistWalk {
         if Self.rule(playing: frames[index + 1].node, due: children[place]) == .pause {
             let from = (playing.node.media?.clipBegin ?? 0).saturating(now - min(playing.roundBegan, now))
             let paused = ExclusiveState.Paused(number: number, frames: Array(frames[(index + 1)...]), at: now, fromMilliseconds: from)
+            // Whatever is begun anew, or paused once more, does not go on from an earlier place.
+            frames[index].exclusive?.paused.removeAll { $0.number == number || $0.number == due.number }
             frames[index].exclusive?.paused.append(paused)
         }
         frames.removeLast(frames.count - index - 1)

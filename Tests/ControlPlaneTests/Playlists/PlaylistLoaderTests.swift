@@ -50,6 +50,17 @@ struct PlaylistLoaderTests {
         #expect(Self.locations(try Self.load(folder).root, folder) == [expected])
     }
 
+    @Test func whatIsWrongTellsWhatWasRead() throws {
+        let folder = try PlaylistFolder(["list.wsx": "<smil><media/></smil>"])
+        let marks = [PlaylistLoader.FileMark(folder["list.wsx"])]
+        var trouble: PlaylistLoader.Trouble?
+        do { _ = try Self.load(folder) } catch { trouble = error as? PlaylistLoader.Trouble }
+        #expect(trouble?.marks == marks)
+        try folder.write("list.wsx", "<smil><media src='a.wmv'/></smil>")
+        let isCurrent = marks[0].isCurrent
+        #expect(!isCurrent)
+    }
+
     @Test func takesListsAndDirectoriesApart() throws {
         let folder = try PlaylistFolder([
             "list.wsx": "<smil><media src='ads' role='Ad' noSkip='true' repeatCount='2'/><media src='sub/inner.asx'/></smil>",

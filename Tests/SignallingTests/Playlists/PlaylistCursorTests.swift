@@ -245,7 +245,37 @@ struct PlaylistCursorTests {
         #expect(throws: PlaylistRefusal.unknown("Else")) { try reader.cursor.event("Else", now: 3_000) }
     }
 
+    @Test func whatBeginsAnewGoesOnFromNoEarlierPlace() throws {
+        var reader = try Reader(
+            """
+            <smil><excl><priorityClass peers="pause"><media src="x" begin="X"/><media src="y" begin="Y"/></priorityClass></excl></smil>
+            """)
+        #expect(reader.run(1) == "x")
+        for (index, name) in ["Y", "X", "Y", "X", "Y"].enumerated() {
+            reader.now = UInt64(index + 1) * 1_000
+            let step = try #require(try reader.cursor.event(name, now: reader.now))
+            _ = reader.take(step)
+            #expect(reader.log.last == name.lowercased())
+        }
+        reader.now += 10_000
+        #expect(reader.run(4) == "x@1 .")
+    }
+
     // MARK: Failing
+
+    @Test func whatEndsBeforeItsTimeIsCounted() throws {
+        var reader = try Reader("<smil repeatCount='indefinite'><media src='a'/></smil>")
+        #expect(reader.run(1) == "a")
+        // It was thought to last for 10 s, and is over after 20 ms.
+        guard case .open = reader.cursor.plan(at: 10_000, isEnd: false) else { throw PlaylistRefusal.nobodyPlays }
+        #expect(reader.cursor.ended(now: 20) == .wait(milliseconds: 1_000))
+        #expect(reader.cursor.plan(at: 500) == .wait(milliseconds: 520))
+        guard case .open = reader.cursor.plan(at: 1_020) else { throw PlaylistRefusal.nobodyPlays }
+        reader.cursor.begin(now: 1_020)
+        guard case .open = reader.cursor.plan(at: 11_020, isEnd: false) else { throw PlaylistRefusal.nobodyPlays }
+        #expect(reader.cursor.ended(now: 11_000) == nil)
+        #expect(reader.cursor.counters.pauses == 1)
+    }
 
     @Test func tellsWhatItPassedOver() throws {
         var reader = try Reader("<smil><media src='x'/><media src='a'/></smil>", broken: ["x"])

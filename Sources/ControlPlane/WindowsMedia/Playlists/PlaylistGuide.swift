@@ -69,6 +69,8 @@ final class PlaylistGuide {
     func goOn(hasEnded: Bool) {
         isDue = true
         self.hasEnded = hasEnded
+        // What was over before its time does not hurry a list of nothing else along.
+        if hasEnded, !isOver, let step = run.ended() { return take(step) }
         goOn()
     }
 
@@ -105,7 +107,7 @@ final class PlaylistGuide {
         let until = length - min(length, Self.lookAheadMilliseconds)
         lookAhead.start(milliseconds: Int(clamping: until)) { [weak self] in
             guard let self, case .unknown = next else { return }
-            plan(at: .now() + .milliseconds(Int64(min(length, Self.lookAheadMilliseconds))))
+            take(run.plan(at: .now() + .milliseconds(Int64(min(length, Self.lookAheadMilliseconds))), isEnd: false))
         }
     }
 
