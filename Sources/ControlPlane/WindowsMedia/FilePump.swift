@@ -123,7 +123,7 @@ final class FilePump: MediaPump {
             let due = due ?? take(time)
             self.due = due
             guard due <= horizon else {
-                _ = flush?()
+                guard passOn() else { return }
                 return timer.start(at: due - .milliseconds(Self.quantumMilliseconds / 2)) { [weak self] in self?.run() }
             }
             self.due = nil
@@ -136,8 +136,14 @@ final class FilePump: MediaPump {
             position += 1
             guard written >= Self.writeBytes else { continue }
             written = 0
-            if flush?() == false { isHeld = true }
+            guard passOn() else { return }
         }
+    }
+
+    /// Lets the player have what was written. False: it takes no more until ``resume()``.
+    private func passOn() -> Bool {
+        if flush?() == false { isHeld = true }
+        return !isHeld
     }
 
     private func take(_ sendTime: UInt32) -> NIODeadline {
@@ -155,7 +161,7 @@ final class FilePump: MediaPump {
             return Array(block[offset..<(offset + packetBytes)])
         }
         guard let ahead else {
-            _ = flush?()
+            _ = passOn()
             read()
             return nil
         }
