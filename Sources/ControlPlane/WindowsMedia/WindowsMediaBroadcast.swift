@@ -33,6 +33,8 @@ final class WindowsMediaBroadcast {
     private(set) var bytesReceived: UInt64 = 0
     /// Packets that could not be read, and were left out.
     private(set) var packetsBroken: UInt64 = 0
+    /// Nothing more comes.
+    private(set) var isOver = false
 
     /// Another header holds for the packets that come from now on.
     var onHeader: (() -> Void)?
@@ -135,10 +137,13 @@ final class WindowsMediaBroadcast {
 
     /// Nothing more comes.
     func end(_ reason: String) {
+        isOver = true
         let observers = Array(observers.values)
         self.observers = [:]
         for observer in observers { observer.broadcastEnded(reason) }
-        for tap in Array(taps.values) { tap.tapEnded(reason) }
+        let taps = Array(taps.values)
+        self.taps = [:]
+        for tap in taps { tap.tapEnded(reason) }
         for variant in variants.values { variant.retire() }
         variants = [:]
     }

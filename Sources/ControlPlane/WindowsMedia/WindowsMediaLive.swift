@@ -6,10 +6,14 @@ protocol WindowsMediaLive: AnyObject {
     var waiting: BroadcastWaiting { get }
     /// A player comes: if what is broadcast has become another, that is to be known before `done` runs.
     func refresh(_ done: @escaping () -> Void)
+    /// Whether what `other` broadcasts is, just now, what comes from here: it is itself, or what it plays leads there.
+    func leads(to other: any WindowsMediaLive) -> Bool
 }
 
 extension WindowsMediaLive {
     func refresh(_ done: @escaping () -> Void) { done() }
+
+    func leads(to other: any WindowsMediaLive) -> Bool { self === other }
 
     /// The broadcast, waited for up to the path's source-wait; that counts as interest in the path. What is returned ends the wait.
     @discardableResult func broadcast(

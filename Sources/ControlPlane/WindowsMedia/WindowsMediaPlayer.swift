@@ -35,6 +35,8 @@ final class WindowsMediaPlayer {
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? playlist?.lagMilliseconds ?? 0 }
     /// Packets that a live player missed, for it was too slow.
     var packetsMissed: UInt64 { live?.packetsMissed ?? 0 }
+    /// Another request ended the playlist that it was sent.
+    var isStopped: Bool { playlist?.isStopped ?? false }
 
     private let source: WindowsMediaContent
     private unowned let server: WindowsMediaServer

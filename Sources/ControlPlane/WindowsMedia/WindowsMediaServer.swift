@@ -119,7 +119,12 @@ final class WindowsMediaServer {
                 isAnswered = true
                 connection.onAbandoned = nil
                 path.trails.remove(number)
-                guard let self, !connection.isClosed else { return }
+                guard let self else { return }
+                guard !connection.isClosed else {
+                    // Nobody waits for what was opened any more.
+                    if case .success(let source) = result { settle(source, of: request) }
+                    return
+                }
                 switch result {
                 case .success(let source): take(request, path, source, on: connection)
                 case .failure(let error): refuse(message, WMSPRefusal(pathError: error), on: connection)
@@ -261,7 +266,7 @@ final class WindowsMediaServer {
         let actions = sessions.receive(
             request, on: connection.id, from: connection.host.text, content: facts.map { .success($0) }, now: now)
         perform(actions, path: path, source: source)
-        settle(source)
+        settle(source, of: request)
         connection.requestDone()
     }
 

@@ -279,6 +279,53 @@ def wm_playlist_broadcast(context, mode):
     weir.check_alive()
 
 
+@test(seconds_max=45)
+def wm_playlist_live(context):
+    """What another path broadcasts, for as long as the list says, then a file: each packet of that."""
+    clip = ASFClip(context.cache, key_every=5, seconds=10)
+    episode = Episode(context.cache, 0, 2)
+    source = context.write("list.wsx", f'<smil><media src="lpp://cam" dur="3s"/><media src="{episode.path}"/></smil>')
+    weir = context.weir("serve", config=f"paths:\n  cam:\n    source: {clip.path}\n    broadcast: true\n  list:\n    source: {source}\n")
+    player = player_of(context, weir, "plain", path="/list?WMCache=0")
+    opened(player)
+    player.play()
+    events = player.read()
+    check(kinds(events) == ["M", "H", "D", "$E(1)", "$C(0)", "M", "H", "D", "$E(0)", "body-end"], lambda: f"{kinds(events)}")
+    live, file = player.entries
+    check(live.header.is_broadcast, "the header of what is live says that it is a file")
+    numbers = [packet.location for packet in live.packets]
+    check(numbers == list(range(numbers[0], numbers[0] + len(numbers))), "packets of what is live are missing")
+    seconds = (live.packets[-1].asf.send - live.packets[0].asf.send) / 1000
+    check(abs(seconds - 3) <= 0.7, f"{seconds:.2f} s of what is live came; the list says 3 s")
+    same_packets(file, episode.file)
+    weir.check_alive()
+
+
+@test(seconds_max=45, ring=["one", "two"])
+def wm_playlist_ring(context, ring):
+    """Broadcast lists that name themselves, or one another: what comes round is passed over, and the rest goes on."""
+    names = ["list"] if ring == "one" else ["list", "other"]
+    paths = ""
+    for number, name in enumerate(names):
+        episode = Episode(context.cache, number, 2)
+        following = names[(number + 1) % len(names)]
+        source = context.write(f"{name}.wsx", f'<smil repeatCount="indefinite"><media src="{episode.path}"/>'
+                               f'<media src="lpp://{following}" dur="3s"/></smil>')
+        paths += f"  {name}:\n    source: {source}\n    broadcast: true\n"
+    weir = context.weir("serve", config=f"paths:\n{paths}")
+    players = [player_of(context, weir, "plain", path=f"/{name}?WMCache=0") for name in names]
+    for player in players:
+        opened(player)
+        player.play()
+    for _ in range(3):
+        for player in players:
+            count = len(player.entries)
+            player.read(until=lambda event: event.kind == "D" and len(player.entries) > max(count, 1))
+            player.select(player.whole(player.entries[-1].header))
+    check("it is this playlist itself, or plays it just now" in weir.process.err(), "nothing in the log")
+    weir.check_alive()
+
+
 class Crowd:
     """Many players of one broadcast playlist, by framing alone: which packets came to each, and before which of them an entry began."""
 

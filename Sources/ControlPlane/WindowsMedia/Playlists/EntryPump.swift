@@ -23,6 +23,8 @@ final class EntryPump {
     var onEnd: ((PumpEnd) -> Void)?
     /// When the last packet was due.
     var lastDue: NIODeadline? { pump?.lastDue ?? lastTaken }
+    /// The send time of the last packet of a file, in milliseconds.
+    var sendTime: UInt32? { pump?.sendTime }
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
     /// Live packets that the player was too slow for.
     private(set) var packetsMissed: UInt64 = 0
@@ -58,6 +60,10 @@ final class EntryPump {
                 }
             }
         case .live(let broadcast):
+            guard plan.opened.isCurrent else {
+                // Later: whoever starts it is not done with that.
+                return eventLoop.assumeIsolated().execute { [weak self] in self?.end(.failed("it ended, or changed, before its turn")) }
+            }
             tap = broadcast
             broadcast.addTap(self)
             if let milliseconds = plan.opened.entry.durationMilliseconds {
@@ -118,6 +124,9 @@ final class EntryPump {
 
     private func end(_ end: PumpEnd) {
         guard !isOver else { return }
+        // What is flushed may come round to the tap.
+        tap?.removeTap(self)
+        tap = nil
         _ = flush?()
         let onEnd = onEnd
         stop()

@@ -26,6 +26,8 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
     private var splice: PlaylistSplice?
     private var lastDue: NIODeadline?
     private var livePath: Path?
+    /// What the entry that plays is taken from, when that is live.
+    private weak var live: (any WindowsMediaLive)?
     private var isOpening = false
 
     private static let retryMilliseconds = 5_000
@@ -98,6 +100,7 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
         guide.onEnter = { [weak self] opened, _ in self?.enter(opened) }
         guide.onLeave = { [weak self] in self?.endPump() }
         guide.onFinished = { [weak self] why in self?.failed(why ?? "the playlist is over") }
+        guide.objection = { [weak self] live in self?.objection(to: live) }
         guide.goOn(hasEnded: false)
     }
 
@@ -113,7 +116,21 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
 
     // MARK: Entries
 
+    /// What comes round to here would go round for ever.
+    private func objection(to live: any WindowsMediaLive) -> String? {
+        live.leads(to: self) ? "it is this playlist itself, or plays it just now" : nil
+    }
+
+    func leads(to other: any WindowsMediaLive) -> Bool { self === other || live?.leads(to: other) ?? false }
+
     private func enter(_ opened: OpenedEntry) {
+        let path = opener.path(of: opened.entry)
+        let live = path?.windowsMediaLive
+        // Another playlist may have gone over to this one since it was opened.
+        if let live, let why = objection(to: live) {
+            logger.warning("an entry is passed over", metadata: ["entry": "\(opened.entry.words)", "why": "\(why)"])
+            return port.eventLoop.assumeIsolated().execute { [weak guide] in guide?.goOn(hasEnded: false) }
+        }
         guard let broadcast = broadcast(for: opened) else { return }
         words = "plays \(opened.entry.words)"
         let start = lastDue.map { max($0 + .milliseconds(Int64(splice?.lastDuration ?? 0)), port.eventLoop.now) }
@@ -134,8 +151,9 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
             endPump()
             guide?.goOn(hasEnded: true)
         }
-        livePath = opener.path(of: opened.entry)
-        livePath?.readerArrived()
+        self.live = live
+        livePath = path
+        path?.readerArrived()
         pump.start()
     }
 
@@ -179,11 +197,13 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
     private func endPump() {
         if let pump {
             lastDue = pump.lastDue ?? lastDue
+            // Before the last packets: it takes no more from anywhere.
+            pump.stop()
             splice?.ends { [broadcast] in broadcast?.take(packet: $0) }
             broadcast?.flush()
-            pump.stop()
         }
         pump = nil
+        live = nil
         livePath?.readerLeft()
         livePath = nil
     }

@@ -10,6 +10,8 @@ final class PlaylistGuide {
     var onLeave: (() -> Void)?
     /// There is nothing more: with nil, or with why nothing can be played.
     var onFinished: ((String?) -> Void)?
+    /// Why something live cannot be played here; nil when it can.
+    var objection: ((any WindowsMediaLive) -> String?)?
 
     private enum Next {
         case unknown
@@ -29,6 +31,8 @@ final class PlaylistGuide {
     private var hasEnded = false
     private var isSilent = false
     private var isOver = false
+    /// Of what was opened early: it stays dialled until it is entered.
+    private var awaited: Path?
     private let lookAhead: LoopTimer
     private let timer: LoopTimer
 
@@ -57,6 +61,8 @@ final class PlaylistGuide {
         onEnter = nil
         onLeave = nil
         onFinished = nil
+        objection = nil
+        release()
     }
 
     /// Plays what was planned and opened by ``PlaylistOpener/first(of:step:_:)``.
@@ -91,12 +97,15 @@ final class PlaylistGuide {
                 return timer.start(milliseconds: Int(clamping: opened.entry.delayMilliseconds)) { [weak self] in self?.goOn() }
             }
             guard !timer.isRunning else { return }
+            // It ended, or changed, before its turn: the same once more, or what comes when that cannot be had.
+            guard opened.isCurrent else { return plan(at: .now()) }
             isSilent = false
             isDue = false
             let hasEnded = hasEnded
             _ = run.begin()
             entered(opened)
             onEnter?(opened, hasEnded)
+            release()
         }
     }
 
@@ -111,20 +120,32 @@ final class PlaylistGuide {
         }
     }
 
+    private func release() {
+        let path = awaited
+        awaited = nil
+        path?.readerLeft()
+    }
+
     private func plan(at time: NIODeadline) { take(run.plan(at: time)) }
 
     private func take(_ step: PlaylistStep) {
         guard !isOver else { return }
         attempt += 1
+        // Behind what comes now: it may be of the same path.
+        let before = awaited
+        awaited = nil
+        defer { before?.readerLeft() }
         switch step {
         case .open(let entry):
             next = .opening
             let attempt = attempt
-            opener.open(entry) { [weak self] result in
+            opener.open(entry, objection: objection) { [weak self] result in
                 guard let self, self.attempt == attempt, !isOver else { return }
                 switch result {
                 case .success(let opened):
                     next = .ready(opened)
+                    awaited = opener.path(of: entry)
+                    awaited?.readerArrived()
                     goOn()
                 case .failure(let why): take(run.openFailed(why.description))
                 }
@@ -179,7 +200,13 @@ extension PlaylistOpener {
             open(entry) { [self] result in
                 switch result {
                 case .success(let opened): done(.success(opened))
-                case .failure(let why): first(of: run, run.openFailed(why.description), until: deadline, done)
+                case .failure(let why):
+                    // Nobody waits for longer: a list of nothing but what is broken is not gone through for each who asks.
+                    guard .now() < deadline else {
+                        let words = "nothing of the playlist could be opened in time: \(why)"
+                        return done(.failure(.notReady(words, retryAfterSeconds: Path.retryAfterSeconds)))
+                    }
+                    first(of: run, run.openFailed(why.description), until: deadline, done)
                 }
             }
         case .wait(let milliseconds):

@@ -18,6 +18,14 @@ struct OpenedEntry {
     /// What a player is told of it.
     let facts: WMSPContent
 
+    /// Whether it can still be played as it was opened: what is live may have ended since, or have another header.
+    var isCurrent: Bool {
+        switch media {
+        case .file: true
+        case .live(let broadcast): !broadcast.isOver && broadcast.header.bytes == header.bytes
+        }
+    }
+
     /// How long it plays; nil for what has no end that is known.
     var milliseconds: UInt64? {
         var length: UInt64?
@@ -45,8 +53,11 @@ final class PlaylistOpener {
         self.path = path
     }
 
-    /// Opens an entry. `done` is called later in the event loop, once.
-    func open(_ entry: PlaylistEntry, _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void) {
+    /// Opens an entry. `objection` says why what is live cannot be had by whoever asks. `done` is called later in the event loop, once.
+    func open(
+        _ entry: PlaylistEntry, objection: ((any WindowsMediaLive) -> String?)? = nil,
+        _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
+    ) {
         switch entry.media.location {
         case .file(let name):
             NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try WindowsMediaFile.open(name) }
@@ -60,6 +71,7 @@ final class PlaylistOpener {
         case .path(let name):
             guard let path = path(name) else { return later(done, "there is no path \(name)") }
             guard let live = path.windowsMediaLive else { return later(done, "/\(name) is no live Windows Media") }
+            if let words = objection?(live) { return later(done, words) }
             live.broadcast(of: path) { [self] result in
                 eventLoop.assumeIsolated().execute {
                     switch result {

@@ -39,6 +39,8 @@ final class PlaylistPlay {
     private var isFirst = true
     /// An entry has ended, and the next one was not entered.
     private var isBetween = false
+    /// An entry has ended, and the player has to take what it was sent before there is more.
+    private var awaitsRoom = false
     private var lastDue: NIODeadline?
     private var livePath: Path?
     private let delay: LoopTimer
@@ -63,6 +65,8 @@ final class PlaylistPlay {
     }
 
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
+    /// Nothing more is sent.
+    var isStopped: Bool { hooks == nil }
 
     func start() {
         reader.play = self
@@ -81,6 +85,7 @@ final class PlaylistPlay {
         hooks = nil
         delay.stop()
         guide.stop()
+        awaitsRoom = false
         endPump()
     }
 
@@ -98,7 +103,12 @@ final class PlaylistPlay {
     /// Nothing of the entry that was entered, until ``select(_:)``.
     func hold() { isHeld = true }
 
-    func resume() { pump?.resume() }
+    /// The player takes more again.
+    func resume() {
+        guard awaitsRoom else { return pump?.resume() ?? () }
+        awaitsRoom = false
+        goOn()
+    }
 
     // MARK: Entries
 
@@ -108,6 +118,7 @@ final class PlaylistPlay {
         isFirst = false
         isBetween = false
         logger.debug("next entry", metadata: ["entry": "\(opened.entry.words)", "session": "\(play.session)"])
+        attend()
         guard splice == nil else { return begin() }
         // It comes back with a selection, or a hold.
         hooks?.change(opened.facts, entryEnded)
@@ -126,7 +137,9 @@ final class PlaylistPlay {
         let header = current.header
         var plan = EntryPump.Plan(opened: current, selection: splice == nil ? selection : WMSPSelection(whole: header.streamNumbers))
         plan.speedThousandths = Int(min(max(play.speed, 0.001), 1_000) * 1_000)
-        if isFirst { plan.position = play.position }
+        // What cannot be skipped is not hurried, either.
+        if current.entry.media.forbidsSkipping { plan.speedThousandths = min(plan.speedThousandths, 1_000) }
+        if isFirst { plan.position = reader.position(play.position, in: current) }
         if isFirst || splice == nil {
             plan.fastStart = SendClock.FastStart(header: header, selection: plan.selection, granted: play.fastStart, isFirst: isFirst)
         } else {
@@ -138,9 +151,15 @@ final class PlaylistPlay {
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
         pump.flush = { [weak self] in self?.hooks?.flush() ?? false }
         pump.onEnd = { [weak self] in self?.ended($0) }
+        attend()
+        pump.start()
+    }
+
+    /// Keeps what is live dialled, also while the player is asked which streams it wants.
+    private func attend() {
+        guard livePath == nil else { return }
         livePath = opener.path(of: current.entry)
         livePath?.readerArrived()
-        pump.start()
     }
 
     private func write(_ packet: [UInt8], _ number: UInt32) {
@@ -159,9 +178,14 @@ final class PlaylistPlay {
     private func ended(_ end: PumpEnd) {
         endPump()
         isBetween = true
+        awaitsRoom = hooks?.flush() == false
         if case .failed(let words) = end {
             logger.warning("an entry breaks off", metadata: ["entry": "\(current.entry.words)", "why": "\(words)"])
         }
+        if !awaitsRoom { goOn() }
+    }
+
+    private func goOn() {
         let wait = splice == nil ? hooks?.changeDelay() ?? 0 : 0
         guard wait > 0 else { return guide.goOn(hasEnded: true) }
         delay.start(milliseconds: Int(clamping: wait)) { [weak self] in self?.guide.goOn(hasEnded: true) }
@@ -170,6 +194,7 @@ final class PlaylistPlay {
     /// Somebody said so: the entry ends here.
     private func leave() {
         delay.stop()
+        awaitsRoom = false
         endPump()
         isBetween = true
     }
@@ -177,6 +202,7 @@ final class PlaylistPlay {
     private func endPump() {
         if let pump {
             lastDue = pump.lastDue ?? lastDue
+            if let sent = pump.sendTime { reader.sent(sent) }
             splice?.ends { send($0) }
             _ = hooks?.flush()
             pump.stop()

@@ -13,10 +13,14 @@ final class PlaylistReader {
     var isOver = false
     /// Who is sending it.
     weak var play: PlaylistPlay?
+    /// How far the entry that plays was sent, in milliseconds of its own time.
+    private(set) var sentMilliseconds: UInt32 = 0
     /// Entries that were played before, for a player that asks to go on from one that it still renders.
     private var recent: [OpenedEntry] = []
 
     private static let recentMax = 4
+    /// For so long players may render what came before the entry that plays.
+    private static let renderedMillisecondsMax: UInt64 = 15_000
 
     init(path: Path, run: PlaylistRun) {
         self.path = path
@@ -28,6 +32,7 @@ final class PlaylistReader {
         if let current, current.entry.generation != opened.entry.generation {
             recent.append(current)
             if recent.count > Self.recentMax { recent.removeFirst() }
+            sentMilliseconds = 0
         }
         current = opened
     }
@@ -35,6 +40,27 @@ final class PlaylistReader {
     /// What was opened under that generation, if that is not too long ago.
     func opened(_ generation: UInt32) -> OpenedEntry? {
         ([current].compactMap(\.self) + recent).first { $0.entry.generation == generation }
+    }
+
+    /// The entry that plays was sent so far.
+    func sent(_ milliseconds: UInt32) { sentMilliseconds = max(sentMilliseconds, milliseconds) }
+
+    /// Where a player may begin in an entry: anywhere in what can be skipped, else nowhere behind what it was sent of it.
+    func position(_ wanted: WMSPPosition, in opened: OpenedEntry) -> WMSPPosition {
+        guard opened.entry.media.forbidsSkipping else { return wanted }
+        if case .time(let milliseconds) = wanted, milliseconds <= sentMilliseconds { return wanted }
+        return .beginning
+    }
+
+    /// Whether a player may go on in an entry that is not the one that plays. What it still renders of the one before does not count as
+    /// going back.
+    func allows(_ generation: UInt32) throws(PlaylistRefusal) {
+        guard let current, current.entry.generation != generation else { return }
+        let media = current.entry.media
+        let isRendered = generation == recent.last?.entry.generation && run.currentMilliseconds < Self.renderedMillisecondsMax
+        let isForward = generation > current.entry.generation
+        guard isForward ? media.forbidsSkipping : media.forbidsReceding && !isRendered else { return }
+        throw .forbidden(entry: current.entry.words)
     }
 
     func close() {

@@ -54,6 +54,7 @@ extension WindowsMediaServer {
         let from = seek ?? reader.current?.entry.generation ?? 0
         let step: PlaylistStep
         if offset == 0 {
+            try reader.allows(from)
             step = try reader.run.go(backTo: from)
         } else {
             step = try reader.run.skip(by: offset > 0 ? 1 : -1, from: from)
@@ -72,10 +73,12 @@ extension WindowsMediaServer {
         }
     }
 
-    /// A request was answered: a playlist that was opened for it, and is not played, is closed.
-    func settle(_ source: WindowsMediaContent?) {
-        guard case .playlist(let start) = source, !start.reader.isKept else { return }
-        start.reader.close()
+    /// A request was answered, or nobody waits for the answer: a playlist that was opened for it, and is not played, is closed. Where the
+    /// request ended what its session was sent, and nothing came in its place, the session hears of that.
+    func settle(_ source: WindowsMediaContent?, of request: WMSPRequest) {
+        guard case .playlist(let start) = source else { return }
+        guard start.reader.isKept else { return start.reader.close() }
+        if let id = request.clientID, player(id)?.isStopped == true { endMedia(of: id) }
     }
 
     /// A session plays a playlist from now on.
