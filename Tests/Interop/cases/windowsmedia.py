@@ -36,7 +36,7 @@ def asf_of_all_sizes(context, case):
     check_whole(play(context, "ffmpeg", mms(weir, "a")), clip.pictures, "ffmpeg")
 
 
-@test(seconds_max=60, case=[("ffmpeg", 6), ("libmms", 6)])
+@test(seconds_max=60, case=[("ffmpeg", 6), ("libmms", 6), ("vlc", 6)])
 def asf_seeks(context, case):
     """A player that begins in the middle gets the rest of the file, from a key frame."""
     player, start = case
