@@ -31,10 +31,8 @@ final class ScriptedMediaServer: Sendable {
     static let packetsPerSecond = 40.0
     static let packetBytes = 500
 
-    let port: UInt16
     private let script: Script
-    private let listener: Int32
-    private let isStopped = Atomic<Bool>(false)
+    private let listener: LoopbackListener
     private let media: TestASF
     /// The times that Plays asked for, in milliseconds.
     let positions = Mutex<[Int]>([])
@@ -44,41 +42,15 @@ final class ScriptedMediaServer: Sendable {
         let rate = Int(Self.packetsPerSecond) * Self.packetBytes * 8
         guard let media = TestASF(seconds: seconds, bitRate: rate, packetBytes: Self.packetBytes) else { throw WorkbenchError("no media") }
         self.media = media
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        self.listener = listener
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let bound = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard listener >= 0, bound == 0, listen(listener, 64) == 0 else { throw WorkbenchError("cannot listen: \(errorText(errno))") }
-        port = try Endpoint(of: listener).port
-        Thread.detachNewThread { [self] in acceptAll() }
+        listener = try LoopbackListener()
+        listener.start { [self] in serve($0) }
     }
 
-    func stop() {
-        isStopped.store(true, ordering: .relaxed)
-        shutdown(listener, Int32(SHUT_RDWR))
-    }
+    var port: UInt16 { listener.port }
+
+    func stop() { listener.stop() }
 
     func url(_ userInfo: String = "") -> String { "mmsh://\(userInfo)127.0.0.1:\(port)/scripted" }
-
-    private func acceptAll() {
-        while !isStopped.load(ordering: .relaxed) {
-            let connection = accept(listener, nil, nil)
-            if connection < 0, errno == EINTR { continue }
-            guard connection >= 0 else { break }
-            Thread.detachNewThread { [self] in
-                serve(connection)
-                shutdown(connection, Int32(SHUT_RDWR))
-                close(connection)
-            }
-        }
-        close(listener)
-    }
 
     private func serve(_ connection: Int32) {
         var text = ""
@@ -117,7 +89,7 @@ final class ScriptedMediaServer: Sendable {
             }
             due += 1 / Self.packetsPerSecond / script.speed
             Thread.sleep(until: due)
-            if isStopped.load(ordering: .relaxed) { return }
+            if listener.isStopped { return }
         }
         if let reason = script.end.reason { put(WMSPFraming.endOfStream(reason), connection, true) }
     }

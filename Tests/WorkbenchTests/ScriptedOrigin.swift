@@ -29,56 +29,28 @@ final class ScriptedOrigin: Sendable {
     static let framesPerKeyFrame = 10
     static let packetBytes = 500
 
-    let port: UInt16
     private let script: Script
-    private let listener: Int32
-    private let isStopped = Atomic<Bool>(false)
+    private let listener: LoopbackListener
 
     init(_ script: Script = Script()) throws {
         self.script = script
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        self.listener = listener
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let bound = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard listener >= 0, bound == 0, listen(listener, 64) == 0 else { throw WorkbenchError("cannot listen: \(errorText(errno))") }
-        port = try Endpoint(of: listener).port
-        Thread.detachNewThread { [self] in acceptAll() }
+        listener = try LoopbackListener()
+        listener.start { [self] in serve($0) }
     }
 
-    func stop() {
-        isStopped.store(true, ordering: .relaxed)
-        shutdown(listener, Int32(SHUT_RDWR))
-    }
+    var port: UInt16 { listener.port }
+
+    func stop() { listener.stop() }
 
     func url(_ userInfo: String = "") -> String { "rtsp://\(userInfo)127.0.0.1:\(port)/scripted" }
-
-    private func acceptAll() {
-        while !isStopped.load(ordering: .relaxed) {
-            let connection = accept(listener, nil, nil)
-            if connection < 0, errno == EINTR { continue }
-            guard connection >= 0 else { break }
-            Thread.detachNewThread { [self] in serve(connection) }
-        }
-        close(listener)
-    }
 
     private func serve(_ connection: Int32) {
         var parser = RTSPParser()
         var chunk = [UInt8](repeating: 0, count: 4_096)
         var target: Target?
         let ended = Flag()
-        defer {
-            ended.raise()
-            shutdown(connection, Int32(SHUT_RDWR))
-            close(connection)
-        }
-        while !isStopped.load(ordering: .relaxed) {
+        defer { ended.raise() }
+        while !listener.isStopped {
             let count = unsafe recv(connection, &chunk, chunk.count, 0)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
@@ -164,7 +136,7 @@ final class ScriptedOrigin: Sendable {
                 }
                 due += 1 / Self.framesPerSecond / script.speed
                 Thread.sleep(until: due)
-                if ended.isRaised || isStopped.load(ordering: .relaxed) { return }
+                if ended.isRaised || listener.isStopped { return }
             }
         }
     }

@@ -140,21 +140,26 @@ class Mortal(Origin):
         super()._send(track, packet, is_report)
 
 
-@test(seconds_max=60, player=["mplayer", "gstreamer"])
-def half_a_picture_harms_no_other(context, player):
-    """A source dies in the middle of a key frame: players lose that one picture and no other (without a number missing there, those that stand on LIVE555 glue the next key frame to the half)."""
-    first = Mortal(splice=Splice.random(1))
-    weir = context.weir("serve", config=f"paths:\n  cam: {{source: '{first.url()}', transport: tcp}}\n")
-
-    def outage():
+def outage(context, first):
+    """A thread in which an origin that plays dies, and another one comes in its place."""
+    def run():
         wait_until(lambda: first.playing, 20, "the origin plays")
         time.sleep(2.5)
         first.die()
         wait_until(lambda: not first.open, 10, "the origin dies")
         time.sleep(0.2)
         context.closing(Origin(port=first.port, splice=Splice.random(2)))
-    thread = threading.Thread(target=outage, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    return thread
+
+
+@test(seconds_max=60, player=["mplayer", "gstreamer"])
+def half_a_picture_harms_no_other(context, player):
+    """A source dies in the middle of a key frame: players lose that one picture and no other (without a number missing there, those that stand on LIVE555 glue the next key frame to the half)."""
+    first = Mortal(splice=Splice.random(1))
+    weir = context.weir("serve", config=f"paths:\n  cam: {{source: '{first.url()}', transport: tcp}}\n")
+    thread = outage(context, first)
     seen = decode(context, player, weir.url("cam"), "tcp", 200, 1280, 720)
     thread.join()
     original = demo_hashes(context.cache)
@@ -178,16 +183,7 @@ def half_a_picture_is_nobodys(context, player):
     loop = context.closing(ReaderLoop())
     reader = Reader(loop, weir.url("cam"), "tcp")
     reader.start()
-
-    def outage():
-        wait_until(lambda: first.playing, 20, "the origin plays")
-        time.sleep(2.5)
-        first.die()
-        wait_until(lambda: not first.open, 10, "the origin dies")
-        time.sleep(0.2)
-        context.closing(Origin(port=first.port, splice=Splice.random(2)))
-    thread = threading.Thread(target=outage, daemon=True)
-    thread.start()
+    thread = outage(context, first)
     name, _, way = player.partition("-")
     seen = decode(context, name, weir.url("cam"), way or "tcp", 200, 1280, 720)
     thread.join()
