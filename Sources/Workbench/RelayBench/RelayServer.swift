@@ -110,6 +110,7 @@ final class RTPFeed: Sendable {
         let frameBytes = max(bitRate / 8 / 30, 64)
         let packets = (frameBytes + 1_399) / 1_400
         let payloadBytes = max(frameBytes / packets - RTPHeader.byteCountMin, 8)
+        // The thread alone uses it from here on.
         nonisolated(unsafe) let confined = sender
         Thread.detachNewThread { [self] in
             let sender = unsafe confined
