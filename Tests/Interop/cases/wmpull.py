@@ -264,8 +264,8 @@ def passwords_upstream(context, password):
 
 @test(seconds_max=60)
 def vlc_goes_round(context):
-    """VLC's mmsh server over the end of its file and on: the player stays, every picture is the file's, and the log that VLC does not
-    understand does it no harm."""
+    """VLC's mmsh server over the end of its file and on: the player stays, every picture is the file's but the one that VLC cuts there,
+    and the log that VLC does not understand does it no harm."""
     clip = ASFClip(context.cache)
     port = free_port()
     shared = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-round.asf", clip.path)).path
@@ -273,8 +273,11 @@ def vlc_goes_round(context):
                                           f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
     weir = edge(context, f"mmsh://127.0.0.1:{port}/tv")
     seen = decoded(reader(context, weir, 330), 35)
-    strange = sum(picture not in clip.pictures for picture in seen)
-    check(len(seen) == 330 and strange == 0, f"{len(seen)} pictures came, {strange} are none of the file's")
+    # When VLC turns back it throws away the packet that it was filling: the picture that began before it stays without its end. That one
+    # may be decoded from what came of it, and the file goes on with its first picture behind it.
+    strange = [at for at, picture in enumerate(seen) if picture not in clip.pictures]
+    cut = [at for at in strange if seen[at + 1:at + 2] == clip.pictures[:1]]
+    check(len(seen) == 330 and strange == cut, f"{len(seen)} pictures came, {strange} are none of the file's, {cut} of them cut at its end")
     time.sleep(2)
     check(vlc.running, "VLC has ended")
     seen = decoded(reader(context, weir, 30, name="again"), 20)
