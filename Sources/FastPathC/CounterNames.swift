@@ -63,6 +63,9 @@ extension EngineCounter: NamedCounter {
         case .packetsOverDatagram: CounterName(FP_COUNTER_PACKETS_OVER_DATAGRAM, "packets_over_datagram")
         case .packetsBehindCut: CounterName(FP_COUNTER_PACKETS_BEHIND_CUT, "packets_behind_cut")
         case .parameterSetsTooLong: CounterName(FP_COUNTER_PARAMETER_SETS_TOO_LONG, "parameter_sets_too_long")
+        case .packetsResent: CounterName(FP_COUNTER_PACKETS_RESENT, "packets_resent")
+        case .resendsTooLate: CounterName(FP_COUNTER_RESENDS_TOO_LATE, "resends_too_late")
+        case .resendsRefused: CounterName(FP_COUNTER_RESENDS_REFUSED, "resends_refused")
         }
     }
 }
@@ -87,6 +90,7 @@ extension StreamCounter: NamedCounter {
         case .framesCut: CounterName(FP_STREAM_COUNTER_FRAMES_CUT, "frames_cut")
         case .prefacePackets: CounterName(FP_STREAM_COUNTER_PREFACE_PACKETS, "preface_packets")
         case .picturesNotHeld: CounterName(FP_STREAM_COUNTER_PICTURES_NOT_HELD, "pictures_not_held")
+        case .packetsResent: CounterName(FP_STREAM_COUNTER_PACKETS_RESENT, "packets_resent")
         }
     }
 }

@@ -407,14 +407,12 @@ enum {
     FP_COUNTER_PACKETS_RECEIVED = 0, FP_COUNTER_BYTES_RECEIVED = 1, /* taken from sources into streams */
     FP_COUNTER_PACKETS_SENT = 2, FP_COUNTER_BYTES_SENT = 3, FP_COUNTER_SENDS_SUBMITTED = 4, /* to readers; sends that carried them */
     FP_COUNTER_DATAGRAMS_FOREIGN = 5, FP_COUNTER_DATAGRAMS_MALFORMED = 6, FP_COUNTER_DATAGRAMS_OVERSIZE = 7, /* not taken */
-    FP_COUNTER_FRAMES_UNKNOWN_CHANNEL = 8,  /* interleaved frames on a channel that is not mapped */
-    FP_COUNTER_PACKETS_BEFORE_KEY_FRAME = 9, /* video held back until a new epoch's first key frame */
+    FP_COUNTER_FRAMES_UNKNOWN_CHANNEL = 8, FP_COUNTER_PACKETS_BEFORE_KEY_FRAME = 9, /* on no mapped channel; held back in an epoch */
     FP_COUNTER_RING_OVERRUNS = 10, FP_COUNTER_PACKETS_OVERRUN = 11, /* readers that fell out of the window, packets missed so */
     FP_COUNTER_SENDS_DEFERRED = 12, FP_COUNTER_PACKETS_DROPPED_NO_ROOM = 13, /* refused for want of room; given up later */
     FP_COUNTER_TRAINS_REFUSED = 14, FP_COUNTER_PACKETS_REFUSED = 15, /* sent again singly; for good: host unreachable and the like */
-    FP_COUNTER_SHORT_WRITES = 16,           /* TCP sends that took less than offered */
-    FP_COUNTER_READERS_STALLED = 17, FP_COUNTER_READERS_CONNECTION_LOST = 18, FP_COUNTER_READERS_QUEUE_FULL = 19,
-    FP_COUNTER_READERS_TOO_SLOW = 20,       /* readers given up, by FP_FAILURE_... */
+    FP_COUNTER_SHORT_WRITES = 16, FP_COUNTER_READERS_STALLED = 17, /* TCP sends that took less than offered; readers given up: */
+    FP_COUNTER_READERS_CONNECTION_LOST = 18, FP_COUNTER_READERS_QUEUE_FULL = 19, FP_COUNTER_READERS_TOO_SLOW = 20,
     FP_COUNTER_PACKETS_OVER_POLICY = 21, FP_COUNTER_JOIN_BURSTS = 22, /* missed by the policy; newcomers begun at a past key frame */
     FP_COUNTER_PACED_TURNS = 23, FP_COUNTER_HANDOVERS = 24, FP_COUNTER_PACKETS_LOG_PINNED = 25,
     FP_COUNTER_ZC_SENT = 26, FP_COUNTER_ZC_COPIED = 27, FP_COUNTER_ZC_PENDING = 28, /* zero-copy sends; copied all the same; out */
@@ -424,7 +422,8 @@ enum {
     FP_COUNTER_PACKETS_BEFORE_SPLICE = 37,   /* audio of a new epoch from before what readers have heard */
     FP_COUNTER_PACKETS_FRAGMENTED = 38, FP_COUNTER_PACKETS_OVERSIZE = 39, /* larger than the stream's limit: cut; left as they are */
     FP_COUNTER_PACKETS_OVER_DATAGRAM = 40, FP_COUNTER_PACKETS_BEHIND_CUT = 41, /* no datagram holds them; late, before one cut */
-    FP_COUNTER_PARAMETER_SETS_TOO_LONG = 42 /* not learnt */
+    FP_COUNTER_PARAMETER_SETS_TOO_LONG = 42, /* not learnt */
+    FP_COUNTER_PACKETS_RESENT = 43, FP_COUNTER_RESENDS_TOO_LATE = 44, FP_COUNTER_RESENDS_REFUSED = 45 /* of verbatim streams */
 };
 
 enum {
@@ -434,7 +433,8 @@ enum {
     FP_STREAM_COUNTER_EPOCHS = 8, FP_STREAM_COUNTER_PACKETS_LOGGED = 9, FP_STREAM_COUNTER_SLATE_FRAMES = 10,
     FP_STREAM_COUNTER_SLATE_PACKETS = 11, FP_STREAM_COUNTER_FRAMES_CUT = 14, /* by their source's end */
     FP_STREAM_COUNTER_PREFACE_PACKETS = 15, FP_STREAM_COUNTER_PICTURES_NOT_HELD = 16, /* parameter sets put in front; not kept back */
-    FP_STREAM_COUNTER_CLOCK_STEPS = 12, FP_STREAM_COUNTER_REPORTS_UNUSABLE = 13 /* the source's clock was set; untrue reports */
+    FP_STREAM_COUNTER_CLOCK_STEPS = 12, FP_STREAM_COUNTER_REPORTS_UNUSABLE = 13, /* the source's clock was set; untrue reports */
+    FP_STREAM_COUNTER_PACKETS_RESENT = 17   /* asked for once more, of verbatim streams */
 };
 
 /* What a receiver report needs (RFC 3550 section 6.4). */

@@ -78,11 +78,18 @@ final class Subscription: SubscriberDelegate {
     /// Sends no more.
     func pause() -> Bool { port.submit(.pause(handle)) }
 
-    /// Nothing more of the stream from the packet of that number on, and then ``pause()``: see ``Command/sendLast(_:_:packet:)``.
+    /// Nothing more of the stream from the packet of that number on, and then ``pause()``: see ``Command/sendLast(_:_:packet:)``. `onLeft` runs
+    /// when the kernel has taken all before it, over TCP or UDP, or never will.
     func last(before packet: UInt32, onLeft: @escaping () -> Void) -> Bool { port.sendLast(handle, before: packet, onLeft: onLeft) }
 
     /// Begins with the packet of that number; ``onJoined`` follows. False when the engine takes no commands just now.
     func arm(at packet: UInt32) -> Bool { port.submit(.armAt(handle, packet: packet)) }
+
+    /// Sends a UDP reader of finished RTP packets once more that it was sent already: see ``Command/resend(_:packet:following:port:)``. False
+    /// when the engine takes no commands just now; then it may ask again.
+    func resend(_ packet: UInt32, following: UInt64 = 0, to port: UInt16) -> Bool {
+        self.port.submit(.resend(handle, packet: packet, following: following, port: port))
+    }
 
     /// Sends bytes between two packets of an interleaved reader. False when the engine takes no more just now.
     func send(_ bytes: [UInt8]) -> Bool { port.send(handle, bytes) }

@@ -10,14 +10,13 @@ extension Splitter {
         _ stream: StreamHandle, host: HostAddress, ports: PortMap, sender: SenderID, begin: Beginning = .keyFrame, waits: Bool = false,
         overload: OverloadPolicy? = nil
     ) throws(SplitterError) -> SubscriberHandle {
-        let streamEntry = try findRTP(stream)
+        let streamEntry = try find(stream)
         _ = try find(sender)
         guard host != .any, host != HostAddress(ipv4: 0) else {
             throw .argument(name: "host", allowed: "the address of one host, or a group")
         }
-        guard (0..<2 * streamEntry.trackCount).contains(where: { ports[$0] != 0 }) else {
-            throw .argument(
-                name: "ports", allowed: "a port for at least one channel of the stream, which has \(2 * streamEntry.trackCount)")
+        guard (0..<streamEntry.channelCount).contains(where: { ports[$0] != 0 }) else {
+            throw .argument(name: "ports", allowed: "a port for at least one channel of the stream, which has \(streamEntry.channelCount)")
         }
         let entry = ReaderEntry(stream: stream, sender: sender, descriptor: -1, waits: waits)
         let handle = try addReader(entry, begin, overload) { handle in
@@ -34,11 +33,11 @@ extension Splitter {
         _ stream: StreamHandle, descriptor: Int32, channels: ChannelMap, begin: Beginning = .keyFrame, waits: Bool = false,
         overload: OverloadPolicy? = nil
     ) throws(SplitterError) -> SubscriberHandle {
-        let streamEntry = try findRTP(stream)
+        let streamEntry = try find(stream)
         try checkConnection(descriptor)
-        guard (0..<2 * streamEntry.trackCount).contains(where: { channels[$0] != nil }) else {
+        guard (0..<streamEntry.channelCount).contains(where: { channels[$0] != nil }) else {
             throw .argument(
-                name: "channels", allowed: "a wire channel for at least one channel of the stream, which has \(2 * streamEntry.trackCount)")
+                name: "channels", allowed: "a wire channel for at least one channel of the stream, which has \(streamEntry.channelCount)")
         }
         let entry = ReaderEntry(stream: stream, sender: nil, descriptor: descriptor, waits: waits)
         let handle = try addReader(entry, begin, overload) { handle in

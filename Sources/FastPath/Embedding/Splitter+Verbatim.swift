@@ -1,7 +1,9 @@
 /// Streams that are no RTP.
 extension Splitter {
-    /// Opens a *verbatim* stream: what is pushed to it (``addPushedSource(_:)``) are whole messages of a protocol of the caller's with all of
-    /// their framing, and TCP readers (``addVerbatimReader(_:descriptor:chunked:begin:waits:overload:)``) are sent these bytes and no others.
+    /// Opens a *verbatim* stream: what is pushed to it (``addPushedSource(_:)``) are whole messages of a protocol of the caller's, and readers are
+    /// sent these bytes and no others: with all of their framing over TCP (``addVerbatimReader(_:descriptor:chunked:begin:waits:overload:)``); or
+    /// *finished RTP*, whose SSRC, numbers and timestamps are the caller's and final, to UDP and interleaved readers, for whom such a stream has
+    /// one channel, 0.
     ///
     /// A packet pushed on channel 1 is one at which a reader may start, as at a key frame; others go on channel 0. Packets are numbered from 0
     /// in the order in which they are pushed, by all sources of the stream together. `bitRate` and `windowMilliseconds` are as in
@@ -39,6 +41,18 @@ extension Splitter {
             throw .argument(name: "reader", allowed: "one made with addVerbatimReader")
         }
         try send(reader, bytes) { .sendBefore(reader, $0, packet: packet) }
+    }
+
+    /// Sends a UDP reader of finished RTP packets once more that it was sent already, as they were, at once, to another port of its host: the
+    /// packet of this number, and for each bit of `following` (0 the lowest) the one so many and one behind it, as a generic NACK names them
+    /// (RFC 4585 section 6.2.1). What has left the stream's window is not sent; counters say so (`EngineCounter.resendsTooLate`).
+    public func resend(_ reader: SubscriberHandle, packet: UInt32, following: UInt64 = 0, port: UInt16) throws(SplitterError) {
+        let entry = try find(reader)
+        guard entry.sender != nil, streams[entry.stream.index, entry.stream.generation]?.isVerbatim == true else {
+            throw .argument(name: "reader", allowed: "one made with addDatagramReader, of a stream made with addVerbatimStream")
+        }
+        guard port != 0 else { throw .argument(name: "port", allowed: "1...65535") }
+        try submit(.resend(reader, packet: packet, following: following, port: port))
     }
 
     /// The stream of a handle that something for RTP is added to.

@@ -5,6 +5,8 @@ extension Splitter {
         let sizing: StreamSizing
         let trackCount: Int
         var isVerbatim = false
+        /// Channels that readers may take.
+        var channelCount: Int { isVerbatim ? 1 : 2 * trackCount }
         /// Sources and readers that have not ended.
         var members = 0
         var isRemoving = false

@@ -1,6 +1,6 @@
 import PlaneLink
 
-/// A reply that waits for its place between two packets.
+/// A reply that waits for its place between two packets; without bytes also of a UDP reader.
 struct SendNode: BitwiseCopyable {
     var buffer: LinkBuffer
     /// Bytes of it that are gone.

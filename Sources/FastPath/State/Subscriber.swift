@@ -24,6 +24,8 @@ struct Subscriber: BitwiseCopyable {
     var list: SubscriberList.Name
     /// A TCP reader.
     var isInterleaved: Bool
+    /// Of a verbatim stream.
+    var isVerbatim: Bool
     /// TCP: what goes around its packets.
     var framing: PacketFraming
     /// Is being sent the past, faster than it was made; until it meets the live stream.

@@ -7,7 +7,8 @@ extension Worker where K: ~Copyable {
     @discardableResult
     mutating func takeCommands() -> Int {
         var taken = 0
-        while taken < Self.commandsPerTurn, hasRoomToReport, let command = commands.pop() {
+        resendsLeft = Self.resendsPerTurn
+        while taken < Self.commandsPerTurn, hasRoomToReport, resendsLeft > 0, let command = commands.pop() {
             carryOut(command)
             taken += 1
         }
@@ -73,7 +74,7 @@ extension Worker where K: ~Copyable {
             if let reader = find(handle) {
                 pause(reader)
                 // Replies that waited for a place wait no longer.
-                if subscribers[reader].sendFirst != .max { pumpReader(reader) }
+                if subscribers[reader].sendFirst != .max { sendReplies(reader) }
             }
         case .send(let handle, let buffer): send(handle, buffer)
         case .sendBefore(let handle, let buffer, let packet): send(handle, buffer, before: packet)
@@ -81,9 +82,12 @@ extension Worker where K: ~Copyable {
         case .armAt(let handle, let packet):
             if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: true) { arm(reader, at: packet) }
         case .setInterleavedChannels(let handle, let channels):
-            if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: false) {
+            if let reader = find(handle),
+                subscribers[reader].framing == .interleaved || isOfKind(Int(subscribers[reader].stream), verbatim: false)
+            {
                 subscribers[reader].channels = channels
             }
+        case .resend(let handle, let packet, let following, let port): resend(handle, packet, following, port)
         case .removeSubscriber(let handle): if let reader = find(handle) { removeSubscriber(reader) }
         case .addDatagramEgress(let number, let worker, let rtp, let rtcp): if Int(worker) == index { addEgress(Int(number), rtp, rtcp) }
         case .removeDatagramEgress(let number): removeEgress(number)

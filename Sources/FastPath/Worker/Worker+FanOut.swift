@@ -103,7 +103,7 @@ extension Worker where K: ~Copyable {
     /// Tells a pair's RTP socket that carries RTCP from its RTCP socket. (Pairs are below ``Limits/egressMax``, 128.)
     private static var multiplexedBit: UInt8 { 0x80 }
 
-    @unsafe private mutating func sendTrain(
+    @unsafe mutating func sendTrain(
         _ reader: Int, _ train: Train, _ bytes: UnsafeRawPointer, _ port: UInt16, _ prepared: inout UInt8, _ hold: inout Int32
     ) {
         let place = subscribers[reader].sockets
@@ -195,12 +195,25 @@ extension Worker where K: ~Copyable {
         var round = 0
         while round < Self.lagTrainsPerTurn, sendLaggingRound(stream, limit), !isOvertime() { round += 1 }
         settleLagging(stream, limit)
+        batchPin = .max
+    }
+
+    /// How far a reader is walked now: as far as all, or to a place that it must not pass before that is told. Not at all where its media
+    /// ends here.
+    private mutating func walkEnd(_ reader: Int, _ stream: Int, _ limit: UInt64) -> UInt64 {
+        if subscribers[reader].hasBeginning { passOver(reader, stream, limit) }
+        guard subscribers[reader].sendFirst != .max else { return limit }
+        settlePlaces(reader, stream)
+        guard subscribers[reader].state == .playing else { return subscribers[reader].cursor }
+        guard let place = waitingPlace(reader) else { return limit }
+        return packet(stream, atOrBehind: place, from: subscribers[reader].cursor, to: limit)
     }
 
     private mutating func sendLaggingRound(_ stream: Int, _ limit: UInt64) -> Bool {
         guard let pinned = pinLagging(stream, limit) else { return false }
         var shared: Train?
         var sharedMax = 0
+        var sharedEnd: UInt64 = 0
         var prepared: UInt8 = .max
         var hold: Int32 = -1
         var didSend = false
@@ -209,10 +222,13 @@ extension Worker where K: ~Copyable {
             let reader = Int(index)
             index = subscribers[reader].next
             guard isDue(reader, limit), subscribers[reader].cursor >= pinned else { continue }
+            let end = subscribers[reader].isVerbatim ? walkEnd(reader, stream, limit) : limit
+            guard subscribers[reader].cursor < end else { continue }
             let most = segmentsMax(reader, streams[stream].state.log.record(subscribers[reader].cursor))
-            if shared?.first != subscribers[reader].cursor || sharedMax != most {
-                shared = Train.cut(streams[stream].state.log, from: subscribers[reader].cursor, limit: limit, segmentsMax: most)
+            if shared?.first != subscribers[reader].cursor || sharedMax != most || sharedEnd != end {
+                shared = Train.cut(streams[stream].state.log, from: subscribers[reader].cursor, limit: end, segmentsMax: most)
                 sharedMax = most
+                sharedEnd = end
                 prepared = .max
             }
             guard let train = shared else { continue }
@@ -280,6 +296,7 @@ extension Worker where K: ~Copyable {
             if lowest == .max { return nil }
             let start = max(lowest, streams[stream].state.board.load(.tail))
             guard pin(stream, start) else { continue }
+            batchPin = start
             var moved = false
             index = streams[stream].state.lagging.first
             while index != SubscriberList.end {
@@ -309,9 +326,13 @@ extension Worker where K: ~Copyable {
     }
 
     /// What a reader with a cursor of its own may be sent in ``shareNanoseconds``; 0: whatever the kernel takes.
-    private func share(_ reader: Int) -> UInt32 {
-        if subscribers[reader].isBursting { return subscribers[reader].burstShare }
+    func share(_ reader: Int) -> UInt32 {
         let stream = Int(subscribers[reader].stream)
+        if hasPacedBurst(reader) {
+            let wanted = burstRate(reader, stream) * Self.shareNanoseconds / 1_000_000_000
+            return min(UInt32(clamping: max(wanted, 1)), shareMax(stream))
+        }
+        if subscribers[reader].isBursting { return subscribers[reader].burstShare }
         return streams[stream].state.policy.pacing == .off ? 0 : shareMax(stream)
     }
 
@@ -325,11 +346,13 @@ extension Worker where K: ~Copyable {
     private func spendShare(_ reader: Int, _ bytes: Int) {
         let share = share(reader)
         guard share > 0 else { return }
-        subscribers[reader].burstLeft -= Int32(truncatingIfNeeded: bytes)
-        if subscribers[reader].burstLeft <= 0 {
-            subscribers[reader].burstLeft += Int32(clamping: share)
-            subscribers[reader].blockedAt = now + Self.shareNanoseconds
-        }
+        let left = Int64(subscribers[reader].burstLeft) - Int64(bytes)
+        subscribers[reader].burstLeft = Int32(clamping: left)
+        guard left <= 0 else { return }
+        // A packet that is larger than a share takes several.
+        let shares = -left / Int64(share) + 1
+        subscribers[reader].burstLeft = Int32(clamping: left + shares * Int64(share))
+        subscribers[reader].blockedAt = now + UInt64(shares) * Self.shareNanoseconds
     }
 
     /// Moves readers that are up to date to the common walk, and has the others looked at again when they may be sent to.
@@ -338,6 +361,7 @@ extension Worker where K: ~Copyable {
         while index != SubscriberList.end {
             let reader = Int(index)
             index = subscribers[reader].next
+            if subscribers[reader].sendFirst != .max { settlePlaces(reader, stream) }
             guard subscribers[reader].state == .playing else { continue }
             if subscribers[reader].cursor < limit {
                 if subscribers[reader].deferredAt > 0, disconnectIfTooSlow(reader, stream) { continue }
@@ -347,6 +371,8 @@ extension Worker where K: ~Copyable {
                 subscribers[reader].deferredAt = 0
                 subscribers[reader].lagSince = 0
                 subscribers[reader].blockedAt = 0
+                // One that is to begin further on, or to be told when it has come to a packet, goes on by itself.
+                if subscribers[reader].hasBeginning || subscribers[reader].sendFirst != .max { continue }
                 if !subscribers[reader].refusesTrains, destinations[subscribers[reader].destination].refusedUntil <= now {
                     move(reader, to: .live)
                 }

@@ -171,21 +171,18 @@ extension Worker where K: ~Copyable {
     }
 
     /// Passes over packets before the one with which the reader begins (``Command/armAt(_:packet:)``).
-    private mutating func passOver(_ reader: Int, _ stream: Int, _ limit: UInt64) {
-        while subscribers[reader].cursor < limit {
-            // What is not in the log any more is for the bounds to find.
-            guard pinForBatch(stream, subscribers[reader].cursor),
-                !isAtOrBehind(streams[stream].state.log.record(subscribers[reader].cursor).timestamp, subscribers[reader].beginning)
-            else {
-                subscribers[reader].hasBeginning = false
-                return
-            }
-            subscribers[reader].cursor += 1
+    mutating func passOver(_ reader: Int, _ stream: Int, _ limit: UInt64) {
+        let cursor = subscribers[reader].cursor
+        guard cursor < limit else { return }
+        // What is not in the log any more is for the bounds to find.
+        if pinForBatch(stream, cursor) {
+            subscribers[reader].cursor = packet(stream, atOrBehind: subscribers[reader].beginning, from: cursor, to: limit)
         }
+        if subscribers[reader].cursor < limit { subscribers[reader].hasBeginning = false }
     }
 
     /// Whether a reader that is sent the past is sent it at a rate of its own.
-    private func hasPacedBurst(_ reader: Int) -> Bool {
+    func hasPacedBurst(_ reader: Int) -> Bool {
         subscribers[reader].isBursting && subscribers[reader].burstBytesPerSecond > 0
     }
 
@@ -197,9 +194,9 @@ extension Worker where K: ~Copyable {
     }
 
     /// The rate of a reader's burst: a tenth more than the stream makes, at least, or it would never end.
-    private func burstRate(_ reader: Int, _ stream: Int) -> UInt64 {
-        let rate = min(streams[stream].state.board.load(.rate), 1 << 40)
-        return max(subscribers[reader].burstBytesPerSecond, rate + rate / 10, 1)
+    func burstRate(_ reader: Int, _ stream: Int) -> UInt64 {
+        let rate = min(streams[stream].state.board.load(.rate), 1 << 39)
+        return max(min(subscribers[reader].burstBytesPerSecond, 1 << 40), rate + rate / 10, 1)
     }
 
     private mutating func spendBurst(_ reader: Int, _ stream: Int, _ bytes: Int) {

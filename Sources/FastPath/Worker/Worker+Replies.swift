@@ -5,9 +5,9 @@ import PlaneLink
 extension Worker where K: ~Copyable {
     /// Queues a reply: it leaves before the next packet, or where it has a place among the packets of a verbatim stream, there.
     mutating func send(_ handle: SubscriberHandle, _ buffer: LinkBuffer, before packet: UInt32? = nil, endsMedia: Bool = false) {
-        guard let reader = find(handle), subscribers[reader].isInterleaved, !subscribers[reader].hasFailed else {
-            return report(.bufferReturned(buffer))
-        }
+        guard let reader = find(handle), !subscribers[reader].hasFailed,
+            subscribers[reader].isInterleaved || packet != nil && buffer.count == 0
+        else { return report(.bufferReturned(buffer)) }
         guard packet == nil || streams[Int(subscribers[reader].stream)].state.isVerbatim else {
             report(.bufferReturned(buffer))
             return report(.refused(.wrongKind, errorNumber: EINVAL))
@@ -28,7 +28,31 @@ extension Worker where K: ~Copyable {
         }
         subscribers[reader].sendLast = node
         subscribers[reader].sendsQueued += 1
-        pumpReader(reader)
+        sendReplies(reader)
+    }
+
+    /// Sends replies whose place has come.
+    mutating func sendReplies(_ reader: Int) {
+        if subscribers[reader].isInterleaved { return pumpReader(reader) }
+        let stream = Int(subscribers[reader].stream)
+        settlePlaces(reader, stream)
+        // To come to an exact packet it walks by itself.
+        if subscribers[reader].list == .live, subscribers[reader].sendFirst != .max {
+            subscribers[reader].cursor = streams[stream].state.sent
+            move(reader, to: .lagging)
+        }
+        batchPin = .max
+        unpin(stream)
+    }
+
+    /// Tells of the places that a UDP reader has come to, and ends its media where they say so.
+    mutating func settlePlaces(_ reader: Int, _ stream: Int) {
+        countDueReplies(reader, stream)
+        while subscribers[reader].offeredReplies > 0 {
+            subscribers[reader].offeredReplies -= 1
+            dropFirstReply(reader)
+        }
+        if subscribers[reader].state == .quiet, subscribers[reader].list != .quiet { move(reader, to: .quiet) }
     }
 
     mutating func dropFirstReply(_ reader: Int) {
@@ -86,7 +110,7 @@ extension Worker where K: ~Copyable {
             guard streams[stream].state.board.load(.keyFrame) <= streams[stream].state.keyFrameSeen else { return false }
             return isAtOrBehind(next, number)
         }
-        let cursor = subscribers[reader].cursor
+        let cursor = subscribers[reader].list == .live ? streams[stream].state.sent : subscribers[reader].cursor
         if cursor >= streams[stream].state.board.load(.head) { return isAtOrBehind(next, number) }
         return pinForBatch(stream, cursor) && isAtOrBehind(streams[stream].state.log.record(cursor).timestamp, number)
     }

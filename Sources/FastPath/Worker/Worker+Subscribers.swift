@@ -5,7 +5,8 @@ extension Worker where K: ~Copyable {
 
     private func emptySubscriber(_ handle: SubscriberHandle, _ stream: Int) -> Subscriber {
         Subscriber(
-            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false, framing: .interleaved, isBursting: false,
+            generation: handle.generation, state: .quiet, list: .none, isInterleaved: false,
+            isVerbatim: streams[stream].state.isVerbatim, framing: .interleaved, isBursting: false,
             isBlocked: false,
             hasFailed: false, sockets: 0, sendsQueued: 0, refusesTrains: false, hasOverload: false, destination: 0,
             stream: UInt32(stream), next: SubscriberList.end, previous: SubscriberList.end, cursor: 0, beginning: 0, hasBeginning: false,
@@ -22,7 +23,7 @@ extension Worker where K: ~Copyable {
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            Int(sockets) < egress.count, egress[Int(sockets)].isSet, isOfKind(stream, verbatim: false)
+            Int(sockets) < egress.count, egress[Int(sockets)].isSet
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].host = host
@@ -33,13 +34,13 @@ extension Worker where K: ~Copyable {
         streams[stream].state.quiet.append(UInt32(reader), .quiet, in: subscribers)
     }
 
-    /// A TCP reader. What goes around its packets tells which kind of stream it is for.
+    /// A TCP reader. Frames of RTP go around the packets of any stream, other framing around those of a verbatim one alone.
     mutating func addConnection(
         _ handle: SubscriberHandle, _ streamHandle: StreamHandle, _ descriptor: Int32, _ channels: ChannelMap, _ framing: PacketFraming
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            isOfKind(stream, verbatim: framing != .interleaved), let file = kernel.attach(descriptor: descriptor)
+            framing == .interleaved || isOfKind(stream, verbatim: true), let file = kernel.attach(descriptor: descriptor)
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].isInterleaved = true
@@ -89,7 +90,7 @@ extension Worker where K: ~Copyable {
     mutating func resetHeld(all: Bool = false) {
         guard readersHeld > 0 else { return }
         for reader in 0..<subscribers.count where subscribers[reader].state == .closing && subscribers[reader].sendsHeld > 0 {
-            let goesOn = subscribers[reader].framing != .interleaved && !subscribers[reader].hasFailed
+            let goesOn = subscribers[reader].isVerbatim && !subscribers[reader].hasFailed
             let span = goesOn ? Self.heldVerbatimNanosecondsMax : Self.heldNanosecondsMax
             if all || now &- subscribers[reader].blockedAt >= span { kernel.abort(subscribers[reader].file) }
         }
@@ -286,7 +287,12 @@ extension Worker where K: ~Copyable {
     private mutating func join(_ reader: Int, at packet: UInt64, _ stream: Int) {
         subscribers[reader].state = .joined
         subscribers[reader].cursor = packet
-        report(.joined(handle(ofReader: reader), joinPoint(stream, at: packet)))
+        var point = joinPoint(stream, at: packet)
+        let beginning = subscribers[reader].beginning
+        if subscribers[reader].hasBeginning, !isAtOrBehind(point.packet, beginning) {
+            point[0] = JoinPoint.Start(sequence: UInt16(truncatingIfNeeded: beginning), timestamp: beginning, isKnown: true)
+        }
+        report(.joined(handle(ofReader: reader), point))
     }
 
     /// The last key frame, if the reader may begin there: within the policy's bounds, safe in the log for the time it takes, and
@@ -406,7 +412,7 @@ extension Worker where K: ~Copyable {
         subscribers[reader].lagSince = 0
         if subscribers[reader].isBursting {
             counters.add(.joinBursts)
-            subscribers[reader].burstLeft = Int32(clamping: subscribers[reader].burstShare)
+            subscribers[reader].burstLeft = Int32(clamping: share(reader))
             // What it was sent before it was paused is of another burst.
             subscribers[reader].burstAt = 0
         }

@@ -1,6 +1,6 @@
 import PlaneLink
 
-/// Packets that are no RTP: stored once as they were fed, with the framing of their protocol, and sent from there.
+/// Packets that the engine knows nothing of: stored once as they were fed, and sent from there.
 extension Worker where K: ~Copyable {
     /// Takes one packet into a verbatim stream. False when it is none.
     ///
@@ -50,6 +50,23 @@ extension Worker where K: ~Copyable {
         guard count > streams[stream].state.tracks[0].packetBytesMax else { return }
         streams[stream].state.tracks[0].packetBytesMax = UInt32(count)
         streamCounters.set(0, .packetBytesMax, UInt64(count))
+    }
+
+    /// The first packet with this number or a higher one, of pinned packets `first ..< end`; `end` if there is none.
+    func packet(_ stream: Int, atOrBehind number: UInt32, from first: UInt64, to end: UInt64) -> UInt64 {
+        guard first < end else { return end }
+        let log = streams[stream].state.log
+        let ahead = Int32(bitPattern: number &- log.record(first).timestamp)
+        if ahead <= 0 { return first }
+        // Numbers go on by one for each packet, and where there was no room for some, by more.
+        var low = first + 1
+        var high = min(first + UInt64(ahead), end)
+        if high < end, log.record(high).timestamp == number { return high }
+        while low < high {
+            let middle = low + (high - low) / 2
+            if isAtOrBehind(log.record(middle).timestamp, number) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     // MARK: What goes before a packet

@@ -82,6 +82,8 @@ struct WorkerParts {
     var hasSaidUnregistered = false
     /// Until then nothing is sent without a copy: there was no memory to hold it.
     var zeroCopyPausedUntil: UInt64 = 0
+    /// Packets that may be sent once more before other commands are carried out.
+    var resendsLeft = 0
     /// The lowest packet that is pinned for the batch of sends being made.
     var batchPin = UInt64.max
     var isStopping = false

@@ -75,6 +75,7 @@ import PlaneLink
             return pushReader(command, handle, stream, among: .max)
         case .sendBefore(let handle, _, _), .sendLast(let handle, _, _), .armAt(let handle, _), .setBurst(let handle, _, _):
             return push(command, to: worker(of: handle))
+        case .resend(let handle, _, _, _): return push(command, to: worker(of: handle))
         case .arm(let handle, _), .setOverload(let handle, _), .send(let handle, _), .setInterleavedChannels(let handle, _):
             return push(command, to: worker(of: handle))
         case .go(let handle), .pause(let handle), .removeSubscriber(let handle): return push(command, to: worker(of: handle))

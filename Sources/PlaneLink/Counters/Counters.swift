@@ -64,6 +64,9 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     case packetsBehindCut
     /// Parameter sets that were not learnt: together they are longer than ``ParameterSetMailbox/bytesMax``.
     case parameterSetsTooLong
+    /// Packets of finished RTP that were asked for once more (``Command/resend(_:packet:following:port:)``): the kernel took them; they
+    /// had left the window; the reader has not been sent them yet, no datagram holds them or the kernel refused them.
+    case packetsResent, resendsTooLate, resendsRefused
 }
 
 /// Counters of one stream.
@@ -92,6 +95,8 @@ public enum StreamCounter: Int, CaseIterable, Sendable {
     /// Pictures that went on as they came although the stream holds them until they are whole: larger than the memory for one, or of a
     /// source that does not mark where its pictures end.
     case picturesNotHeld
+    /// Packets that readers were sent once more (``Command/resend(_:packet:following:port:)``).
+    case packetsResent
 }
 
 /// Counters of one track, as RFC 3550 wants them for a receiver report.

@@ -5,11 +5,15 @@
 public enum Command: Sendable, BitwiseCopyable {
     /// Opens a stream in the given memory. Ends with ``Report/streamRemoved(_:)`` after ``removeStream(_:)``.
     case addStream(StreamHandle, StreamMemory, trackCount: UInt8)
-    /// Opens a *verbatim* stream in the given memory: what is fed to it (``feed(_:_:)``) is no RTP, but whole messages of another protocol
-    /// with all of their framing, and its readers (``addVerbatimSubscriber(_:_:descriptor:chunked:)``) are sent these bytes and no others.
+    /// Opens a *verbatim* stream in the given memory: what is fed to it (``feed(_:_:)``) are whole messages of a protocol that the engine
+    /// does not know, and its readers are sent these bytes and no others. Either they have all of their framing
+    /// (``addVerbatimSubscriber(_:_:descriptor:chunked:)``), or they are *finished RTP*: packets whose SSRC, sequence number and timestamp are
+    /// the feeder's and final, which interleaved and UDP readers are sent, too (``addInterleavedSubscriber(_:_:descriptor:channels:)``,
+    /// ``addDatagramSubscriber(_:_:host:ports:sockets:)``).
     ///
-    /// Its channel 0 carries packets, channel 1 packets at which a reader may start. Packets are counted from 0 in the order in which they
-    /// are fed, whatever becomes of them; the lower 32 bits of that number name a packet. It has no tracks, no time line and no RTCP: what
+    /// Its channel 0 carries packets, channel 1 packets at which a reader may start; readers get both on channel 0. Packets are counted from
+    /// 0 in the order in which they are fed, whatever becomes of them; the lower 32 bits of that number name a packet, and in
+    /// ``Report/joined(_:_:)`` (``JoinPoint/packet``) the first that a reader will be sent. It has no tracks, no time line and no RTCP: what
     /// would need them is refused (``EngineRefusal/wrongKind``).
     case addVerbatimStream(StreamHandle, StreamMemory)
     /// Says what a track is: before the first source is attached, or while the stream runs. Then the track begins anew as another one,
@@ -61,23 +65,22 @@ public enum Command: Sendable, BitwiseCopyable {
     case removeSource(SourceHandle)
 
     /// Adds a UDP reader, silent until ``go(_:)``. `ports[c]` is the reader's port for channel `c`, 0 for channels it did not
-    /// set up. `sockets` is the engine's number of the server's socket pair (``addDatagramEgress(_:rtp:rtcp:)``).
+    /// set up. `sockets` is the engine's number of the server's socket pair (``addDatagramEgress(_:rtp:rtcp:)``). Of a verbatim stream
+    /// `ports[0]` counts; packets that came together and are of one size leave as one train.
     case addDatagramSubscriber(SubscriberHandle, StreamHandle, host: HostAddress, ports: PortMap, sockets: UInt8)
     /// Adds an interleaved TCP reader, silent until ``go(_:)``. `channels[c]` is the wire channel for the stream's channel `c`
-    /// (none: not set up). From here on the engine alone writes to the descriptor.
+    /// (none: not set up). From here on the engine alone writes to the descriptor. Of a verbatim stream `channels[0]` counts.
     case addInterleavedSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, channels: ChannelMap)
     /// Adds a TCP reader of a verbatim stream, silent until ``go(_:)``. With `chunked` each packet goes as a chunk of HTTP's transfer
     /// coding (RFC 9112 section 7.1). From here on the engine alone writes to the descriptor.
-    ///
-    /// In ``Report/joined(_:_:)`` the timestamp of track 0 is the number of the first packet that the reader will be sent.
     case addVerbatimSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, chunked: Bool)
     /// Finds the reader's first packet: the newest key frame where the stream's policy allows a burst from there, else the next
     /// key frame, or with `now` the next packet of any kind. Answered by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
     case arm(SubscriberHandle, now: Bool)
-    /// Before ``arm(_:now:)``: where a TCP reader that may be sent the past begins, and how fast it is sent that. It begins at the newest
+    /// Before ``arm(_:now:)``: where a reader that may be sent the past begins, and how fast it is sent that. It begins at the newest
     /// key frame that is at least so old, or else at the oldest that the stream's policy and window allow (``JoinBurst``); with 0 at the
     /// newest of all. With `bitsPerSecondMax` it gets no more than that until it meets the live stream, but a tenth more than the stream
-    /// makes; with 0 what its connection takes.
+    /// makes; with 0 what its connection takes, or over UDP what ``JoinBurst/speedTenths`` says.
     case setBurst(SubscriberHandle, nanoseconds: UInt64, bitsPerSecondMax: UInt64)
     /// Sends the reader everything from its first packet on.
     case go(SubscriberHandle)
@@ -91,14 +94,23 @@ public enum Command: Sendable, BitwiseCopyable {
     /// Sends these bytes to a reader of a verbatim stream at an exact place: behind all packets with smaller numbers that it is sent, before
     /// the packet of this number and those that follow, wherever the reader stands. What is queued behind them waits with them. A reader
     /// that is sent no media (new, paused, removed) has nothing to wait for. The buffer is reported back.
+    ///
+    /// To a UDP reader nothing can be said between packets: bytes for one come back at once, unsent. Without bytes this and
+    /// ``sendLast(_:_:packet:)`` hold: the buffer comes back when the kernel has taken all packets before the place, or they were given up.
     case sendBefore(SubscriberHandle, LinkBuffer, packet: UInt32)
     /// The same, and no media behind them: once all packets with smaller numbers and these bytes, which may be none, have left, the reader
     /// is paused. What is sent to it afterwards leaves behind them.
     case sendLast(SubscriberHandle, LinkBuffer, packet: UInt32)
-    /// Has a new or paused reader of a verbatim stream begin with the packet of this number, whether it was fed already or not. Answered
-    /// by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``. With ``sendLast(_:_:packet:)`` a connection goes from one stream to
+    /// Has a new or paused reader of a verbatim stream begin with the packet of this number, whether it was fed already or not; if that has
+    /// left the window, with the oldest that has not. Answered by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``. With ``sendLast(_:_:packet:)`` a connection goes from one stream to
     /// another without a gap: a second reader of the same socket begins there, and goes when the first has nothing left.
     case armAt(SubscriberHandle, packet: UInt32)
+    /// Sends a UDP reader of a verbatim stream packets once more that it was sent already, as they were: the one of this number, and for each
+    /// bit of `following` (0 the lowest) the one so many and one behind it, which makes the two words of a generic NACK (RFC 4585 section
+    /// 6.2.1) one command, and 65 packets the most. They go at once, from the RTP socket of the reader's pair to `port` of its host, whether
+    /// it plays or is paused. Each is counted: ``EngineCounter/packetsResent``, ``EngineCounter/resendsTooLate``,
+    /// ``EngineCounter/resendsRefused``.
+    case resend(SubscriberHandle, packet: UInt32, following: UInt64, port: UInt16)
     /// Changes the channels of a subscriber (SETUP of another track, TEARDOWN of one). Only while it is paused or new.
     case setInterleavedChannels(SubscriberHandle, ChannelMap)
     /// Removes the reader after what was queued with ``send(_:_:)`` left, or at once if it cannot leave without waiting. Ends

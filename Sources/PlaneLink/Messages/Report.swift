@@ -83,6 +83,9 @@ public struct JoinPoint: Sendable, BitwiseCopyable {
     private var sequences: InlineArray<8, UInt16>
     private var known: UInt8
 
+    /// Of a verbatim stream: the number of the first packet that the reader will be sent (``Command/addVerbatimStream(_:_:)``).
+    public var packet: UInt32 { timestamps[0] }
+
     /// Nothing is known of any track.
     public init() {
         timestamps = InlineArray(repeating: 0)

@@ -115,6 +115,8 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         case .armAt(let handle, let packet):
             report(.joined(handle, joinPoint ?? JoinPoint()))
             return "arm \(handle.index) at \(packet)"
+        case .resend(let handle, let packet, let following, let port):
+            return "resend \(handle.index) \(packet) \(String(following, radix: 2)) to \(port)"
         case .setInterleavedChannels(let handle, let channels):
             self.channels[handle.index] = channels
             return "setChannels \(handle.index) \(words(channels))"

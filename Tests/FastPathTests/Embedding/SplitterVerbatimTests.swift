@@ -60,8 +60,10 @@ import Testing
             }
         }
         throwsArgument("stream") { _ = try bench.splitter.addVerbatimReader(stream, descriptor: connection.descriptor) }
-        throwsArgument("stream") {
-            _ = try bench.splitter.addInterleavedReader(verbatim, descriptor: connection.descriptor, channels: ChannelMap(identity: 2))
+        var channels = ChannelMap()
+        channels[1] = 0
+        throwsArgument("channels") {
+            _ = try bench.splitter.addInterleavedReader(verbatim, descriptor: connection.descriptor, channels: channels)
         }
         throwsArgument("stream") { _ = try bench.splitter.addDatagramSource(verbatim, descriptor: socket.descriptor, channel: 0) }
         throwsArgument("stream") {
@@ -71,6 +73,7 @@ import Testing
         throwsArgument("descriptor") { _ = try bench.splitter.addVerbatimReader(verbatim, descriptor: socket.descriptor) }
         let interleaved = try bench.addInterleaved(stream, connection)
         throwsArgument("reader") { try bench.splitter.send(interleaved, [1], before: 0) }
+        throwsArgument("reader") { try bench.splitter.resend(interleaved, packet: 0, port: 5_004) }
         var policy = StreamPolicy()
         policy.collectNanoseconds = 2_000_000_000
         throwsArgument("policy.collectNanoseconds") { _ = try bench.splitter.addVerbatimStream(policy: policy) }

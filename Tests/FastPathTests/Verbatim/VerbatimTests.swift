@@ -217,7 +217,6 @@ import Testing
         let (player, connection) = TestSocket.connectedPair()
         bench.keep(ingest, player, connection)
         let other = SourceHandle(index: 5, generation: 1)
-        let reader = SubscriberHandle(index: 5, generation: 1)
         func isRefused(_ command: Command, workers: Int = 1, _ alsoTold: (Report) -> Bool) {
             bench.submit(command)
             for _ in 0..<workers {
@@ -226,7 +225,6 @@ import Testing
             #expect(bench.wait { alsoTold($0) } != nil, "\(command)")
         }
         let isSourceGone: (Report) -> Bool = { if case .sourceRemoved(other) = $0 { true } else { false } }
-        let isReaderGone: (Report) -> Bool = { if case .subscriberRemoved(reader) = $0 { true } else { false } }
         let home = HostAddress(ipv4: 0x7F00_0001)
         isRefused(.addDatagramSource(other, bench.stream, descriptor: ingest.descriptor, channel: 0, peer: home, port: 0), isSourceGone)
         isRefused(
@@ -234,10 +232,6 @@ import Testing
                 other, bench.stream, descriptor: connection.descriptor, channels: ChannelMap(identity: 2), prefix: LinkBuffer([])),
             isSourceGone)
         isRefused(.addSlateSource(other, bench.stream, channels: ChannelMap(identity: 2)), isSourceGone)
-        isRefused(.addDatagramSubscriber(reader, bench.stream, host: home, ports: PortMap(), sockets: 0), isReaderGone)
-        isRefused(
-            .addInterleavedSubscriber(reader, bench.stream, descriptor: connection.descriptor, channels: ChannelMap(identity: 2)),
-            isReaderGone)
         bench.submit(.setTrack(bench.stream, track: 0, TrackPlan(clockRate: 90_000, codec: .h264, ssrc: 1)))
         for _ in 0..<shape.workers {
             #expect(bench.wait { if case .refused(.wrongKind, _) = $0 { true } else { false } } != nil)
@@ -266,6 +260,8 @@ import Testing
         bench.submit(.sendBefore(interleaved, LinkBuffer([1, 2, 3]), packet: 0))
         #expect(bench.wait { if case .refused(.wrongKind, EINVAL) = $0 { true } else { false } } != nil)
         #expect(bench.wait { if case .bufferReturned = $0 { true } else { false } } != nil)
+        bench.submit(.resend(interleaved, packet: 0, following: 0, port: 9))
+        #expect(bench.wait { if case .refused(.wrongKind, EINVAL) = $0 { true } else { false } } != nil)
         #expect(bench.stop() == 0)
     }
 }
