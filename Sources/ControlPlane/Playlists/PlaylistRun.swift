@@ -13,12 +13,15 @@ final class PlaylistRun {
     private var cursor: PlaylistCursor
     private weak var programme: PlaylistProgramme?
     private let eventLoop: any EventLoop
+    /// Runs while what plays will be left earlier than was known when it began.
+    private let leaving: LoopTimer
 
     init(_ cursor: PlaylistCursor, programme: PlaylistProgramme) {
         self.cursor = cursor
         self.programme = programme
         eventLoop = programme.eventLoop
         number = programme.nextRun()
+        leaving = LoopTimer(programme.eventLoop)
     }
 
     /// What plays.
@@ -60,6 +63,7 @@ final class PlaylistRun {
         let now = now
         let entry = change { cursor in cursor.begin(now: now) }
         if let entry { programme?.began(entry) }
+        leaving.stop()
         return entry
     }
 
@@ -82,6 +86,7 @@ final class PlaylistRun {
     func close() {
         onChange = nil
         onSwitch = nil
+        leaving.stop()
         programme?.closed(self)
     }
 
@@ -102,7 +107,25 @@ final class PlaylistRun {
         let step = try copy.event(name, now: now)
         cursor = copy
         programme?.took(&cursor, since: before)
-        if let step { onSwitch?(step) } else { onChange?() }
+        if let step {
+            onSwitch?(step)
+        } else {
+            onChange?()
+            watchTime()
+        }
+    }
+
+    /// What an event has said may be due before what plays was to end.
+    private func watchTime() {
+        guard let current = cursor.current else { return }
+        let at = cursor.leavesAt, now = now
+        let known = current.durationMilliseconds.map { $0 - min(currentMilliseconds, $0) } ?? .max
+        guard at < .max, at - min(now, at) < known else { return leaving.stop() }
+        leaving.start(milliseconds: Int(clamping: at - min(now, at))) { [weak self] in
+            guard let self else { return }
+            let now = self.now
+            if let step = change({ cursor in cursor.leave(now: now) }) { onSwitch?(step) }
+        }
     }
 
     func adopt(_ document: PlaylistDocument) {

@@ -219,7 +219,16 @@ package struct PlaylistCursor: Sendable {
         guard walk.fire(name) else { throw .unknown(name) }
         frames = walk.frames
         planned = nil
-        guard walk.interruptedAt <= now else { return nil }
+        return leave(now: now)
+    }
+
+    /// When what plays is to be left by ``leave(now:)``, as it was not known when it began; `.max` for never.
+    package var leavesAt: UInt64 { walk(from: frames, at: currentBegan).leavesAt }
+
+    /// The step to take now, when what plays is interrupted, or its time is over; nil when it goes on.
+    package mutating func leave(now: UInt64) -> PlaylistStep? {
+        guard current != nil, leavesAt <= now else { return nil }
+        planned = nil
         return plan(at: now)
     }
 
@@ -255,6 +264,7 @@ package struct PlaylistCursor: Sendable {
     private func moved(_ old: [PlaylistFrame]) -> [PlaylistFrame] {
         guard var first = old.first else { return [] }
         first.node = document.root
+        first.exclusive?.adopt(first.node)
         var frames = [first]
         for (index, frame) in old.enumerated().dropFirst() {
             let children = frames[index - 1].node.children
@@ -265,6 +275,7 @@ package struct PlaylistCursor: Sendable {
             frames[index - 1].child = place
             var frame = frame
             frame.node = children[place]
+            frame.exclusive?.adopt(frame.node)
             frames.append(frame)
         }
         return frames
@@ -387,6 +398,8 @@ package struct PlaylistCursor: Sendable {
         lastGeneration = lastGeneration == .max ? 1 : lastGeneration + 1
         var ends = walk.interruptedAt
         for frame in walk.frames { ends = min(ends, frame.deadline, frame.roundDeadline) }
+        // Of a round that has no length of its own here whoever opens it plays the part.
+        let isPart = leaf.isPart && leaf.node.timing.duration == nil
         var descriptions: [PlaylistDescription] = []
         for description in walk.frames.flatMap(\.node.descriptions) {
             descriptions.removeAll { $0.name == description.name }
@@ -395,6 +408,7 @@ package struct PlaylistCursor: Sendable {
         return PlaylistEntry(
             generation: lastGeneration, node: leaf.node.number, id: leaf.node.id, media: media, descriptions: descriptions,
             delayMilliseconds: walk.delay, fromMilliseconds: walk.resumesFrom ?? media.clipBegin ?? 0, toMilliseconds: media.clipEnd,
-            durationMilliseconds: ends == .max ? nil : ends - min(walk.now, ends), line: leaf.node.line)
+            durationMilliseconds: ends == .max ? nil : ends - min(walk.now, ends),
+            thousandths: isPart ? leaf.node.timing.repeatThousandths : nil, line: leaf.node.line)
     }
 }

@@ -19,6 +19,8 @@ package struct PlaylistEntry: Sendable, Hashable {
     package var toMilliseconds: UInt64?
     /// How long it may play; nil: to its end. Both bounds hold.
     package var durationMilliseconds: UInt64?
+    /// So much of what is left of it is played, in thousandths: the last round of a `repeatCount` with a fraction. Nil: all.
+    package var thousandths: UInt32?
     /// The line of the file it stands in.
     package var line: Int
 

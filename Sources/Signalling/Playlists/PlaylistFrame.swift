@@ -15,6 +15,8 @@ struct PlaylistFrame: Sendable, Equatable {
     var hasPlayed = false
     /// Of an `excl` that was begun.
     var exclusive: ExclusiveState?
+    /// When it ends because something happened.
+    private(set) var eventEnd: UInt64 = .max
 
     /// An element whose turn has come.
     init(_ node: PlaylistNode, entered: UInt64, began: UInt64) {
@@ -25,22 +27,43 @@ struct PlaylistFrame: Sendable, Equatable {
     }
 
     /// When this round ends at the latest.
-    var roundDeadline: UInt64 { node.timing.duration.map { roundBegan.saturating($0) } ?? .max }
+    var roundDeadline: UInt64 {
+        node.timing.duration.map { roundBegan.saturating(isPart ? $0 / 1_000 * thousandths + $0 % 1_000 * thousandths / 1_000 : $0) }
+            ?? .max
+    }
 
-    /// When all of it ends at the latest. `origin` is what `end` counts from.
+    /// When all of it ends at the latest. `end` counts from when its turn came.
     var deadline: UInt64 {
-        var deadline = node.timing.repeatDuration.map { began.saturating($0) } ?? .max
-        if case .offset(let end) = node.timing.end { deadline = min(deadline, entered.saturating(end)) }
+        var deadline = min(node.timing.repeatDuration.map { began.saturating($0) } ?? .max, eventEnd)
+        for case .offset(let end) in node.timing.end { deadline = min(deadline, entered.saturating(end)) }
         return deadline
     }
+
+    /// Whether this is the last round, of which only a part is played.
+    var isPart: Bool {
+        guard thousandths > 0, case .times(let times) = node.timing.repeatCount else { return false }
+        return round > UInt64(times)
+    }
+
+    private var thousandths: UInt64 { UInt64(node.timing.repeatThousandths) }
 
     /// Whether another round follows, as far as times do not forbid it.
     var hasRoundsLeft: Bool {
         switch node.timing.repeatCount {
-        case .times(let times): round < UInt64(times)
+        case .times(let times): round < UInt64(times) + (thousandths > 0 ? 1 : 0)
         case .indefinite: true
         case nil: node.timing.repeatDuration != nil
         }
+    }
+
+    /// Something happened; returns whether it waited for that.
+    mutating func hear(_ event: String, at now: UInt64) -> Bool {
+        var isAwaited = false
+        for case .event(event, let after) in node.timing.end {
+            isAwaited = true
+            eventEnd = min(eventEnd, now.saturating(after))
+        }
+        return isAwaited
     }
 
     /// Moves it in time.
@@ -49,31 +72,8 @@ struct PlaylistFrame: Sendable, Equatable {
         entered = moved(entered)
         began = moved(began)
         roundBegan = moved(roundBegan)
-        if let due = exclusive?.due { exclusive?.due = due.mapValues(moved) }
-    }
-}
-
-/// What an `excl` remembers while it plays.
-struct ExclusiveState: Sendable, Equatable {
-    /// When children are due, by their numbers: those that wait for their time, or for the end of what plays.
-    var due: [UInt32: UInt64] = [:]
-    /// Those that were interrupted and go on, with what was open in them.
-    var paused: [Paused] = []
-
-    struct Paused: Sendable, Equatable {
-        var number: UInt32
-        var frames: [PlaylistFrame]
-        /// When, and where in its source.
-        var at: UInt64
-        var fromMilliseconds: UInt64
-    }
-
-    /// Children that begin by time are due; if none does, the first is at once, for something has to.
-    init(_ node: PlaylistNode, at: UInt64) {
-        for child in node.children {
-            if case .offset(let offset) = child.timing.begin { due[child.number] = at.saturating(offset) }
-        }
-        if due.isEmpty, let first = node.children.first { due[first.number] = at }
+        if eventEnd < .max { eventEnd = moved(eventEnd) }
+        exclusive?.shift(moved)
     }
 }
 

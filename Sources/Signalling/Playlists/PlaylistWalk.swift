@@ -78,7 +78,7 @@ struct PlaylistWalk {
             frames[last].child = group.children.firstIndex { $0.number == node.number } ?? -1
             if case .exclusive = group.kind {
                 var state = ExclusiveState(group, at: now)
-                state.due[node.number] = nil
+                state.begun(node.number)
                 frames[last].exclusive = state
             }
             if depth == trail.count - 1 { return run(.enter(node, isForced: true)) }
@@ -123,13 +123,11 @@ struct PlaylistWalk {
     private mutating func enter(_ node: PlaylistNode, isForced: Bool) -> Motion {
         var wait: UInt64 = 0
         let entered = now
-        if !isForced {
-            switch node.timing.begin {
-            case .offset(let offset): wait = offset
+        if !isForced, !node.timing.begin.isEmpty {
+            let offsets = node.timing.begin.compactMap { if case .offset(let offset) = $0 { offset } else { nil } }
             // Nobody will call it here: only an `excl` listens.
-            case .event, .indefinite: return .advance
-            case nil: break
-            }
+            guard let first = offsets.min() else { return .advance }
+            wait = first
         }
         delay = delay.saturating(wait)
         let frame = PlaylistFrame(node, entered: entered, began: now)
@@ -170,29 +168,20 @@ struct PlaylistWalk {
     private mutating func choose() -> Motion {
         let last = frames.count - 1
         let node = frames[last].node
-        var state = frames[last].exclusive ?? ExclusiveState(node, at: frames[last].roundBegan)
         let children = node.children
-        let played = frames[last].child >= 0 && frames[last].child < children.count ? children[frames[last].child] : nil
-        state.due = state.due.filter { number, time in
-            guard let child = children.first(where: { $0.number == number }) else { return false }
-            guard let played, time <= now, time > frames[last].roundBegan else { return true }
-            return Self.rule(playing: played, due: child) != .never
+        var state = frames[last].exclusive ?? ExclusiveState(node, at: frames[last].roundBegan)
+        // One owner, so that what changes is not copied.
+        frames[last].exclusive = nil
+        if children.indices.contains(frames[last].child) {
+            state.forget(while: children[frames[last].child], from: frames[last].roundBegan, to: now)
         }
-        state.paused.removeAll { paused in !children.contains { $0.number == paused.number } }
-        func rank(_ number: UInt32) -> Int { children.first { $0.number == number }?.priority.rank ?? .max }
-
-        let ready = state.due.filter { $0.value <= now }
+        func rank(_ number: UInt32) -> Int { state.place(of: number).map { children[$0].priority.rank } ?? .max }
+        let due = state.next(at: now)
         let paused = state.paused.indices.min { rank(state.paused[$0].number) < rank(state.paused[$1].number) }
-        let due = (ready.isEmpty ? state.due : ready).min { first, second in
-            let order = { (pair: (key: UInt32, value: UInt64)) in
-                (ready.isEmpty ? 0 : rank(pair.key), pair.value, children.firstIndex { $0.number == pair.key } ?? 0)
-            }
-            return order(first) < order(second)
-        }
-        if let paused, ready.isEmpty || due.map({ rank(state.paused[paused].number) <= rank($0.key) }) ?? true {
-            let rest = state.paused.remove(at: paused)
+        if let paused, due.map({ $0.at > now || rank(state.paused[paused].number) <= $0.rank }) ?? true {
+            let rest = state.resume(paused)
+            frames[last].child = state.place(of: rest.number) ?? -1
             frames[last].exclusive = state
-            frames[last].child = children.firstIndex { $0.number == rest.number } ?? -1
             resumesFrom = rest.fromMilliseconds
             let time = now
             frames += rest.frames.map { frame in
@@ -206,19 +195,11 @@ struct PlaylistWalk {
             frames[last].exclusive = state
             return .again
         }
-        state.due[due.key] = nil
+        state.begun(due.number)
         frames[last].exclusive = state
-        delay = delay.saturating(due.value > now ? due.value - now : 0)
-        let index = children.firstIndex { $0.number == due.key } ?? 0
-        frames[last].child = index
-        return .enter(children[index], isForced: true)
-    }
-
-    /// What becomes of both when one is due while the other plays.
-    private static func rule(playing: PlaylistNode, due: PlaylistNode) -> PlaylistPriority.Rule {
-        let priority = playing.priority
-        if due.priority.rank == priority.rank { return priority.peers }
-        return due.priority.rank < priority.rank ? priority.higher : priority.lower
+        frames[last].child = due.place
+        delay = delay.saturating(due.at > now ? due.at - now : 0)
+        return .enter(children[due.place], isForced: true)
     }
 
     /// When something would interrupt what plays; `.max` for never.
@@ -229,60 +210,44 @@ struct PlaylistWalk {
     /// The index of the outermost `excl` a child of which is due and interrupts what plays.
     private func interruption() -> Int? { frames.indices.first { (interrupter(of: $0)?.at ?? .max) <= now } }
 
-    private func interrupter(of index: Int) -> (number: UInt32, at: UInt64)? {
+    private func interrupter(of index: Int) -> (number: UInt32, place: Int, at: UInt64)? {
         guard let state = frames[index].exclusive, index + 1 < frames.count else { return nil }
-        let playing = frames[index + 1].node
-        var first: (number: UInt32, at: UInt64)?
-        for child in frames[index].node.children {
-            guard let time = state.due[child.number], child.number != playing.number else { continue }
-            switch Self.rule(playing: playing, due: child) {
-            case .stop, .pause: if first.map({ time < $0.at }) ?? true { first = (child.number, time) }
-            case .defer, .never: break
-            }
-        }
-        return first
+        return state.interrupter(of: frames[index + 1].node)
     }
 
     private mutating func interrupt(at index: Int) -> Arrival {
-        guard let due = interrupter(of: index), let playing = frames.last else { return run(.again) }
-        let number = frames[index + 1].node.number
-        let children = frames[index].node.children
-        guard let place = children.firstIndex(where: { $0.number == due.number }) else { return run(.again) }
-        if Self.rule(playing: frames[index + 1].node, due: children[place]) == .pause {
+        guard let due = interrupter(of: index), let playing = frames.last, frames[index].node.children.indices.contains(due.place) else {
+            return run(.again)
+        }
+        let interrupted = frames[index + 1].node, interrupting = frames[index].node.children[due.place]
+        let isPeer = interrupting.priority.rank == interrupted.priority.rank
+        if (isPeer ? interrupted.priority.peers : interrupted.priority.higher) == .pause {
             let from = (playing.node.media?.clipBegin ?? 0).saturating(now - min(playing.roundBegan, now))
-            let paused = ExclusiveState.Paused(number: number, frames: Array(frames[(index + 1)...]), at: now, fromMilliseconds: from)
-            // Whatever is begun anew, or paused once more, does not go on from an earlier place.
-            frames[index].exclusive?.paused.removeAll { $0.number == number || $0.number == due.number }
-            frames[index].exclusive?.paused.append(paused)
+            let paused = ExclusiveState.Paused(
+                number: interrupted.number, frames: Array(frames[(index + 1)...]), at: now, fromMilliseconds: from)
+            frames[index].exclusive?.pause(paused, for: due.number)
         }
         frames.removeLast(frames.count - index - 1)
-        frames[index].exclusive?.due[due.number] = nil
-        frames[index].child = place
-        return run(.enter(children[place], isForced: true))
+        frames[index].exclusive?.begun(due.number)
+        frames[index].child = due.place
+        return run(.enter(interrupting, isForced: true))
     }
 
-    /// Something happened, or somebody said so: what waits for it is due. Returns whether anything did.
+    /// Something happened, or somebody said so: what waits for it is due, or ends. Returns whether anything did.
     @discardableResult mutating func fire(_ event: String) -> Bool {
         var isAwaited = false
         for index in frames.indices {
+            if !frames[index].node.timing.end.isEmpty, frames[index].hear(event, at: now) { isAwaited = true }
             guard case .exclusive(let children) = frames[index].node.kind else { continue }
             var state = frames[index].exclusive ?? ExclusiveState(frames[index].node, at: frames[index].roundBegan)
-            for child in children {
-                guard case .event(let name) = child.timing.begin, let offset = Self.offset(of: name, behind: event) else { continue }
-                let isPlaying = index + 1 < frames.count && frames[index + 1].node.number == child.number
-                guard !isPlaying else { continue }
-                state.due[child.number] = now.saturating(offset)
-                isAwaited = true
-            }
+            frames[index].exclusive = nil
+            let playing = index + 1 < frames.count ? frames[index + 1].node.number : nil
+            if state.fire(event, at: now, playing: playing, rank: { children[$0].priority.rank }) { isAwaited = true }
             frames[index].exclusive = state
         }
         return isAwaited
     }
 
-    /// `a.end+5s` is five seconds behind `a.end`.
-    private static func offset(of name: String, behind event: String) -> UInt64? {
-        if name == event { return 0 }
-        guard name.hasPrefix(event), let plus = name.utf8.dropFirst(event.utf8.count).first, plus == UInt8(ascii: "+") else { return nil }
-        return PlaylistTiming.milliseconds(String(name.utf8.dropFirst(event.utf8.count + 1)) ?? "")
-    }
+    /// When what plays has to be left: something interrupts it, or its time is over; `.max` for never.
+    var leavesAt: UInt64 { frames.reduce(interruptedAt) { min($0, $1.deadline, $1.roundDeadline) } }
 }

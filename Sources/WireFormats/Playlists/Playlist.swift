@@ -130,24 +130,29 @@ package struct PlaylistTiming: Sendable, Hashable {
     package enum Instant: Sendable, Hashable {
         /// So long after its parent began, or in a sequence after its predecessor ended.
         case offset(UInt64)
-        /// When somebody says so (`weir playlist jump`), or never.
-        case event(String)
+        /// So long after something happened: another element began or ended (`ID.begin`, `ID.end`), or somebody said so (`weir playlist
+        /// jump`).
+        case event(String, after: UInt64)
         /// Never by itself.
         case indefinite
     }
 
     /// How often an element plays, all told.
     package enum Count: Sendable, Hashable {
-        /// Never less than once.
+        /// Whole rounds; 0 where ``PlaylistTiming/repeatThousandths`` of one are all.
         case times(UInt32)
         case indefinite
     }
 
-    package var begin: Instant?
-    package var end: Instant?
+    /// When it begins: at any of these. Empty: at its turn.
+    package var begin: [Instant] = []
+    /// When it ends at the latest: at the first of these.
+    package var end: [Instant] = []
     /// How long it plays at most, once.
     package var duration: UInt64?
     package var repeatCount: Count?
+    /// Of one more round behind those, so much of it is played, in thousandths: less than 1,000.
+    package var repeatThousandths: UInt32 = 0
     /// How long all its repetitions together play at most; `.max` for `indefinite`.
     package var repeatDuration: UInt64?
 
@@ -157,7 +162,7 @@ package struct PlaylistTiming: Sendable, Hashable {
     /// Whether it plays more than once.
     package var repeats: Bool {
         switch repeatCount {
-        case .times(let times): times > 1
+        case .times(let times): times > 1 || times == 1 && repeatThousandths > 0
         case .indefinite: true
         case nil: repeatDuration != nil
         }

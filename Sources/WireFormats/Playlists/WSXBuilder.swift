@@ -124,12 +124,20 @@ struct WSXBuilder {
             }
         }
         node.id = element.value("id")
-        node.timing.begin = try instant(element, "begin")
-        node.timing.end = try instant(element, "end")
+        node.timing.begin = try instants(element, "begin")
+        node.timing.end = try instants(element, "end")
         if let text = element.value("dur"), text != "indefinite", text != "media" {
             node.timing.duration = try clock(element, "dur", text)
         }
-        if let text = element.value("repeatCount") { node.timing.repeatCount = try count(element, text) }
+        if let text = element.value("repeatCount") {
+            (node.timing.repeatCount, node.timing.repeatThousandths) = try count(element, text)
+            if node.timing.repeatThousandths > 0, !isMedia, node.timing.duration == nil {
+                throw PlaylistError(
+                    line: element.line, element: element.name, attribute: "repeatCount",
+                    "`\(PlaylistError.shown(text))`: what a part of a round is depends on all that is in it; write a whole number, or say by dur "
+                        + "how long a round is")
+            }
+        }
         if let text = element.value("repeatDur") {
             node.timing.repeatDuration = text == "indefinite" ? .max : try clock(element, "repeatDur", text)
         }
@@ -147,32 +155,78 @@ struct WSXBuilder {
         return try clock(element, name, text.hasPrefix("npt=") ? String(text.dropFirst(4)) : text)
     }
 
-    private func instant(_ element: MarkupElement, _ name: String) throws(PlaylistError) -> PlaylistTiming.Instant? {
-        guard let text = element.value(name) else { return nil }
-        if text == "indefinite" { return .indefinite }
-        if let value = ClockValue.smil(text) { return .offset(value) }
-        let first = text.utf8.first ?? 0
-        guard ASCII.lowercased(first) &- 0x61 < 26, !text.contains(";"), !text.contains("("), text.utf8.count <= 128 else {
+    /// Instants of one attribute.
+    private static let instantsMax = 64
+
+    /// One instant, or several with semicolons between them.
+    private func instants(_ element: MarkupElement, _ name: String) throws(PlaylistError) -> [PlaylistTiming.Instant] {
+        guard let text = element.value(name) else { return [] }
+        let parts = text.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
+        guard parts.count <= Self.instantsMax else {
             throw PlaylistError(
                 line: element.line, element: element.name, attribute: name,
-                "`\(PlaylistError.shown(text))` is neither a time (90s, 02:30), nor `indefinite`, nor the name of an event; lists and clock "
-                    + "times of day are not built")
+                "it has \(parts.count) instants; up to \(Self.instantsMax) are kept",
+                limit: "instantsMax")
         }
-        return .event(text)
+        var instants: [PlaylistTiming.Instant] = []
+        for part in parts { instants.append(try instant(element, name, String(decoding: Array(part)[...].trimmed, as: UTF8.self))) }
+        return instants
     }
 
-    private func count(_ element: MarkupElement, _ text: String) throws(PlaylistError) -> PlaylistTiming.Count {
+    private func instant(_ element: MarkupElement, _ name: String, _ text: String) throws(PlaylistError) -> PlaylistTiming.Instant {
+        func problem(_ words: String) -> PlaylistError {
+            PlaylistError(
+                line: element.line, element: element.name, attribute: name, "`\(PlaylistError.shown(text))` \(words)")
+        }
         if text == "indefinite" { return .indefinite }
-        // Fractions are SMIL; what plays of the last round would be cut, which `repeatDur` says better.
-        let whole = text.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = whole.first, let value = ASCII.decimal(Array(first.utf8)[...], max: UInt64(UInt32.max)), value > 0,
-            whole.count == 1 || whole[1].allSatisfy({ $0 == "0" })
+        let bytes = Array(text.utf8)
+        // `+5s` is `5s`.
+        if let value = ClockValue.smil(bytes.first == UInt8(ascii: "+") ? String(decoding: bytes.dropFirst(), as: UTF8.self) : text) {
+            return .offset(value)
+        }
+        if bytes.starts(with: "wallclock".utf8) {
+            throw problem(
+                "is a time of day, and playlists keep none: write an event (\(name)=\"Evening\") and say `weir playlist jump PATH Evening` at "
+                    + "that time, by cron or a timer of systemd")
+        }
+        if bytes.first == UInt8(ascii: "-") { throw problem("would be before its turn; write a time from 0s on") }
+        guard ASCII.lowercased(bytes.first ?? 0) &- 0x61 < 26, !bytes.contains(where: { "( )".utf8.contains($0) }), bytes.count <= 128
+        else {
+            throw problem(
+                "is neither a time (90s, 02:30), nor `indefinite`, nor an event (Name, ID.begin, ID.end, ID.end+5s); several have `;` between "
+                    + "them")
+        }
+        if let plus = bytes.lastIndex(of: UInt8(ascii: "+")) {
+            guard let after = ClockValue.smil(String(decoding: bytes[(plus + 1)...], as: UTF8.self)) else {
+                throw problem("has no time behind its `+`; write such as ID.end+5s")
+            }
+            return .event(String(decoding: bytes[..<plus], as: UTF8.self), after: after)
+        }
+        // A name may have a hyphen; an instant before another is known when it is over.
+        if let minus = bytes.lastIndex(of: UInt8(ascii: "-")),
+            ClockValue.smil(String(decoding: bytes[(minus + 1)...], as: UTF8.self)) != nil,
+            bytes[..<minus].reversed().starts(with: ".end".utf8.reversed())
+                || bytes[..<minus].reversed().starts(with: ".begin".utf8.reversed())
+        {
+            throw problem("is before what it refers to; only times behind that can be kept (ID.end+5s)")
+        }
+        return .event(text, after: 0)
+    }
+
+    /// `2`, `2.5` or `indefinite`: whole rounds, and thousandths of another.
+    private func count(_ element: MarkupElement, _ text: String) throws(PlaylistError) -> (PlaylistTiming.Count, UInt32) {
+        if text == "indefinite" { return (.indefinite, 0) }
+        let parts = text.utf8.split(separator: ASCII.dot, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
+        let digits = parts.count > 1 ? parts[1] : []
+        guard let first = parts.first, let whole = ASCII.decimal(first[...], max: UInt64(UInt32.max)), parts.count == 1 || !digits.isEmpty,
+            digits.allSatisfy(ASCII.isDigit),
+            let part = ASCII.decimal(Array((digits + [0x30, 0x30, 0x30]).prefix(3))[...], max: 999), whole > 0 || part > 0
         else {
             throw PlaylistError(
                 line: element.line, element: element.name, attribute: "repeatCount",
-                "`\(PlaylistError.shown(text))` is no number of times; write a whole number from 1, or indefinite")
+                "`\(PlaylistError.shown(text))` is no number of times; write a number above 0, such as 2 or 2.5, or indefinite")
         }
-        return .times(UInt32(value))
+        return (.times(UInt32(whole)), UInt32(part))
     }
 
     private func flag(_ element: MarkupElement, _ name: String) throws(PlaylistError) -> Bool {

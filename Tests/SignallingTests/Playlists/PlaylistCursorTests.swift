@@ -126,6 +126,22 @@ struct PlaylistCursorTests {
             "<smil><excl><priorityClass peers='pause'><seq begin='0s'><media src='a'/><media src='b'/></seq><media src='n' begin='14s'/></priorityClass></excl></smil>",
             "a b n b@4 ."
         ),
+        // Several instants.
+        ("<smil><media src='a' begin='E;3s;1s'/></smil>", "-1 a ."),
+        ("<smil><seq end='E;12s;20s'><media src='a'/><media src='b'/><media src='c'/></seq></smil>", "a b ."),
+        ("<smil><excl><media src='a' begin='0s;25s'/><media src='b' begin='4s'/></excl></smil>", "a b -11 a ."),
+        ("<smil><excl><media src='a' begin='0s;5s'/></excl></smil>", "a ."),
+        (
+            "<smil><excl dur='50s'><media id='a' src='a' begin='0s;b.end+5s'/><media id='b' src='b' begin='a.end'/></excl></smil>",
+            "a b -5 a b ."
+        ),
+        (
+            "<smil><excl><priorityClass peers='defer'><media src='a' begin='0s;12s'/><media src='b' begin='4s'/></priorityClass></excl></smil>",
+            "a b a ."
+        ),
+        // Parts of rounds.
+        ("<smil><media src='a' dur='4s' repeatCount='2.5'/><media src='b'/></smil>", "a a a b ."),
+        ("<smil><seq dur='10s' repeatCount='0.5'><media src='a' dur='4s'/><media src='b'/><media src='c'/></seq></smil>", "a b ."),
     ]) func goesThrough(_ text: String, _ expected: String) throws {
         var reader = try Reader(text, broken: ["x"], lasts: ["0": 0])
         #expect(reader.run(12) == expected)
@@ -139,6 +155,17 @@ struct PlaylistCursorTests {
         #expect(reader.cursor.current?.durationMilliseconds == 5_000)
         #expect(reader.run(1) == "c")
         #expect(reader.cursor.current?.durationMilliseconds == nil && reader.cursor.current?.toMilliseconds == 2_000)
+    }
+
+    @Test func tellsWhatPartOfARoundIsPlayed() throws {
+        var reader = try Reader("<smil><media src='a' dur='4s' repeatCount='1.25'/><media src='b' repeatCount='1.25'/></smil>")
+        var found: [String] = []
+        for _ in 0..<4 {
+            _ = reader.run(1)
+            let entry = try #require(reader.cursor.current)
+            found.append("\(entry.media.source) \(entry.durationMilliseconds ?? 0) \(entry.thousandths ?? 0)")
+        }
+        #expect(found == ["a 4000 0", "a 1000 0", "b 0 0", "b 0 250"])
     }
 
     @Test func plansAheadWithoutGoing() throws {
@@ -243,6 +270,53 @@ struct PlaylistCursorTests {
         reader.now = 13_000
         #expect(reader.run(2) == "a@3 .")
         #expect(throws: PlaylistRefusal.unknown("Else")) { try reader.cursor.event("Else", now: 3_000) }
+    }
+
+    @Test func leavesAtTheTimeThatAnEventSays() throws {
+        var reader = try Reader(
+            """
+            <smil><excl><media src="a" begin="0s"/><media src="n" begin="Notice+5s"/></excl>
+            <seq end="Close+2s"><media src="b"/><media src="c"/></seq><media src="d"/></smil>
+            """)
+        _ = reader.run(1)
+        let before = reader.cursor.leavesAt
+        let none = try reader.cursor.event("Notice", now: 3_000)
+        let early = reader.cursor.leave(now: 7_999)
+        #expect(before == .max && none == nil && early == nil && reader.cursor.leavesAt == 8_000)
+        reader.now = 8_000
+        let step = reader.cursor.leave(now: 8_000)
+        _ = reader.take(try #require(step))
+        #expect(reader.log.last == "n" && reader.cursor.leavesAt == .max)
+        reader.now = 18_000
+        #expect(reader.run(1) == "b")
+        let closing = try reader.cursor.event("Close", now: 19_000)
+        #expect(closing == nil && reader.cursor.leavesAt == 21_000)
+        reader.now = 21_000
+        let closed = reader.cursor.leave(now: 21_000)
+        _ = reader.take(try #require(closed))
+        #expect(reader.log.last == "d")
+    }
+
+    @Test(.timeLimit(.minutes(1))) func thousandsInAnExclAreQuick() throws {
+        let count = 10_000
+        let media = (1..<count).map { "<media src='x' id='m\($0)' begin='\($0 % 7)s;m\($0 - 1).end+1h'/>" }.joined()
+        var limits = PlaylistLimits()
+        limits.bytesMax = 4 << 20
+        limits.entriesMax = count + 2
+        var root = try Playlist(Array("<smil repeatCount='indefinite'><excl>\(media)</excl></smil>".utf8), limits: limits).root
+        var group = root.children[0]
+        group.children = group.children.map { node in
+            var node = node
+            if case .media(var media) = node.kind {
+                media.location = .broken("no such file")
+                node.kind = .media(media)
+            }
+            return node
+        }
+        root.children = [group]
+        var cursor = PlaylistCursor(document: PlaylistDocument(root))
+        guard case .wait = cursor.plan(at: 0) else { throw PlaylistRefusal.nobodyPlays }
+        #expect(cursor.counters.failed >= UInt64(count - 1))
     }
 
     @Test func whatBeginsAnewGoesOnFromNoEarlierPlace() throws {
