@@ -35,6 +35,8 @@ final class FilePump: MediaPump {
     private(set) var lastDue: NIODeadline?
     /// The send time of the last one, in milliseconds.
     private(set) var sendTime: UInt32 = 0
+    /// How much of the content was sent, in milliseconds, the last packet's own time included.
+    var contentMilliseconds: UInt64 { gapMilliseconds + lastDuration }
 
     private var plan: Plan
     private let eventLoop: any EventLoop
@@ -46,6 +48,10 @@ final class FilePump: MediaPump {
     private var isReading = false
     private var isHeld = false
     private var isPaused = false
+    private var pausedAt: NIODeadline?
+    private var hasSent = false
+    private var gapMilliseconds: UInt64 = 0
+    private var lastDuration: UInt64 = 0
     private var isOver = false
     /// The next packet's time, when it was computed and the packet is not sent yet.
     private var due: NIODeadline?
@@ -71,6 +77,12 @@ final class FilePump: MediaPump {
     /// Begins. The first packets go out in this turn of the loop, or when they are read.
     func start() {
         isPaused = false
+        if let pausedAt {
+            let pause = eventLoop.now - pausedAt
+            clock?.shift(by: pause)
+            due = due.map { $0 + pause }
+        }
+        pausedAt = nil
         run()
     }
 
@@ -88,6 +100,7 @@ final class FilePump: MediaPump {
 
     /// Sends nothing until ``start()``.
     func pause() {
+        if !isPaused { pausedAt = eventLoop.now }
         isPaused = true
         timer.stop()
     }
@@ -114,7 +127,8 @@ final class FilePump: MediaPump {
         while !isOver, !isHeld, !isPaused {
             guard position < plan.packets.upperBound else { return end(.done) }
             guard let packet = next() else { return }
-            let time = (try? ASFPacket(packet.span, packetBytes: packetBytes))?.sendTime ?? sendTime
+            let head = try? ASFPacket(packet.span, packetBytes: packetBytes)
+            let time = head?.sendTime ?? sendTime
             if let length = plan.lengthMilliseconds {
                 plan.lengthMilliseconds = nil
                 plan.endMilliseconds = time &+ min(length, .max - time)
@@ -128,7 +142,7 @@ final class FilePump: MediaPump {
             }
             self.due = nil
             lastDue = due
-            sendTime = time
+            count(time, head?.duration ?? 0)
             if let kept = filter.filter(packet) {
                 write?(kept, position)
                 written += kept.count
@@ -138,6 +152,13 @@ final class FilePump: MediaPump {
             written = 0
             guard passOn() else { return }
         }
+    }
+
+    private func count(_ time: UInt32, _ duration: UInt16) {
+        if hasSent, time > sendTime { gapMilliseconds += min(UInt64(time - sendTime), SendClock.gapMillisecondsMax) }
+        lastDuration = UInt64(duration)
+        hasSent = true
+        sendTime = time
     }
 
     /// Lets the player have what was written. False: it takes no more until ``resume()``.

@@ -31,6 +31,9 @@ struct SendClock: Equatable {
         speed = UInt64(max(speedThousandths, 1))
     }
 
+    /// Everything that follows is due so much later: nothing was sent meanwhile, and that is nothing to make up for.
+    mutating func shift(by pause: TimeAmount) { due = due + pause }
+
     /// When the next packet is due, with this send time (milliseconds) and so many bytes.
     mutating func take(sendTime: UInt32, bytes: Int) -> NIODeadline {
         guard let previous else {

@@ -90,15 +90,16 @@ final class WindowsMediaPlayer {
                 if let self { server.changeEntry(of: play.session, to: facts, entryEnded: entryEnded) }
             },
             changeDelay: { [weak self] in self.map { $0.server.changeDelay(of: $0.play.session) } ?? 0 },
-            onEnd: { [weak self] failure in if self?.isOver == false { onEnd(failure.map { .failed($0) } ?? .done) } })
-        let playlist = PlaylistPlay(start, play: play, opener: server.playlistOpener, logger: server.logger, hooks: hooks)
+            onRecede: { [weak self] facts in if let self, !isOver { server.recede(self, to: facts) } },
+            onEnd: { [weak self] end in if self?.isOver == false { onEnd(end) } })
+        let playlist = PlaylistPlay(start, wish: MediaWish(play), opener: server.playlistOpener, logger: server.logger, hooks: hooks)
         self.playlist = playlist
         connection.onWritable = { [weak playlist] in playlist?.resume() }
         playlist.start()
     }
 
     private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (PumpEnd) -> Void) {
-        let pump = makePump(file, first)
+        let pump = MediaWish(play).pump(of: file, from: first, on: server.port.eventLoop)
         self.pump = pump
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
         pump.flush = { [weak self] in self?.flush() ?? false }
@@ -109,43 +110,6 @@ final class WindowsMediaPlayer {
         connection.onWritable = { [weak pump] in pump?.resume() }
         if !isHeld { pump.start() }
     }
-
-    private func makePump(_ file: WindowsMediaFile, _ first: UInt32) -> any MediaPump {
-        let thousandths = Int(min(max(play.speed * abs(play.rate), 0.001), 1_000) * 1_000)
-        if play.rate < 0 {
-            var plan = RewindPump.Plan(file: file, selection: play.selection, packet: first, speedThousandths: thousandths)
-            switch play.end {
-            case .absolute(let milliseconds): plan.endMilliseconds = file.header.file.prerollMilliseconds &+ milliseconds
-            case .after(let milliseconds): plan.lengthMilliseconds = milliseconds
-            case nil: break
-            }
-            return RewindPump(plan: plan, eventLoop: server.port.eventLoop)
-        }
-        var plan = FilePump.Plan(
-            file: file, selection: play.selection, packets: min(first, file.packetCount)..<file.packetCount)
-        if play.rate >= Self.thinningRate {
-            // Sound could not be followed, and all pictures are more than anybody could send.
-            let thin = play.selection.streams.intersection(file.header.keyFrameStreams)
-            if !thin.isEmpty { plan.selection = WMSPSelection(keyFramesOnly: thin) }
-        }
-        if play.rate == 1 {
-            plan.fastStart =
-                play.fastStart.map {
-                    SendClock.FastStart(milliseconds: UInt64($0.milliseconds), bitsPerSecond: UInt64($0.bitsPerSecond))
-                } ?? SendClock.FastStart(header: file.header, selection: play.selection)
-        }
-        switch (play.end, play.position) {
-        case (.absolute(let milliseconds), _), (.after(let milliseconds), .beginning): plan.endMilliseconds = milliseconds
-        case (.after(let milliseconds), .time(let start)): plan.endMilliseconds = start &+ min(milliseconds, .max - start)
-        case (.after(let milliseconds), .packet): plan.lengthMilliseconds = milliseconds
-        case (nil, _): break
-        }
-        plan.speedThousandths = thousandths
-        return FilePump(plan: plan, eventLoop: server.port.eventLoop)
-    }
-
-    /// From this rate on key frames go alone.
-    private static let thinningRate = 2.0
 
     private func write(_ packet: [UInt8], _ number: UInt32) {
         let length = WMSPFraming.dataHeadBytes + packet.count
@@ -173,12 +137,15 @@ final class WindowsMediaPlayer {
         return connection.isWritable
     }
 
+    /// What is sent faster than it plays from here on was granted anew.
+    func hasten(_ fastStart: WMSPPlay.FastStart) { playlist?.hasten(fastStart) }
+
     /// Other streams, or the same again after ``hold()``.
     func select(_ selection: WMSPSelection) {
         live?.select(selection)
         if let playlist { return playlist.select(selection) }
         // What is sent at another rate is chosen by that.
-        if play.rate < Self.thinningRate { pump?.select(selection) }
+        if play.rate < MediaWish.thinningRate { pump?.select(selection) }
         guard isHeld else { return }
         isHeld = false
         pump?.start()

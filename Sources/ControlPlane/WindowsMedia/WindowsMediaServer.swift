@@ -104,7 +104,13 @@ final class WindowsMediaServer {
             do throws(WMSPRefusal) {
                 // It needs no session: whoever says something about a path must be one who may read it.
                 if request.kind == .sendEvent { _ = try path(request.target.path, for: message, on: connection) }
-                take(request, nil, nil, on: connection)
+                guard request.kind == .playNextEntry, let opened = request.clientID.flatMap({ playlistReaders[$0]?.current }) else {
+                    return take(request, nil, nil, on: connection)
+                }
+                profile(of: opened, for: request, opened.facts) { [weak self] facts in
+                    guard let self, !connection.isClosed else { return }
+                    receive(request, nil, nil, facts, on: connection)
+                }
             } catch { refuse(message, error, on: connection) }
             return
         }
@@ -249,14 +255,37 @@ final class WindowsMediaServer {
     }
 
     private func take(_ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, on connection: WMSPConnection) {
-        guard case .file(let file)? = source, let wish = sessions.startupWish(of: request, content: file.facts) else {
-            return receive(request, path, source, source?.facts, on: connection)
-        }
-        file.startupProfile(wish, on: server.port.eventLoop).assumeIsolated().whenComplete { [weak self] result in
-            guard let self, !connection.isClosed else { return }
-            var facts = file.facts
-            facts.startupProfile = (try? result.get()) ?? nil
+        func go(_ facts: WMSPContent?) {
+            guard !connection.isClosed else {
+                // Nobody waits for what was opened any more.
+                if let source { settle(source, of: request) }
+                return
+            }
             receive(request, path, source, facts, on: connection)
+        }
+        switch source {
+        case .file(let file)?: profile(of: file, for: request, file.facts, content: file.facts) { go($0) }
+        case .playlist(let start)?: profile(of: start.opened, for: request, start.facts) { go($0) }
+        case .live?, nil: go(source?.facts)
+        }
+    }
+
+    /// Facts with the profile of an entry, where a request wants one.
+    private func profile(of opened: OpenedEntry, for request: WMSPRequest, _ facts: WMSPContent, _ done: @escaping (WMSPContent) -> Void) {
+        guard case .file(let file) = opened.media else { return done(facts) }
+        profile(of: file, for: request, facts, content: opened.facts, from: opened.entry.fromMilliseconds, done)
+    }
+
+    private func profile(
+        of file: WindowsMediaFile, for request: WMSPRequest, _ facts: WMSPContent, content: WMSPContent, from beginning: UInt64 = 0,
+        _ done: @escaping (WMSPContent) -> Void
+    ) {
+        guard var wish = sessions.startupWish(of: request, content: content) else { return done(facts) }
+        if wish.position == .beginning, beginning > 0 { wish.position = .time(milliseconds: UInt32(clamping: beginning)) }
+        file.startupProfile(wish, on: server.port.eventLoop).assumeIsolated().whenComplete { result in
+            var facts = facts
+            facts.startupProfile = (try? result.get()) ?? nil
+            done(facts)
         }
     }
 
@@ -281,6 +310,7 @@ final class WindowsMediaServer {
                 begin(play, opening, path, source, on: connection)
             case .select(let session, let selection): players[session]?.select(selection)
             case .hold(let session): players[session]?.hold()
+            case .hasten(let session, let fastStart): players[session]?.hasten(fastStart)
             case .stop(let session): players.removeValue(forKey: session)?.stop()
             case .finish(let session): if let player = players.removeValue(forKey: session) { finish(player) }
             case .close(let id): connections[id]?.drain()
@@ -341,6 +371,15 @@ final class WindowsMediaServer {
     /// A playlist goes on to another entry for a player.
     func changeEntry(of session: UInt32, to facts: WMSPContent, entryEnded: Bool) {
         perform(sessions.contentChanged(session, to: facts, entryEnded: entryEnded, now: now))
+    }
+
+    /// A player was rewound to the beginning of an entry; the one before is where it goes on.
+    func recede(_ player: WindowsMediaPlayer, to facts: WMSPContent) {
+        let session = player.play.session
+        guard players[session] === player else { return }
+        players[session] = nil
+        perform(sessions.contentReceded(session, to: facts, now: now))
+        finish(player)
     }
 
     /// How long that has to wait, in milliseconds.

@@ -58,7 +58,7 @@ package struct WMSPContent: Sendable, Equatable {
         var features = features.subtracting([.skipForward, .skipBackward])
         if features.contains(.playlist) {
             features.insert(.broadcast)
-            features.remove(.seekable)
+            features.subtract([.seekable, .stridable])
         }
         // VLC looks for one of both first, libmms for the other.
         if features.contains(.broadcast) { features.remove(.seekable) }
@@ -117,7 +117,7 @@ package enum WMSPPosition: Sendable, Hashable {
 
     /// What the tokens of a request say: the time if it is neither 0 nor the number that says that it does not count, else the packet, else
     /// the offset.
-    init(_ pragma: PragmaList, dialect: WMSPDialect, header: ASFHeader) {
+    package init(_ pragma: PragmaList, dialect: WMSPDialect, header: ASFHeader) {
         let time = pragma.number("stream-time") ?? 0
         if time != 0, time != .max {
             self = .time(milliseconds: time)

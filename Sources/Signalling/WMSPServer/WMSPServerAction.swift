@@ -8,6 +8,8 @@ package enum WMSPServerAction: Sendable, Equatable {
     case start(WMSPPlay, opening: [UInt8])
     /// Go on with other streams: new ones from a key frame on. Ends ``hold(session:)``.
     case select(session: UInt32, WMSPSelection)
+    /// What the client asked for of what begins next: so much of it faster than it plays. Comes before ``select(session:_:)``.
+    case hasten(session: UInt32, WMSPPlay.FastStart)
     /// Write no `$D` until ``select(session:_:)`` or another start: an entry ended, and the client has not said what it wants of the next.
     case hold(session: UInt32)
     /// Write no `$D` any more. What is sent afterwards comes behind the last one. The position is kept for nobody: a Play names its own.

@@ -32,6 +32,22 @@ extension WMSPSessions {
         return take()
     }
 
+    /// The entry was rewound to its beginning, and this one stands before it: its client is told of both, expects nothing more, and asks for it
+    /// by a Play ([MS-WMSP] 2.2.3.2, 3.1.5.14).
+    package mutating func contentReceded(_ id: UInt32, to content: WMSPContent, now: UInt64) -> [WMSPServerAction] {
+        guard var session = sessions[id], let connection = session.connection else { return [] }
+        guard session.dialect.takesStreamChanges else { return mediaEnded(id, reason: .rewound, now: now) }
+        session.content = content
+        session.isConfirmed = false
+        session.selectedAt = nil
+        sessions[id] = session
+        actions.append(
+            .send(connection: connection, session.coded(WMSPFraming.endOfStream(.rewound) + WMSPFraming.streamChange(.previousEntry))))
+        if session.isChunked { endBody(of: id) } else { close(connection) }
+        becomeIdle(id, now: now)
+        return take()
+    }
+
     /// Makes `content` the session's entry, its streams chosen as the client would, and gives `$C [$M] $H`. Without prediction the session
     /// waits for its client's word.
     private func change(_ session: inout WMSPServerSession, to content: WMSPContent, now: UInt64) -> [UInt8] {

@@ -31,8 +31,10 @@ extension WMSPSessions {
         bodies[incoming.connection] = session.id
 
         let pragma = request.pragma
+        // What it goes on to is what is played.
+        let played = session.dialect.takesStreamChanges ? content.skipsTo.first ?? content : content
         var rate = 1.0
-        if content.features(for: session.dialect).contains(.stridable), let asked = pragma.fraction("rate"), asked != 0 {
+        if played.features(for: session.dialect).contains(.stridable), let asked = pragma.fraction("rate"), asked != 0 {
             rate = min(max(asked, -5), 5)
         }
         var tokens = Self.tokens(of: session, isNew: known == nil, content: content, timeout: settings.keepAliveMilliseconds)
@@ -87,16 +89,25 @@ extension WMSPSessions {
     /// What a Play wants to know of the content's beginning (`X-StartupProfile`): which streams, from where, and how much of them; nil where
     /// it does not say that it understands it, or is not sent anything faster.
     package func startupWish(of request: WMSPRequest, content: WMSPContent) -> WMSPStartupWish? {
-        guard request.kind == .play, request.dialect.takesSupported, request.supported?.contains(.startupProfile) ?? false,
+        guard request.dialect.takesSupported, request.supported?.contains(.startupProfile) ?? false,
             (request.pragma.fraction("rate") ?? 1) == 1
         else { return nil }
         var tokens: [String] = []
         guard let fast = fastStart(request.pragma, request.dialect, content, &tokens) else { return nil }
-        var session = WMSPServerSession(id: 0, address: "", request: request, now: 0)
-        session.content = content
-        session.select(by: request, isComplete: true)
-        let position = WMSPPosition(request.pragma, dialect: request.dialect, header: content.header(for: request.dialect))
-        return WMSPStartupWish(selection: session.selection, position: position, milliseconds: fast.milliseconds)
+        switch request.kind {
+        case .play:
+            var session = WMSPServerSession(id: 0, address: "", request: request, now: 0)
+            session.content = content
+            session.select(by: request, isComplete: true)
+            let position = WMSPPosition(request.pragma, dialect: request.dialect, header: content.header(for: request.dialect))
+            return WMSPStartupWish(selection: session.selection, position: position, milliseconds: fast.milliseconds)
+        case .playNextEntry:
+            // Whoever is being sent it already has begun with it.
+            guard var session = request.clientID.flatMap({ sessions[$0] }), session.state == .waiting, session.isChunked else { return nil }
+            session.select(by: request, isComplete: request.pragma.contains("stream-switch-entry"))
+            return WMSPStartupWish(selection: session.selection, position: .beginning, milliseconds: fast.milliseconds)
+        default: return nil
+        }
     }
 
     /// What of `AccelBW` and `AccelDuration`, or `BurstBW` and `BurstDuration`, is granted, and what the answer says of it.
@@ -158,20 +169,28 @@ extension WMSPSessions {
         guard session.connection == incoming.connection, session.isChunked else {
             throw .notNow(.playNextEntry, "no media goes over this connection in chunks")
         }
+        let wasWaiting = session.state == .waiting
         if incoming.request.pragma.contains("stream-switch-entry") { session.select(by: incoming.request, isComplete: true) }
         session.isConfirmed = true
         sessions[session.id] = session
-        beginNextBody(session, incoming)
+        var tokens: [String] = []
+        let fastStart = session.content.flatMap { self.fastStart(incoming.request.pragma, session.dialect, $0, &tokens) }
+        let profile = wasWaiting && fastStart != nil ? (try? incoming.content?.get())?.startupProfile : nil
+        if let fastStart { actions.append(.hasten(session: session.id, fastStart)) }
+        beginNextBody(session, incoming, granted: tokens, profile: profile)
     }
 
     /// The body ends, the answers that were owed come, and media goes on in the body of this answer.
-    private mutating func beginNextBody(_ session: WMSPServerSession, _ incoming: Incoming) {
+    private mutating func beginNextBody(
+        _ session: WMSPServerSession, _ incoming: Incoming, granted: [String] = [], profile: String? = nil
+    ) {
         endBody(of: session.id)
         var response = answer(
             .ok, to: incoming,
-            tokens: Self.tokens(of: session, isNew: false, content: session.content, timeout: settings.keepAliveMilliseconds),
+            tokens: Self.tokens(of: session, isNew: false, content: session.content, timeout: settings.keepAliveMilliseconds) + granted,
             content: session.content)
         response.headers.add("Content-Type", WMSPContentType.media)
+        if let profile { response.headers.add("X-StartupProfile", profile) }
         response.headers.add("Transfer-Encoding", "chunked")
         actions.append(.send(connection: incoming.connection, response.serialized()))
         goOn(session.id)

@@ -49,4 +49,12 @@ struct SendClockTests {
         let fast = SendClock.FastStart(milliseconds: .max, bitsPerSecond: .max)
         #expect(Self.times(Self.clock(fast: fast, speed: 1), [(0, 1), (.max, .max)]).count == 2)
     }
+
+    @Test("A pause is nothing to make up for")
+    func pauses() {
+        var clock = Self.clock()
+        _ = clock.take(sendTime: 0, bytes: 1)
+        clock.shift(by: .seconds(3))
+        #expect((clock.take(sendTime: 40, bytes: 1) - .uptimeNanoseconds(1_000_000_000)).nanoseconds == 3_040_000_000)
+    }
 }

@@ -83,4 +83,55 @@ import WireFormats
         #expect(script.sessions.changeDelayMilliseconds(of: id, now: script.now + 1_000) == 7_000)
         #expect(script.sessions.changeDelayMilliseconds(of: id, now: script.now + 9_000) == 2_000)
     }
+
+    @Test("Rewound over a seam: the end of the one, the change to the other, and nothing more before a Play", arguments: [true, false])
+    func recedes(isPipelined: Bool) throws {
+        var script = WMSPServerScript(try WMSPSample.file(streams: [1, 2])) { $0.offersPipelining = true }
+        let http = isPipelined ? "HTTP/1.1" : "HTTP/1.0"
+        _ = try script.play(on: 1, [both] + (isPipelined ? ["version11-enabled=1"] : []), http: http)
+        if isPipelined { _ = try script.request("POST /a HTTP/1.1", ["client-id=\(id)", "log-line=x"]) }
+        let before = try WMSPSample.file(streams: [1], playlistGenID: 9)
+        let receded = script.sessions.contentReceded(id, to: before, now: script.now)
+        let words = WMSPFraming.endOfStream(.rewound) + WMSPFraming.streamChange(.previousEntry)
+        guard case .send(1, let bytes)? = receded.first else {
+            Issue.record("\(receded)")
+            return
+        }
+        #expect(bytes == (isPipelined ? ChunkedCoding.chunk(words) : words))
+        if isPipelined {
+            #expect(receded.text(1).contains("0\r\n\r\nHTTP/1.1 204 ") && receded.rest.isEmpty)
+        } else {
+            #expect(receded.rest == [.close(connection: 1)])
+        }
+        // It is the entry of the session from now on.
+        let alive = try script.request("POST /a \(http)", ["client-id=\(id)", "xKeepAliveInPause=1"], on: 3)
+        #expect(alive.text(3).contains("playlist-gen-id=9\r\n"))
+        script.content = before
+        let played = try script.play(on: 4, ["client-id=\(id)", both], http: "HTTP/1.0")
+        #expect(played.play?.selection == WMSPSelection(whole: [1]) && played.play?.isHeld == false)
+    }
+
+    @Test("PlayNextEntry is granted a fast start, and told its profile where the entry did not begin yet", arguments: [true, false])
+    func hastens(predicts: Bool) throws {
+        var script = WMSPServerScript(try WMSPSample.file(streams: [1, 2])) { $0.offersPipelining = true }
+        let supported = "Supported: com.microsoft.wm.startupprofile" + (predicts ? ", com.microsoft.wm.predstrm" : "")
+        _ = try script.request("GET /a HTTP/1.1", ["no-cache", "xPlayStrm=1", "version11-enabled=1", both], headers: [supported])
+        var next = try WMSPSample.file(streams: [1, 2], playlistGenID: 8)
+        _ = script.sessions.contentChanged(id, to: next, now: script.now)
+        let pragma = [
+            "client-id=\(id)", "xPlayNextEntry=1", "stream-switch-entry=ffff:1:2 ffff:2:0", "AccelBW=3500000, AccelDuration=18000",
+        ]
+        let lines = ["GET /a HTTP/1.1", "User-Agent: \(WMSPServerScript.modern)", supported] + pragma.map { "Pragma: \($0)" }
+        let request = try WMSPRequest(try WMSPSample.http(lines, body: ""))
+        let wish = script.sessions.startupWish(of: request, content: next)
+        let expected = WMSPStartupWish(selection: WMSPSelection(whole: [2]), position: .beginning, milliseconds: 18_000)
+        #expect(wish == (predicts ? nil : expected))
+        next.startupProfile = "Rate=10;"
+        let actions = script.sessions.receive(request, on: 1, from: "10.0.0.1", content: .success(next), now: script.now)
+        let text = actions.text(1)
+        #expect(text.contains("AccelBW=3500000, AccelDuration=18000\r\n"))
+        #expect(text.contains("\r\nX-StartupProfile: Rate=10;\r\n") == !predicts)
+        let grant = WMSPPlay.FastStart(bitsPerSecond: 3_500_000, milliseconds: 18_000)
+        #expect(actions.rest == [.hasten(session: id, grant), .select(session: id, WMSPSelection(whole: [2]))])
+    }
 }

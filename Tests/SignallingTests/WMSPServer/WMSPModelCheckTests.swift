@@ -12,7 +12,7 @@ import WireFormats
         case describe, describeElsewhere, contentInfo, play, playPipelined, playElsewhere, skip, selectHere, selectElsewhere, selectByGet
         case keepAlive, keepAliveElsewhere, options, log, logElsewhere, event, stop, stopElsewhere, pipeline, nextEntry, nextEntryElsewhere
         case nothing, strange
-        case entryEnds, contentEnds, connectionCloses, timePasses
+        case entryEnds, entryRewound, contentEnds, connectionCloses, timePasses
     }
 
     /// A state, with what was written to the connection that the client keeps.
@@ -136,6 +136,10 @@ import WireFormats
             let content = try WMSPSample.file(streams: streams, playlistGenID: state.generation)
             _ = state.sessions.changeDelayMilliseconds(of: id, now: state.now)
             try perform(state.sessions.contentChanged(id, to: content, entryEnded: true, now: state.now), &state)
+        case .entryRewound:
+            state.generation += 1
+            let content = try WMSPSample.file(streams: [1, 2], playlistGenID: state.generation)
+            try perform(state.sessions.contentReceded(id, to: content, now: state.now), &state)
         default: try ask(step, &state, agent: agent, predicts: predicts)
         }
         try check(state)
@@ -197,7 +201,7 @@ import WireFormats
             line = "GET /a HTTP/1.1"
             pragma += ["xPlayNextEntry=1", all]
         case .strange: pragma = ["no-cache", "client-id=4711", "xStopStrm=1"]
-        case .nothing, .entryEnds, .contentEnds, .connectionCloses, .timePasses: break
+        case .nothing, .entryEnds, .entryRewound, .contentEnds, .connectionCloses, .timePasses: break
         }
         var lines = [line, "User-Agent: \(agent)"] + pragma.map { "Pragma: \($0)" }
         if !predicts { lines.append("Supported: com.microsoft.wm.sswitch") }

@@ -14,7 +14,12 @@ final class EntryPump {
         /// When the first packet is due; nil: at once.
         var start: NIODeadline?
         var fastStart: SendClock.FastStart?
+        /// Times real time, in thousandths, whichever way.
         var speedThousandths = 1_000
+        /// 1, or another rate of what can be wound: see ``MediaWish/rate``.
+        var rate = 1.0
+        /// With a rate below 0: from the end of the entry.
+        var isFromEnd = false
     }
 
     var write: ((_ packet: [UInt8], _ number: UInt32) -> Void)?
@@ -22,16 +27,21 @@ final class EntryPump {
     /// Once, and never after ``stop()``.
     var onEnd: ((PumpEnd) -> Void)?
     /// When the last packet was due.
-    var lastDue: NIODeadline? { pump?.lastDue ?? lastTaken }
-    /// The send time of the last packet of a file, in milliseconds.
-    var sendTime: UInt32? { pump?.sendTime }
+    var lastDue: NIODeadline? { filePump?.lastDue ?? lastTaken }
+    /// The send time of the last packet of a file, in milliseconds; nil backwards.
+    var sendTime: UInt32? { filePump?.sendTime }
+    /// How much of a file was sent, in milliseconds; nil for what is live, and goes as it comes.
+    var contentMilliseconds: UInt64? {
+        if case .live = plan.opened.media { nil } else { filePump?.contentMilliseconds ?? 0 }
+    }
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
     /// Live packets that the player was too slow for.
     private(set) var packetsMissed: UInt64 = 0
 
     private var plan: Plan
     private let eventLoop: any EventLoop
-    private var pump: FilePump?
+    private var pump: (any MediaPump)?
+    private var filePump: FilePump? { pump as? FilePump }
     private var tap: WindowsMediaBroadcast?
     private var filter: ASFFilter
     private var lastTaken: NIODeadline?
@@ -73,7 +83,12 @@ final class EntryPump {
     }
 
     private var position: WMSPPosition {
-        let from = UInt32(clamping: plan.opened.entry.fromMilliseconds)
+        let entry = plan.opened.entry
+        let from = UInt32(clamping: entry.fromMilliseconds)
+        if plan.isFromEnd, plan.rate < 0, case .file(let file) = plan.opened.media {
+            guard let end = plan.opened.endMilliseconds else { return .packet(UInt64(max(file.packetCount, 1) - 1)) }
+            return .time(milliseconds: UInt32(clamping: end))
+        }
         return switch plan.position {
         case .beginning: from > 0 ? .time(milliseconds: from) : .beginning
         case .time(let milliseconds): .time(milliseconds: max(milliseconds, from))
@@ -82,19 +97,47 @@ final class EntryPump {
     }
 
     private func begin(_ file: WindowsMediaFile, _ first: UInt32) {
-        var filePlan = FilePump.Plan(file: file, selection: plan.selection, packets: min(first, file.packetCount)..<file.packetCount)
-        filePlan.start = plan.start
-        filePlan.fastStart = plan.fastStart
-        filePlan.speedThousandths = plan.speedThousandths
-        let entry = plan.opened.entry
-        let longest = entry.durationMilliseconds.map { entry.fromMilliseconds &+ $0 }
-        filePlan.endMilliseconds = [entry.toMilliseconds, longest].compactMap(\.self).min().map(UInt32.init(clamping:))
-        let pump = FilePump(plan: filePlan, eventLoop: eventLoop)
+        let pump: any MediaPump = plan.rate < 0 ? rewind(file, first) : forward(file, first)
         self.pump = pump
         pump.write = write
         pump.flush = flush
-        pump.onEnd = { [weak self] in self?.end($0) }
+        // Backwards, what ends at its beginning was rewound, wherever in its source that is.
+        pump.onEnd = { [weak self] end in
+            guard let self else { return }
+            self.end(plan.rate < 0 && end == .done ? .rewound : end)
+        }
         if !isPaused { pump.start() }
+    }
+
+    private func rewind(_ file: WindowsMediaFile, _ first: UInt32) -> RewindPump {
+        var filePlan = RewindPump.Plan(file: file, selection: plan.selection, packet: first, speedThousandths: plan.speedThousandths)
+        let from = UInt32(clamping: plan.opened.entry.fromMilliseconds)
+        if from > 0 { filePlan.endMilliseconds = file.header.file.prerollMilliseconds &+ from }
+        return RewindPump(plan: filePlan, eventLoop: eventLoop)
+    }
+
+    private func forward(_ file: WindowsMediaFile, _ first: UInt32) -> FilePump {
+        let selection = MediaWish.selection(plan.selection, of: file.header, at: plan.rate)
+        var filePlan = FilePump.Plan(file: file, selection: selection, packets: min(first, file.packetCount)..<file.packetCount)
+        filePlan.start = plan.start
+        filePlan.fastStart = plan.fastStart
+        filePlan.speedThousandths = plan.speedThousandths
+        filePlan.endMilliseconds = plan.opened.endMilliseconds.map(UInt32.init(clamping:))
+        return FilePump(plan: filePlan, eventLoop: eventLoop)
+    }
+
+    /// Sends nothing until ``goOn()``.
+    func pause() {
+        isPaused = true
+        pump?.pause()
+        hasBegun = false
+    }
+
+    /// Goes on after ``pause()``; what is live where it is now.
+    func goOn() {
+        guard isPaused else { return }
+        isPaused = false
+        pump?.start()
     }
 
     func stop() {
@@ -113,7 +156,8 @@ final class EntryPump {
     func select(_ selection: WMSPSelection) {
         plan.selection = selection
         filter.select(selection)
-        pump?.select(selection)
+        // What is sent at another rate is chosen by that.
+        if plan.rate < MediaWish.thinningRate { pump?.select(selection) }
     }
 
     /// The player takes more again.
@@ -136,6 +180,7 @@ final class EntryPump {
 
 extension EntryPump: WindowsMediaTap {
     func tapped(_ packet: [UInt8], number: UInt32) {
+        guard !isPaused else { return }
         // A player that was too slow goes on where it can be entered.
         if isFull {
             packetsMissed += 1

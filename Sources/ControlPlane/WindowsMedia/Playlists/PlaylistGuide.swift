@@ -10,6 +10,8 @@ final class PlaylistGuide {
     var onLeave: (() -> Void)?
     /// There is nothing more: with nil, or with why nothing can be played.
     var onFinished: ((String?) -> Void)?
+    /// How fast an entry is gone through, in thousandths; 0 or less: backwards, where the next one does not follow.
+    var pace: (OpenedEntry) -> Int = { _ in 1_000 }
     /// Why something live cannot be played here; nil when it can.
     var objection: ((any WindowsMediaLive) -> String?)?
 
@@ -65,10 +67,10 @@ final class PlaylistGuide {
         release()
     }
 
-    /// Plays what was planned and opened by ``PlaylistOpener/first(of:step:_:)``.
-    func begins(with opened: OpenedEntry) {
+    /// Plays what was planned and opened by ``PlaylistOpener/first(of:step:_:)``, from that time of its source on.
+    func begins(with opened: OpenedEntry, from milliseconds: UInt64 = 0) {
         _ = run.begin()
-        entered(opened)
+        entered(opened, past: milliseconds - min(opened.entry.fromMilliseconds, milliseconds))
     }
 
     /// Goes on to the next entry, as soon as it is open. `hasEnded`: the one before was played to its end.
@@ -109,10 +111,12 @@ final class PlaylistGuide {
         }
     }
 
-    private func entered(_ opened: OpenedEntry) {
+    private func entered(_ opened: OpenedEntry, past: UInt64 = 0) {
         next = .unknown
         attempt += 1
-        guard let length = opened.milliseconds else { return lookAhead.stop() }
+        let pace = pace(opened)
+        guard pace > 0, let whole = opened.milliseconds else { return lookAhead.stop() }
+        let length = (whole - min(past, whole)) / UInt64(pace) * 1_000
         let until = length - min(length, Self.lookAheadMilliseconds)
         lookAhead.start(milliseconds: Int(clamping: until)) { [weak self] in
             guard let self, case .unknown = next else { return }

@@ -28,13 +28,26 @@ struct OpenedEntry {
 
     /// How long it plays; nil for what has no end that is known.
     var milliseconds: UInt64? {
-        var length: UInt64?
-        if case .file = media, let content = header.file.contentMilliseconds {
-            let end = min(content, entry.toMilliseconds ?? content)
-            length = end - min(entry.fromMilliseconds, end)
-        }
-        return [length, entry.durationMilliseconds].compactMap(\.self).min()
+        let from = entry.fromMilliseconds
+        return [contentMilliseconds.map { $0 - min(from, $0) }, endMilliseconds.map { $0 - min(from, $0) }].compactMap(\.self).min()
     }
+
+    /// Where in its source it ends by the playlist's word, in milliseconds of that; nil: where the source does.
+    var endMilliseconds: UInt64? {
+        let from = entry.fromMilliseconds
+        var ends = [entry.toMilliseconds]
+        if let duration = entry.durationMilliseconds {
+            let (end, overflow) = from.addingReportingOverflow(duration)
+            ends.append(overflow ? .max : end)
+        }
+        if let thousandths = entry.thousandths, let end = ([contentMilliseconds] + ends).compactMap(\.self).min() {
+            let whole = end - min(from, end)
+            ends.append(from + (whole / 1_000 * UInt64(thousandths) + whole % 1_000 * UInt64(thousandths) / 1_000))
+        }
+        return ends.compactMap(\.self).min()
+    }
+
+    private var contentMilliseconds: UInt64? { if case .file = media { header.file.contentMilliseconds } else { nil } }
 }
 
 /// Finds what entries of playlists name. Belongs to the event loop.
@@ -101,7 +114,10 @@ extension OpenedEntry {
         self.media = media
         self.header = header
         var features: WMSPFeatures = [.playlist]
-        if case .file = media, !entry.media.forbidsSkipping { features.insert(.seekable) }
+        if case .file = media, !entry.media.forbidsSkipping {
+            // What has no key frames has nothing to show while it is wound.
+            features.formUnion(header.keyFrameStreams.isEmpty ? [.seekable] : [.seekable, .stridable])
+        }
         if !entry.media.forbidsReceding { features.insert(.skipBackward) }
         if !entry.media.forbidsSkipping { features.insert(.skipForward) }
         var facts = WMSPContent(features: features, header: header, playlistGenID: entry.generation)
@@ -119,9 +135,8 @@ extension OpenedEntry {
         items += entry.descriptions.map { ContentDescription.Item($0.name, .lpwstr, $0.value) }
         let start = entry.fromMilliseconds &+ UInt64(header.file.prerollMilliseconds)
         items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_START_OFFSET", .i4, "\(start)"))
-        if let length = [header.file.contentMilliseconds.map { $0 - min(entry.fromMilliseconds, $0) }, entry.durationMilliseconds]
-            .compactMap(\.self).min()
-        {
+        let whole = header.file.contentMilliseconds.map { min($0, entry.toMilliseconds ?? $0) }
+        if let length = [whole.map { $0 - min(entry.fromMilliseconds, $0) }, entry.durationMilliseconds].compactMap(\.self).min() {
             items.append(ContentDescription.Item("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_DURATION", .i4, "\(length)"))
         }
         let isCopied = entry.descriptions.isEmpty ? "0" : "1"

@@ -6,7 +6,9 @@ import WireFormats
 /// A playlist as it is sent to one player: entry after entry. Players of version 9 are told of each change (`$E` `$C` `$M` `$H`); for older
 /// ones all entries are made one. Belongs to the event loop.
 ///
-/// At a seam the next entry begins at once, what the player buffers of it as fast as its fast start allows.
+/// At a seam the next entry begins at once, what the player buffers of it as fast as its fast start allows, as far as the player is not ahead
+/// by that much already. At another rate the next entry goes on at that rate, if it can be wound. Backwards, at the beginning of an entry,
+/// nothing follows: the player is told that it stands before the end of the one before, and asks for that.
 final class PlaylistPlay {
     /// What it needs of the server that sends.
     struct Hooks {
@@ -18,13 +20,16 @@ final class PlaylistPlay {
         var change: (_ facts: WMSPContent, _ entryEnded: Bool) -> Void
         /// How long the change has to wait, in milliseconds.
         var changeDelay: () -> UInt64
-        /// Once: everything was sent (nil), or why no more is.
-        var onEnd: (_ failure: String?) -> Void
+        /// Once: rewound to the beginning of an entry; the reader stands at the end of this one now, which is the one before.
+        var onRecede: (_ facts: WMSPContent) -> Void
+        /// Once: everything was sent, or rewound to the very beginning, or why no more is sent.
+        var onEnd: (_ end: PumpEnd) -> Void
     }
 
     private let reader: PlaylistReader
     private let first: OpenedEntry
-    private let play: WMSPPlay
+    private let isFromEnd: Bool
+    private var wish: MediaWish
     private let opener: PlaylistOpener
     private let logger: Logger
     private let guide: PlaylistGuide
@@ -36,7 +41,9 @@ final class PlaylistPlay {
     private var spliced: ASFFilter?
     private var splicedNumber: UInt32 = 0
     private var isHeld: Bool
+    private var isPaused = false
     private var isFirst = true
+    private var ahead: SentAhead
     /// An entry has ended, and the next one was not entered.
     private var isBetween = false
     /// An entry has ended, and the player has to take what it was sent before there is more.
@@ -46,21 +53,23 @@ final class PlaylistPlay {
     private let delay: LoopTimer
 
     /// A Play that sends nothing yet.
-    init(_ start: PlaylistStart, play: WMSPPlay, opener: PlaylistOpener, logger: Logger, hooks: Hooks) {
+    init(_ start: PlaylistStart, wish: MediaWish, opener: PlaylistOpener, logger: Logger, hooks: Hooks) {
         reader = start.reader
         first = start.opened
         current = start.opened
-        self.play = play
+        isFromEnd = start.isFromEnd
+        self.wish = wish
         self.opener = opener
         self.logger = logger
         self.hooks = hooks
-        selection = play.selection
-        isHeld = play.isHeld
+        selection = wish.selection
+        isHeld = wish.isHeld
+        ahead = SentAhead(now: opener.eventLoop.now, paceThousandths: wish.thousandths(at: wish.rate))
         guide = PlaylistGuide(start.reader.run, opener: opener, eventLoop: opener.eventLoop)
         delay = LoopTimer(opener.eventLoop)
-        if !play.dialect.takesStreamChanges {
+        if !wish.followsEntries {
             splice = PlaylistSplice(header: start.opened.header)
-            spliced = ASFFilter(play.selection, of: start.opened.header)
+            spliced = ASFFilter(wish.selection, of: start.opened.header)
         }
     }
 
@@ -72,8 +81,13 @@ final class PlaylistPlay {
         reader.play = self
         guide.onEnter = { [weak self] in self?.enter($0, entryEnded: $1) }
         guide.onLeave = { [weak self] in self?.leave() }
-        guide.onFinished = { [weak self] in self?.finish($0) }
-        guide.begins(with: first)
+        guide.onFinished = { [weak self] why in self?.finish(why.map { .failed($0) } ?? .done) }
+        guide.pace = { [wish] opened in Self.pace(opened, wish) }
+        if case .time(let milliseconds) = reader.position(wish.position, in: first) {
+            guide.begins(with: first, from: UInt64(milliseconds))
+        } else {
+            guide.begins(with: first)
+        }
         reader.enter(first)
         if isHeld { return }
         // The first entry fits the header that is its own.
@@ -103,11 +117,26 @@ final class PlaylistPlay {
     /// Nothing of the entry that was entered, until ``select(_:)``.
     func hold() { isHeld = true }
 
+    /// Nothing until ``goOn()``.
+    func pause() {
+        isPaused = true
+        pump?.pause()
+    }
+
+    /// Goes on where it was paused.
+    func goOn() {
+        isPaused = false
+        pump?.goOn()
+    }
+
+    /// What goes faster than it plays was granted anew: for the entry that begins next.
+    func hasten(_ fastStart: WMSPPlay.FastStart) { wish.fastStart = fastStart }
+
     /// The player takes more again.
     func resume() {
         guard awaitsRoom else { return pump?.resume() ?? () }
         awaitsRoom = false
-        goOn()
+        follow()
     }
 
     // MARK: Entries
@@ -117,7 +146,7 @@ final class PlaylistPlay {
         reader.enter(opened)
         isFirst = false
         isBetween = false
-        logger.debug("next entry", metadata: ["entry": "\(opened.entry.words)", "session": "\(play.session)"])
+        logger.debug("next entry", metadata: ["entry": "\(opened.entry.words)", "session": "\(wish.words)"])
         attend()
         guard splice == nil else { return begin() }
         // It comes back with a selection, or a hold.
@@ -130,29 +159,56 @@ final class PlaylistPlay {
             do throws(PlaylistSplice.Misfit) { try splice?.begins(current.header, isOwn: isFirst) } catch {
                 logger.warning(
                     "an old player leaves: the entry cannot be shown behind the header it has",
-                    metadata: ["entry": "\(current.entry.words)", "session": "\(play.session)", "why": "\(error)"])
-                return finish(nil)
+                    metadata: ["entry": "\(current.entry.words)", "session": "\(wish.words)", "why": "\(error)"])
+                return finish(.done)
             }
         }
         let header = current.header
         var plan = EntryPump.Plan(opened: current, selection: splice == nil ? selection : WMSPSelection(whole: header.streamNumbers))
-        plan.speedThousandths = Int(min(max(play.speed, 0.001), 1_000) * 1_000)
+        plan.rate = Self.rate(current, wish)
+        plan.speedThousandths = wish.thousandths(at: plan.rate)
         // What cannot be skipped is not hurried, either.
         if current.entry.media.forbidsSkipping { plan.speedThousandths = min(plan.speedThousandths, 1_000) }
-        if isFirst { plan.position = reader.position(play.position, in: current) }
-        if isFirst || splice == nil {
-            plan.fastStart = SendClock.FastStart(header: header, selection: plan.selection, granted: play.fastStart, isFirst: isFirst)
-        } else {
-            // One time line: the first packet is due when the last one's time is over.
-            plan.start = lastDue.map { max($0 + .milliseconds(Int64(splice?.lastDuration ?? 0)), opener.eventLoop.now) }
+        if isFirst {
+            plan.position = reader.position(wish.position, in: current)
+            plan.isFromEnd = isFromEnd
         }
+        pace(&plan)
         let pump = EntryPump(plan, eventLoop: opener.eventLoop)
         self.pump = pump
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
         pump.flush = { [weak self] in self?.hooks?.flush() ?? false }
         pump.onEnd = { [weak self] in self?.ended($0) }
         attend()
+        if isPaused { pump.pause() }
         pump.start()
+    }
+
+    /// When it begins, and how much of it goes faster than it plays.
+    private func pace(_ plan: inout EntryPump.Plan) {
+        let now = opener.eventLoop.now
+        ahead.sent(0, now: now)
+        // One time line: the first packet is due when the last one's time is over.
+        if splice != nil, !isFirst { plan.start = lastDue.map { max($0 + .milliseconds(Int64(splice?.lastDuration ?? 0)), now) } }
+        guard plan.rate == 1, wish.rate == 1 else { return }
+        let own = SendClock.FastStart(header: current.header, selection: plan.selection)
+        let granted = wish.fastStart
+        let wanted = isFirst ? granted.map { UInt64($0.milliseconds) } ?? own.milliseconds : own.milliseconds
+        let allowance = ahead.allowance(
+            wanting: wanted, most: max(own.milliseconds, granted.map { UInt64($0.milliseconds) } ?? 0), now: now)
+        plan.fastStart = SendClock.FastStart(
+            milliseconds: allowance.fast, bitsPerSecond: granted.map { UInt64($0.bitsPerSecond) } ?? own.bitsPerSecond)
+        if splice == nil, allowance.wait > 0, wish.speed == 1 { plan.start = now + .milliseconds(Int64(clamping: allowance.wait)) }
+    }
+
+    /// The rate of an entry: what cannot be wound plays.
+    private static func rate(_ opened: OpenedEntry, _ wish: MediaWish) -> Double {
+        opened.facts.features.contains(.stridable) ? wish.rate : 1
+    }
+
+    private static func pace(_ opened: OpenedEntry, _ wish: MediaWish) -> Int {
+        let rate = rate(opened, wish)
+        return rate < 0 ? 0 : wish.thousandths(at: rate)
     }
 
     /// Keeps what is live dialled, also while the player is asked which streams it wants.
@@ -178,17 +234,34 @@ final class PlaylistPlay {
     private func ended(_ end: PumpEnd) {
         endPump()
         isBetween = true
+        if case .rewound = end { return recede() }
         awaitsRoom = hooks?.flush() == false
         if case .failed(let words) = end {
             logger.warning("an entry breaks off", metadata: ["entry": "\(current.entry.words)", "why": "\(words)"])
         }
-        if !awaitsRoom { goOn() }
+        if !awaitsRoom { follow() }
     }
 
-    private func goOn() {
+    /// Goes on to the next entry, when the player wants that.
+    private func follow() {
         let wait = splice == nil ? hooks?.changeDelay() ?? 0 : 0
         guard wait > 0 else { return guide.goOn(hasEnded: true) }
         delay.start(milliseconds: Int(clamping: wait)) { [weak self] in self?.guide.goOn(hasEnded: true) }
+    }
+
+    /// The beginning of an entry, backwards: goes to the one before, or what stands before that if it cannot be opened.
+    private func recede() {
+        // What people here say meanwhile is for those who play.
+        guide.stop()
+        let step: PlaylistStep
+        do throws(PlaylistRefusal) { step = try reader.run.skip(by: -1, from: current.entry.generation) } catch { return finish(.rewound) }
+        opener.first(of: reader.run, step) { [weak self] result in
+            guard let self, let hooks else { return }
+            guard case .success(let opened) = result, reader.run.begin() != nil else { return finish(.rewound) }
+            reader.recede(to: opened)
+            stop()
+            hooks.onRecede(opened.facts)
+        }
     }
 
     /// Somebody said so: the entry ends here.
@@ -203,6 +276,7 @@ final class PlaylistPlay {
         if let pump {
             lastDue = pump.lastDue ?? lastDue
             if let sent = pump.sendTime { reader.sent(sent) }
+            ahead.sent(pump.contentMilliseconds, now: opener.eventLoop.now)
             splice?.ends { send($0) }
             _ = hooks?.flush()
             pump.stop()
@@ -212,24 +286,10 @@ final class PlaylistPlay {
         livePath = nil
     }
 
-    private func finish(_ failure: String?) {
-        reader.isOver = true
+    private func finish(_ end: PumpEnd) {
+        reader.isOver = end != .rewound
         let hooks = hooks
         stop()
-        hooks?.onEnd(failure)
-    }
-}
-
-extension SendClock.FastStart {
-    /// For an entry: what was granted to the player at the beginning; at a seam, what the player buffers of the entry before it plays it, at
-    /// the rate that was granted, or at twice its bit rate.
-    init(header: ASFHeader, selection: WMSPSelection, granted: WMSPPlay.FastStart?, isFirst: Bool) {
-        let own = SendClock.FastStart(header: header, selection: selection)
-        guard let granted else {
-            self = own
-            return
-        }
-        self.init(
-            milliseconds: isFirst ? UInt64(granted.milliseconds) : own.milliseconds, bitsPerSecond: UInt64(granted.bitsPerSecond))
+        hooks?.onEnd(end)
     }
 }

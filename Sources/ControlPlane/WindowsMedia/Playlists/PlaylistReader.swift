@@ -13,6 +13,10 @@ final class PlaylistReader {
     var isOver = false
     /// Who is sending it.
     weak var play: PlaylistPlay?
+    /// The entry was come to backwards, and not played yet: whoever goes on backwards begins at its end.
+    private(set) var isAtEnd = false
+    /// The generation of the entry that was rewound to its beginning before that; players know it, and not yet the one that they came to.
+    private var rewound: UInt32?
     /// How far the entry that plays was sent, in milliseconds of its own time.
     private(set) var sentMilliseconds: UInt32 = 0
     /// Entries that were played before, for a player that asks to go on from one that it still renders.
@@ -29,12 +33,27 @@ final class PlaylistReader {
 
     /// An entry is played from now on.
     func enter(_ opened: OpenedEntry) {
+        isAtEnd = false
+        rewound = nil
         if let current, current.entry.generation != opened.entry.generation {
             recent.append(current)
             if recent.count > Self.recentMax { recent.removeFirst() }
             sentMilliseconds = 0
         }
         current = opened
+    }
+
+    /// The entry that plays was rewound to its beginning: this one stands before it.
+    func recede(to opened: OpenedEntry) {
+        let before = current?.entry.generation
+        enter(opened)
+        isAtEnd = true
+        rewound = before
+    }
+
+    /// Which entry a player means by a generation that goes on backwards from where it was rewound to.
+    func backwards(from generation: UInt32) -> UInt32 {
+        isAtEnd && generation == rewound ? current?.entry.generation ?? generation : generation
     }
 
     /// What was opened under that generation, if that is not too long ago.
@@ -76,4 +95,17 @@ struct PlaylistStart {
     let opened: OpenedEntry
     /// What the player is told: of this entry, or of the one from which it goes on to this one.
     let facts: WMSPContent
+    /// Whoever goes backwards begins at its end.
+    var isFromEnd = false
+}
+
+/// Where in a playlist somebody who goes through it wants to go on.
+struct PlaylistSeek {
+    /// The entry that the rest is about (`playlist-seek-id`); nil or 0: the one that plays.
+    var generation: UInt32?
+    /// The one before (below 0) or behind (above 0) it (`pl-offset`).
+    var offset = 0
+    var rate = 1.0
+    /// A time, a packet or an offset was named.
+    var hasPlace = false
 }

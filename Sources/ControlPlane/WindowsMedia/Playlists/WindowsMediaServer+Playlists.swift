@@ -20,7 +20,13 @@ extension WindowsMediaServer {
         // Whoever asks anew wants no more of what is being sent.
         reader.play?.stop()
         do throws(PlaylistRefusal) {
-            try seek(reader, request) { [weak self] result in
+            let pragma = request.pragma
+            var wish = PlaylistSeek(generation: pragma.number("playlist-seek-id"))
+            let offset = pragma.fraction("pl-offset") ?? 0
+            wish.offset = offset > 0 ? 1 : offset < 0 ? -1 : 0
+            wish.rate = pragma.fraction("rate") ?? 1
+            wish.hasPlace = reader.current.map { WMSPPosition(pragma, dialect: request.dialect, header: $0.header) != .beginning } ?? false
+            try seek(reader, to: wish) { [weak self] result in
                 if case .failure = result { self?.endMedia(of: id) }
                 done(result)
             }
@@ -30,7 +36,8 @@ extension WindowsMediaServer {
         }
     }
 
-    private func newReader(
+    /// A way through a playlist from its beginning, with its first entry opened.
+    func newReader(
         of path: Path, _ programme: PlaylistProgramme, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) {
         programme.open().assumeIsolated().whenComplete { [playlistOpener] result in
@@ -46,29 +53,31 @@ extension WindowsMediaServer {
         }
     }
 
-    private func seek(
-        _ reader: PlaylistReader, _ request: WMSPRequest, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    /// Opens where a reader goes on.
+    func seek(
+        _ reader: PlaylistReader, to wish: PlaylistSeek, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) throws(PlaylistRefusal) {
-        let seek = request.pragma.number("playlist-seek-id").flatMap { $0 == 0 ? nil : $0 }
-        let offset = Int(request.pragma.fraction("pl-offset") ?? 0)
-        let from = seek ?? reader.current?.entry.generation ?? 0
+        let named = wish.generation.flatMap { $0 == 0 ? nil : $0 } ?? reader.current?.entry.generation ?? 0
+        let isBackwards = wish.rate < 0 && !wish.hasPlace
+        let from = isBackwards && wish.offset == 0 ? reader.backwards(from: named) : named
+        let isFromEnd = isBackwards && (wish.offset < 0 || wish.offset == 0 && reader.isAtEnd && from == reader.current?.entry.generation)
         let step: PlaylistStep
-        if offset == 0 {
+        if wish.offset == 0 {
             try reader.allows(from)
             step = try reader.run.go(backTo: from)
         } else {
-            step = try reader.run.skip(by: offset > 0 ? 1 : -1, from: from)
+            step = try reader.run.skip(by: wish.offset, from: from)
         }
         playlistOpener.first(of: reader.run, step) { result in
             done(
                 result.map { opened in
                     var facts = opened.facts
                     // The header of where it goes from comes first.
-                    if offset != 0, let before = reader.opened(from) {
+                    if wish.offset != 0, let before = reader.opened(from) {
                         facts = before.facts
                         facts.skipsTo = [opened.facts]
                     }
-                    return .playlist(PlaylistStart(reader: reader, opened: opened, facts: facts))
+                    return .playlist(PlaylistStart(reader: reader, opened: opened, facts: facts, isFromEnd: isFromEnd))
                 }.mapError { $0 })
         }
     }
