@@ -4,6 +4,8 @@ package enum ASFPacketForm: Sendable, Hashable, BitwiseCopyable {
     case full
     /// Without padding. A single payload then needs an explicit packet length, else players lose it.
     case stripped
+    /// Without padding, and with an explicit packet length whatever it holds: what players of RTP want. A packet without padding stays as it is.
+    case sized
 }
 
 /// What became of a packet.
@@ -35,6 +37,21 @@ extension ASFPacket {
         return .written
     }
 
+    /// Writes the packet without its padding and with its length, unless it has no padding, and either all P bytes or its length. `output`
+    /// has room for `packetBytes`.
+    package func writeSized(
+        _ bytes: Span<UInt8>, packetBytes: Int, into output: inout OutputRawSpan
+    ) throws(ASFPacketError) -> ASFPacketOutcome {
+        let size = try payloadBytes(bytes, kept: .max)
+        if payloadsOffset &+ size == byteCount, byteCount == packetBytes || explicitLength == UInt32(clamping: byteCount) {
+            return .unchanged
+        }
+        // One byte less than P leaves no room for a length.
+        let room = packetBytes &- errorCorrectionBytes &- 10 &- (hasSeveralPayloads ? 1 : 0) &- size
+        try write(bytes, kept: .max, payloadBytes: size, form: room >= 0 ? .sized : .full, packetBytes: packetBytes, into: &output)
+        return .written
+    }
+
     /// Bytes of those payloads whose bit is set, their heads included. Throws where a payload cannot be read.
     func payloadBytes(_ bytes: Span<UInt8>, kept: UInt64) throws(ASFPacketError) -> Int {
         var payloads = ASFPayloads(self)
@@ -54,7 +71,7 @@ extension ASFPacket {
         let size = errorCorrectionBytes &+ 8 &+ (hasSeveralPayloads ? 1 : 0) &+ payloadBytes
         var flags = lengthFlags & 0x81
         let padding = form == .full ? max(packetBytes &- size, 0) : 0
-        let hasLength = form == .stripped && !hasSeveralPayloads
+        let hasLength = form == .sized || form == .stripped && !hasSeveralPayloads
         if hasLength { flags |= 0x40 }
         if padding == 1 { flags |= 0x08 } else if padding > 1 { flags |= 0x10 }
         output.append(bytes, 0..<errorCorrectionBytes)
@@ -89,6 +106,14 @@ extension ASFPacket {
         let packet = try ASFPacket(bytes.span, packetBytes: packetBytes)
         return try array(bytes, capacity: bytes.count) { output throws(ASFPacketError) in
             try packet.writeStripped(bytes.span, into: &output)
+        }
+    }
+
+    /// The packet without its padding and with its length, as an array.
+    package static func sized(_ bytes: [UInt8], packetBytes: Int) throws(ASFPacketError) -> [UInt8] {
+        let packet = try ASFPacket(bytes.span, packetBytes: packetBytes)
+        return try array(bytes, capacity: packetBytes) { output throws(ASFPacketError) in
+            try packet.writeSized(bytes.span, packetBytes: packetBytes, into: &output)
         }
     }
 

@@ -85,6 +85,7 @@ package struct ASFSelection: Sendable, Hashable, BitwiseCopyable {
             switch form {
             case .full: return try packet.writeFull(bytes, packetBytes: packetBytes, into: &output)
             case .stripped: return try packet.writeStripped(bytes, into: &output)
+            case .sized: return try packet.writeSized(bytes, packetBytes: packetBytes, into: &output)
             }
         }
         try packet.write(bytes, kept: kept, payloadBytes: size, form: form, packetBytes: packetBytes, into: &output)

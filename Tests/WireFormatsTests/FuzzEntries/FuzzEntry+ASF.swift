@@ -79,11 +79,11 @@ extension FuzzEntry {
         reassembled([input, short, full], packetBytes)
     }
 
-    private struct Content: Hashable {
+    struct Content: Hashable {
         var stream: UInt8, isKey: Bool, number: UInt32, offset: UInt32, size: UInt32, time: UInt32?, data: [UInt8]
     }
 
-    private static func contents(_ bytes: [UInt8], _ packetBytes: Int) -> [Content]? {
+    static func contents(_ bytes: [UInt8], _ packetBytes: Int) -> [Content]? {
         guard let packet = try? ASFPacket(bytes.span, packetBytes: packetBytes) else { return nil }
         var payloads = ASFPayloads(packet)
         var found: [Content] = []

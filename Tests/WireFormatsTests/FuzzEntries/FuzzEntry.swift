@@ -22,6 +22,11 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case pragma, chunked, playlist
     case contentDescription = "content-description"
     case httpRequest = "http-request"
+    case asfRTP = "asf-rtp"
+    case fec
+    case msrtspDescription = "ms-rtsp-description"
+    case msrtspHeaders = "ms-rtsp-headers"
+    case msrtspBodies = "ms-rtsp-bodies"
 
     /// Runs the parser on the bytes.
     func run(_ bytes: [UInt8]) {
@@ -51,6 +56,11 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .httpRequest: Self.httpRequest(bytes)
         case .chunked: Self.chunked(bytes)
         case .playlist: Self.playlist(bytes)
+        case .asfRTP: Self.asfRTP(bytes)
+        case .fec: Self.fec(bytes)
+        case .msrtspDescription: Self.msrtspDescription(bytes)
+        case .msrtspHeaders: Self.msrtspHeaders(bytes)
+        case .msrtspBodies: Self.msrtspBodies(bytes)
         }
     }
 

@@ -80,6 +80,8 @@ package struct TransportSpec: Sendable, Hashable {
     package var mode: Mode?
     /// Whether RTP and RTCP share a port (RFC 5761, in the spelling of RFC 7826).
     package var rtcpMux = false
+    /// How packets are protected ([MS-RTSP] 2.2.6.11), in hexadecimal; nil where none of its parameters is there.
+    package var fec: FECOffer?
     /// Parameters that none of the above holds, as spelled, in order.
     package var others: [String] = []
 
@@ -178,8 +180,19 @@ package enum TransportHeader {
             case "record", "receive": spec.mode = .record
             case _: spec.mode = .other(try word(value, key).lowercased())
             }
+        case ("fecspan", let value?): spec.fec = (spec.fec ?? FECOffer()).with(span: try byte(value, key))
+        case ("fecperspan", let value?): spec.fec = (spec.fec ?? FECOffer()).with(perSpan: try byte(value, key))
+        case ("fecburstmargin", let value?): spec.fec = (spec.fec ?? FECOffer()).with(burstMargin: try byte(value, key))
         default: spec.others.append(whole.text)
         }
+    }
+
+    private static func byte(_ value: ArraySlice<UInt8>, _ key: String) throws(RTSPHeaderError) -> UInt8 {
+        guard let number = ASCII.hexadecimal(value) else { throw malformed(key, value) }
+        guard let byte = UInt8(exactly: number) else {
+            throw .outOfRange(header: name, parameter: key, value: RTSPFirstLine.excerpt(value), max: 255)
+        }
+        return byte
     }
 
     /// Text that can stand in a header again without quotes.
@@ -244,6 +257,34 @@ package enum TransportHeader {
         case nil: break
         }
         if spec.rtcpMux { parts.append("RTCP-mux") }
-        return (parts + spec.others).joined(separator: ";")
+        return (parts + fecParts(spec) + spec.others).joined(separator: ";")
+    }
+
+    private static func fecParts(_ spec: TransportSpec) -> [String] {
+        guard let fec = spec.fec else { return [] }
+        return [("FecSpan", fec.span), ("FecPerSpan", fec.perSpan), ("FecBurstMargin", fec.burstMargin)].compactMap { name, value in
+            value.map { "\(name)=\(String($0, radix: 16))" }
+        }
+    }
+
+    /// One spec in the order and the spelling of Windows Media: `RTP/AVP/UDP;unicast;server_port=…;client_port=…;ssrc=2f73682b;mode=PLAY`.
+    package static func windowsMediaText(_ spec: TransportSpec) -> String {
+        var parts = [spec.protocolToken]
+        if spec.isUnicast { parts.append("unicast") }
+        if let value = spec.source { parts.append("source=\(value)") }
+        if let value = spec.serverPort { parts.append("server_port=\(value.text)") }
+        if let value = spec.clientPort { parts.append("client_port=\(value.text)") }
+        if let value = spec.interleaved { parts.append("interleaved=\(value.text)") }
+        if let value = spec.ssrc {
+            let digits = String(value, radix: 16)
+            parts.append("ssrc=\(String(repeating: "0", count: 8 - digits.utf8.count))\(digits)")
+        }
+        switch spec.mode {
+        case .play?: parts.append("mode=PLAY")
+        case .record?: parts.append("mode=RECORD")
+        case .other(let word)?: parts.append("mode=\(word)")
+        case nil: break
+        }
+        return (parts + fecParts(spec)).joined(separator: ";")
     }
 }
