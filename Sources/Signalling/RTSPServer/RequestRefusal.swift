@@ -15,8 +15,16 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case notFound(String)
     case notAcceptable(String)
     case unsupportedMediaType(String?)
+    /// What the body is said to be is not known here.
+    case mediaTypeUnknown(String)
     /// An SDP that cannot be used.
     case descriptionMalformed(String)
+    /// The words say what cannot be read, or names nothing.
+    case requestMalformed(String)
+    /// What the client has, by the tag that it names, is what there is (304).
+    case notModified
+    /// What is asked about is over, or became something else (412).
+    case contentChanged(String)
     case headerMissing(String)
     case headerMalformed(String, String)
     case sessionMissing
@@ -53,14 +61,16 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     /// The status of the answer.
     package var status: RTSPStatus {
         switch self {
-        case .sequenceMissing, .uriMalformed, .descriptionMalformed, .headerMissing, .headerMalformed: .badRequest
+        case .sequenceMissing, .uriMalformed, .descriptionMalformed, .requestMalformed, .headerMissing, .headerMalformed: .badRequest
         case .versionUnsupported: .rtspVersionNotSupported
         case .methodUnknown: .notImplemented
         case .methodNotAllowed: .methodNotAllowed
         case .optionsUnsupported: .optionNotSupported
         case .notFound: .notFound
         case .notAcceptable: .notAcceptable
-        case .unsupportedMediaType: .unsupportedMediaType
+        case .unsupportedMediaType, .mediaTypeUnknown: .unsupportedMediaType
+        case .notModified: .notModified
+        case .contentChanged: .preconditionFailed
         case .sessionMissing, .sessionNotFound, .sessionForeign: .sessionNotFound
         case .notNow: .methodNotValidInThisState
         case .transportUnsupported, .datagramsUnfit: .unsupportedTransport
@@ -91,7 +101,9 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .notAcceptable(let accept): "descriptions are application/sdp, which 'Accept: \(accept)' excludes"
         case .unsupportedMediaType(let type):
             "a description must be application/sdp\(type.map { ", not \($0)" } ?? "; Content-Type is missing")"
+        case .mediaTypeUnknown(let type): "a body of the type '\(type.prefix(64))' says nothing here"
         case .descriptionMalformed(let why): "the description cannot be used: \(why)"
+        case .notModified: "it has not changed"
         case .headerMissing(let name): "the header \(name) is missing"
         case .headerMalformed(let name, let why): "the header \(name) cannot be read: \(why)"
         case .sessionMissing: "the request needs the Session header that SETUP answered with"
@@ -106,7 +118,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
             why
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
         case .moved(let url): "this is served at \(url)"
-        case .loop(let why): why
+        case .loop(let why), .requestMalformed(let why), .contentChanged(let why): why
         case .unavailable(let why, _), .unauthorized(_, let why), .readersMax(let why, _): why
         }
     }
@@ -129,7 +141,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
             // RFC 2326 section 10.8: the body of a 451 names the parameters.
             response.headers.add("Content-Type", "text/parameters")
             response.body = Array(names.map { "\($0)\r\n" }.joined().utf8)
-        } else {
+        } else if self != .notModified {
             response.headers.add("Content-Type", "text/plain")
             response.body = Self.body(words)
         }
