@@ -317,7 +317,8 @@ enum PathSourceFactory {
                 file: name, settings: path.settings, port: path.port, host: host,
                 opener: PlaylistOpener(eventLoop: path.eventLoop) { [weak path] in path?.table?.path(named: $0) }, logger: path.logger)
         case .playlist(let name):
-            return PlaylistSource(file: name, eventLoop: path.eventLoop, host: host, logger: path.logger)
+            return PlaylistSource(
+                file: name, settings: path.settings.playlist, eventLoop: path.eventLoop, host: host, logger: path.logger)
         case .custom(let url):
             guard let dialler = path.extensions.sources[url.scheme] else { return nil }
             return DialledSource(

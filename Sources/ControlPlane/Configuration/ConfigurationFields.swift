@@ -160,5 +160,5 @@ extension PathSettings {
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
         ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + expressionFields + distributionFields
-        + multicastFields + accessFields
+        + multicastFields + playlistFields + accessFields
 }

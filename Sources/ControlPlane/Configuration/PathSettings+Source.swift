@@ -72,17 +72,17 @@ extension PathSettings {
     /// listens even if a server is down.
     package func checkFile() throws(ValueProblem) {
         if case .clip(let name) = slate { _ = try SlateClip(file: name) }
-        for source in [source] + redundancy.backups { try Self.checkFile(source) }
+        for source in [source] + redundancy.backups { try checkFile(source) }
     }
 
-    private static func checkFile(_ source: Source) throws(ValueProblem) {
+    private func checkFile(_ source: Source) throws(ValueProblem) {
         switch source {
         case .file(let name): do throws(Clip.Trouble) { _ = try Clip.read(name) } catch { throw ValueProblem(error.description) }
         case .rtp(let source): _ = try ReceptionPlan.read(source)
         case .windowsMediaFile(let name):
             do { _ = try WindowsMediaFile.open(name) } catch { throw ValueProblem("\(error)") }
         case .playlist(let name):
-            do throws(PlaylistLoader.Trouble) { _ = try PlaylistLoader.load(name, limits: PlaylistLimits()) } catch {
+            do throws(PlaylistLoader.Trouble) { _ = try PlaylistLoader.load(name, limits: playlist.limits) } catch {
                 throw ValueProblem(error.description)
             }
         case .publish, .pull, .demonstration, .template, .redirect, .custom, .windowsMedia: break

@@ -120,6 +120,8 @@ package struct PathSettings: Sendable, Equatable {
     package var registerAt: [RegisterTarget] = []
     /// What readers may ask its source.
     package var parameters = ParameterPassing.off
+    /// How much its playlist may be.
+    package var playlist = PlaylistSettings()
     /// The group that it is sent to.
     package var multicast = MulticastSettings()
 

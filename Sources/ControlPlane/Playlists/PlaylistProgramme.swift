@@ -25,7 +25,8 @@ final class PlaylistProgramme {
     private(set) var failures: [Failure] = []
     private(set) var lastTrouble: String?
 
-    private let limits: PlaylistLimits
+    private let settings: PlaylistSettings
+    private var limits: PlaylistLimits { settings.limits }
     private let logger: Logger
     private var marks: [PlaylistLoader.FileMark] = []
     private var runs: [ObjectIdentifier: PlaylistRun] = [:]
@@ -64,9 +65,9 @@ final class PlaylistProgramme {
     static let watchMilliseconds = 1_000
 
     /// A playlist that was not read yet.
-    init(file: String, limits: PlaylistLimits = PlaylistLimits(), eventLoop: any EventLoop, logger: Logger) {
+    init(file: String, settings: PlaylistSettings = PlaylistSettings(), eventLoop: any EventLoop, logger: Logger) {
         self.file = file
-        self.limits = limits
+        self.settings = settings
         self.eventLoop = eventLoop
         self.logger = logger
         watch = LoopTimer(eventLoop)
@@ -89,7 +90,7 @@ final class PlaylistProgramme {
     /// One more way through it, after ``open()``. ``PlaylistRun/close()`` ends it.
     func run() throws(PathError) -> PlaylistRun {
         guard let document else { throw .notReady("\(file) was not read", retryAfterSeconds: Path.retryAfterSeconds) }
-        let run = PlaylistRun(PlaylistCursor(document: document), programme: self)
+        let run = PlaylistRun(PlaylistCursor(document: document, settings: settings.cursor), programme: self)
         runs[ObjectIdentifier(run)] = run
         if !watch.isRunning { watch.every(milliseconds: Self.watchMilliseconds) { [weak self] in self?.refresh() } }
         return run
@@ -134,7 +135,7 @@ final class PlaylistProgramme {
         marks = loaded.marks
         lastTrouble = nil
         logged = [:]
-        for limit in loaded.limitsMet { counts.limitsMet[limit, default: 0] += 1 }
+        for limit in loaded.limitsMet { met(limit) }
         for warning in loaded.warnings.prefix(16) {
             logger.warning("playlist has something without effect", metadata: ["what": "\(warning)"])
         }
@@ -152,7 +153,7 @@ final class PlaylistProgramme {
     private func refuse(_ error: any Error) {
         // The same again at every look is not read again. As it was before it was read: a change meanwhile is a change.
         if document != nil, let trouble = error as? PlaylistLoader.Trouble { marks = trouble.marks }
-        if let limit = (error as? PlaylistLoader.Trouble)?.limit { counts.limitsMet[limit, default: 0] += 1 }
+        if let limit = (error as? PlaylistLoader.Trouble)?.limit { met(limit) }
         let words = "\(error)"
         guard words != lastTrouble else { return }
         lastTrouble = words
@@ -160,6 +161,8 @@ final class PlaylistProgramme {
         counts.reloadsRefused += 1
         logger.warning("playlist cannot be read anew; what was read before goes on", metadata: ["why": "\(words)"])
     }
+
+    private func met(_ limit: String) { counts.limitsMet[PlaylistSettings.key(of: limit), default: 0] += 1 }
 
     private func adopt(_ document: PlaylistDocument) {
         self.document = document
@@ -207,7 +210,11 @@ final class PlaylistProgramme {
         if let known = place, document.trail(to: known) == nil { place = nil }
         var media = PlaylistMedia(source: source)
         media.location = PlaylistLoader.location(of: source, beside: file)
-        let number = try document.insert(media, after: place)
+        let number: UInt32
+        do throws(PlaylistRefusal) { number = try document.insert(media, after: place) } catch {
+            if case .full = error { met("entriesMax") }
+            throw error
+        }
         logger.notice("playlist: an entry is inserted", metadata: ["entry": "\(number)", "source": "\(PeerWords.printable(source))"])
         adopt(document)
         return number
@@ -239,6 +246,8 @@ final class PlaylistProgramme {
         counts.failed += cursor.counters.failed &- before.failed
         counts.skipped += cursor.counters.skipped &- before.skipped
         counts.pauses += cursor.counters.pauses &- before.pauses
+        let forgotten = cursor.counters.forgotten &- before.forgotten
+        if forgotten > 0 { counts.limitsMet[PlaylistSettings.historyKey, default: 0] += Int(clamping: forgotten) }
         for failure in cursor.takeFailures() { note(failure) }
     }
 

@@ -148,8 +148,7 @@ final class PlaylistRun {
         _ body: (inout PlaylistCursor) throws(PlaylistRefusal) -> PlaylistStep
     ) throws(PlaylistRefusal) -> PlaylistStep {
         let before = cursor.counters
-        let step = try body(&cursor)
-        programme?.took(&cursor, since: before)
-        return step
+        defer { programme?.took(&cursor, since: before) }
+        return try body(&cursor)
     }
 }

@@ -9,6 +9,12 @@ extension Configuration {
             if path.isBroadcast, !path.source.isWindowsMedia {
                 report("broadcast", "it is about ASF files, and the path's source is none; leave it out")
             }
+            var isList = false
+            if case .playlist = path.source { isList = true }
+            if case .template = path.source { isList = true }
+            for key in isList ? [] : path.playlist.changed {
+                report(key, "it is about playlists, and the path's source is none; leave it out")
+            }
             guard path.source.isWindowsMedia else { continue }
             for (key, isSet) in [
                 ("transform", !path.transforms.isEmpty), ("backups", !path.redundancy.backups.isEmpty), ("slate", path.slate != .off),

@@ -29,6 +29,8 @@ package struct PlaylistCursor: Sendable {
         package var skipped: UInt64 = 0
         /// Pauses because nothing could be opened.
         package var pauses: UInt64 = 0
+        /// Viewers who wanted back to what is not remembered any more.
+        package var forgotten: UInt64 = 0
     }
 
     /// Something that was passed over.
@@ -173,7 +175,10 @@ package struct PlaylistCursor: Sendable {
             throw .forbidden(entry: base.entry.words)
         }
         if offset > 0 { return try goForward(from: base, now: now) }
-        guard let back = record(base.before) else { throw .noNeighbour(forward: false) }
+        guard let back = record(base.before) else {
+            if base.before != nil { counters.forgotten += 1 }
+            throw .noNeighbour(forward: false)
+        }
         counters.skipped += 1
         return goBack(to: back, now: now)
     }

@@ -75,7 +75,7 @@ package enum PlaylistRefusal: Error, Sendable, Hashable, CustomStringConvertible
         case .unknown(let name): "no entry is called `\(name)`; weir playlist ls lists them"
         case .ambiguous(let name, let numbers):
             "`\(name)` is the name of several entries; take one of the numbers \(numbers.map(String.init).joined(separator: ", "))"
-        case .full(let max): "the playlist has \(max) elements already (playlist-entries-max)"
+        case .full(let max): "the playlist has \(max) elements already (playlist-entries)"
         }
     }
 }

@@ -9,7 +9,7 @@ extension Playlist {
         let root = try MarkupReader.read(text, limits: limits)
         switch root.name {
         case "smil":
-            var builder = WSXBuilder()
+            var builder = WSXBuilder(limits: limits)
             let node = try builder.container(root)
             self.init(form: .wsx, root: node, ignored: builder.ignored)
         case "asx":

@@ -55,6 +55,8 @@ package struct PlaylistLimits: Sendable, Hashable {
     package var depthMax = 8
     /// Attributes of one element.
     package var attributesMax = 64
+    /// Instants of one `begin` or `end`.
+    package var instantsMax = 64
 
     /// The defaults.
     package init() {}

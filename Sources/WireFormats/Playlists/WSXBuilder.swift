@@ -1,7 +1,10 @@
 /// Makes a playlist of `<smil>` markup, as server-side playlists of Windows Media are written. Names are taken in either case, as the schema has
 /// them in small ones and people do not.
 struct WSXBuilder {
+    private let limits: PlaylistLimits
     private var passed = PassedOver()
+
+    init(limits: PlaylistLimits) { self.limits = limits }
 
     var ignored: [String] { passed.words }
 
@@ -155,17 +158,14 @@ struct WSXBuilder {
         return try clock(element, name, text.hasPrefix("npt=") ? String(text.dropFirst(4)) : text)
     }
 
-    /// Instants of one attribute.
-    private static let instantsMax = 64
-
     /// One instant, or several with semicolons between them.
     private func instants(_ element: MarkupElement, _ name: String) throws(PlaylistError) -> [PlaylistTiming.Instant] {
         guard let text = element.value(name) else { return [] }
         let parts = text.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
-        guard parts.count <= Self.instantsMax else {
+        guard parts.count <= limits.instantsMax else {
             throw PlaylistError(
                 line: element.line, element: element.name, attribute: name,
-                "it has \(parts.count) instants; up to \(Self.instantsMax) are kept",
+                "it has \(parts.count) instants; up to \(limits.instantsMax) are kept",
                 limit: "instantsMax")
         }
         var instants: [PlaylistTiming.Instant] = []

@@ -14,9 +14,11 @@ struct PlaylistProgrammeTests {
         let folder: PlaylistFolder
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop: any EventLoop
+        private let settings: PlaylistSettings
         private var programme: PlaylistProgramme?
 
-        init(_ list: String) throws {
+        init(_ list: String, settings: PlaylistSettings = PlaylistSettings()) throws {
+            self.settings = settings
             folder = try PlaylistFolder(["list.wsx": list])
             loop = group.next()
         }
@@ -27,7 +29,8 @@ struct PlaylistProgrammeTests {
                 let programme =
                     self.programme
                     ?? PlaylistProgramme(
-                        file: folder["list.wsx"], eventLoop: loop, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+                        file: folder["list.wsx"], settings: settings, eventLoop: loop,
+                        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
                 self.programme = programme
                 return programme.open()
             }.wait()

@@ -36,7 +36,7 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
     init(
         file: String, settings: PathSettings, port: EnginePort, host: any PathSourceHost, opener: PlaylistOpener, logger: Logger
     ) {
-        programme = PlaylistProgramme(file: file, eventLoop: port.eventLoop, logger: logger)
+        programme = PlaylistProgramme(file: file, settings: settings.playlist, eventLoop: port.eventLoop, logger: logger)
         self.settings = settings
         self.port = port
         self.host = host
