@@ -21,6 +21,7 @@ AGENT = "NSPlayer/9.0.0.2833"
 PREDICTION = "com.microsoft.wm.predstrm"
 SUPPORTED = ("com.microsoft.wm.srvppair", "com.microsoft.wm.sswitch", PREDICTION)
 NOWHERE = "4294967295"
+REWOUND, RECEDING = 0x000D2F09, 0x400D14BE
 DATA, HEADER, METADATA, CHANGE, END = "D", "H", "M", "C", "E"
 LOG_BYTES = 3012  # as in the document's example
 
@@ -83,6 +84,8 @@ class Player:
         self.opening = None       # metadata behind which the header is to come
         self.pieces = {METADATA: b"", HEADER: b""}
         self.newHeader = False
+        self.rate = 1.0
+        self.profile = None       # what the last answer with media said of it
 
     # Requests, as the document's examples write them.
 
@@ -169,6 +172,7 @@ class Player:
         if self.wire is None or not self.pipelined:
             self.close()
             self.open()
+        self.rate = rate
         header = self.entries[-1].header if self.entries else self.described.header
         selection = self.whole(header) if selection is None else selection
         pragma = ["version11-enabled=1"] if self.pipelined else []
@@ -194,6 +198,7 @@ class Player:
         check(self.pipelined or answer.headers.get("connection") == "close", f"{what}: the body ends with the connection")
         check(not self.pipelined or answer.minor == 1, f"{what}: HTTP/1.{answer.minor}")
         self.newHeader = "expect-new-header" in answer.tokens
+        self.profile = answer.headers.get("x-startupprofile")
         if what == "Play":
             self.sequence = None if "broadcast" in answer.features else 0
             self.generations, self.incarnation = set(), None
@@ -262,7 +267,8 @@ class Player:
         check(packet.flags == self.sequence & 255, f"$D: sequence {packet.flags} where {self.sequence & 255} is due")
         self.sequence += 1
         check(packet.incarnation == self.incarnation, f"$D: incarnation {packet.incarnation}, not {self.incarnation}")
-        if entry.packets:
+        # Backwards, key frames come one before the other, each in packets of its own that follow one another.
+        if entry.packets and self.rate > 0:
             check(packet.location > entry.packets[-1].location, f"$D: packet {packet.location} behind {entry.packets[-1].location}")
         check(len(packet.payload) <= entry.header.packet_bytes, f"$D of {len(packet.payload)} bytes; {entry.header.packet_bytes} is the most")
         packet.asf = ASFPacket(packet.payload, entry.header)
@@ -270,12 +276,14 @@ class Player:
 
     def take_E(self, packet):
         self.entries[-1].ended = packet.reason
-        check(packet.reason in (0, 1), f"$E: {packet.reason:#x}")
-        self.expects = "C" if packet.reason == 1 else ""
+        check(packet.reason in ((0, 1) if self.rate > 0 else (0, 1, REWOUND)), f"$E: {packet.reason:#x}")
+        self.expects = "C" if packet.reason in (1, REWOUND) else ""
 
     def take_C(self, packet):
-        check(packet.reason == 0, f"$C: {packet.reason:#x}")
-        self.expects = "M"
+        """The next entry; or, backwards, the one before, behind which nothing may come until the next Play."""
+        isBack = self.entries and self.entries[-1].ended == REWOUND
+        check(packet.reason == (RECEDING if isBack else 0), f"$C: {packet.reason:#x}")
+        self.expects = "" if isBack else "M"
 
     def event(self):
         """The next packet, BodyEnd or Reply; None when nothing more is owed."""
@@ -335,10 +343,10 @@ class Player:
             f"Content-Length: {len(body)}", "Content-Type: application/x-wms-LogStats;charset=UTF-8"]) + body
         return self.say("Log", text, (204,))
 
-    def next_entry(self, selection=None, lag=0, supported=None):
+    def next_entry(self, selection=None, lag=0, supported=None, more=()):
         """PlayNextEntry, word for word as in the document. `selection` None: what was predicted may stay."""
         check(self.pipelined, "PlayNextEntry is a request of the pipelined mode")
-        pragma = [f"client-id={self.id}", "xPlayNextEntry=1", "no-cache,rate=1.000", f"client-lag={lag}"]
+        pragma = [f"client-id={self.id}", "xPlayNextEntry=1", "no-cache,rate=1.000", f"client-lag={lag}"] + list(more)
         text = self.head("GET", pragma, self.supported if supported is None else supported, ["Accept-Language: en-us, *;q=0.1"] + [
             f"Pragma: {line}" for line in (self.streams(selection) if selection else [])])
         self.wire.send(text)

@@ -44,6 +44,10 @@ final class PlaylistPlay {
     private var isPaused = false
     private var isFirst = true
     private var ahead: SentAhead
+    /// By how much the player may be ahead: the most that any entry's preroll, or a grant, allowed.
+    private var aheadMillisecondsMax: UInt64 = 0
+    /// The player asked for a fast start of the entry that it was told of.
+    private var isHastened = false
     /// An entry has ended, and the next one was not entered.
     private var isBetween = false
     /// An entry has ended, and the player has to take what it was sent before there is more.
@@ -130,7 +134,10 @@ final class PlaylistPlay {
     }
 
     /// What goes faster than it plays was granted anew: for the entry that begins next.
-    func hasten(_ fastStart: WMSPPlay.FastStart) { wish.fastStart = fastStart }
+    func hasten(_ fastStart: WMSPPlay.FastStart) {
+        wish.fastStart = fastStart
+        isHastened = isHeld
+    }
 
     /// The player takes more again.
     func resume() {
@@ -193,9 +200,11 @@ final class PlaylistPlay {
         guard plan.rate == 1, wish.rate == 1 else { return }
         let own = SendClock.FastStart(header: current.header, selection: plan.selection)
         let granted = wish.fastStart
-        let wanted = isFirst ? granted.map { UInt64($0.milliseconds) } ?? own.milliseconds : own.milliseconds
-        let allowance = ahead.allowance(
-            wanting: wanted, most: max(own.milliseconds, granted.map { UInt64($0.milliseconds) } ?? 0), now: now)
+        let grantedMilliseconds = granted.map { UInt64($0.milliseconds) }
+        let wanted = isFirst || isHastened ? grantedMilliseconds ?? own.milliseconds : own.milliseconds
+        isHastened = false
+        aheadMillisecondsMax = max(aheadMillisecondsMax, own.milliseconds, grantedMilliseconds ?? 0)
+        let allowance = ahead.allowance(wanting: wanted, most: aheadMillisecondsMax, now: now)
         plan.fastStart = SendClock.FastStart(
             milliseconds: allowance.fast, bitsPerSecond: granted.map { UInt64($0.bitsPerSecond) } ?? own.bitsPerSecond)
         if splice == nil, allowance.wait > 0, wish.speed == 1 { plan.start = now + .milliseconds(Int64(clamping: allowance.wait)) }
