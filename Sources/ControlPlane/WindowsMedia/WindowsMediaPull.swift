@@ -20,9 +20,14 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private let pursuit = LevelPursuit()
     private let redial: Redial
     private var lastWords = "not dialled"
-    private var line = WindowsMediaTimeLine()
+    /// What puts the pieces in which the source's media comes, and the entries of its playlist, behind one header and on one time line.
+    private var splice: PlaylistSplice?
     /// What makes the source's stream numbers those that players know.
     private var renumbering: ASFRetiming?
+    /// Entries of the source's playlist so far: what players are told as theirs.
+    private var entries: UInt32 = 0
+    /// Until a server that had agreed to it does not do as it should.
+    private var offersPipelining = true
 
     private(set) var broadcast: WindowsMediaBroadcast?
     let waiting = BroadcastWaiting()
@@ -88,7 +93,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         }
         broadcast?.end(reason)
         broadcast = nil
-        line = WindowsMediaTimeLine()
+        splice = nil
+        offersPipelining = true
     }
 
     private func noteDropped(_ session: WindowsMediaPullSession) {
@@ -103,6 +109,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         // As RTSP has it, by the name of the protocol that it goes over.
         order.via = host?.via.map { $0.replacing("RTSP/1.0", with: "HTTP/1.1") }
         order.resumption = broadcast == nil ? nil : resumption
+        order.offersPipelining = offersPipelining
         logger.info("dialling", metadata: ["source": "\(order.url)"])
         let session = WindowsMediaPullSession(order, eventLoop: port.eventLoop, dialler: dialler, owner: self)
         self.session = session
@@ -111,11 +118,20 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 }
 
 extension WindowsMediaPull: WindowsMediaPullSessionOwner {
-    func pullBegan(_ header: ASFHeader) throws {
+    func pullBegan(_ header: ASFHeader) throws { try begin(header, entry: nil) }
+
+    func pullEntered(_ header: ASFHeader, _ metadata: WMSPMetadata?) throws {
+        entries = entries == .max ? 1 : entries + 1
+        let descriptions = metadata?.descriptions ?? [ContentDescription(language: "", [])]
+        try begin(header, entry: WindowsMediaBroadcast.Entry(generation: entries, descriptions: descriptions))
+    }
+
+    private func begin(_ header: ASFHeader, entry: WindowsMediaBroadcast.Entry?) throws {
         var live = try header.rewritten(ASFRewrite(form: .live))
         redial.succeeded()
         resumption = nil
         renumbering = nil
+        if let broadcast { splice?.ends { broadcast.take(packet: $0) } }
         if let before = broadcast?.header, before.bytes != live.bytes, !live.continues(before), let numbers = live.renumbering(to: before) {
             // The same streams under other numbers: players keep those that they know.
             var change = ASFRetiming()
@@ -123,16 +139,36 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
             renumbering = change
             live = before
         }
-        line.begins(goingOn: broadcast.map { $0.header.bytes == live.bytes || live.continues($0.header) } ?? false)
         if let broadcast {
-            broadcast.begins(live)
+            let goesOn = goesOn(live, entry: entry, broadcast.header)
+            if !goesOn { try beginSplice(live, after: entry == nil ? nil : splice) }
+            if let entry { broadcast.enters(entry, goesOn ? broadcast.header : live) } else { broadcast.begins(live) }
         } else {
+            try beginSplice(live, after: nil)
             let broadcast = WindowsMediaBroadcast(header: live, settings: settings, port: port, logger: logger)
+            if let entry { broadcast.enters(entry, live) }
             self.broadcast = broadcast
             logger.info("stream begins", metadata: ["streams": "\(live.streams.map(\.codecName).joined(separator: ", "))"])
             waiting.succeed(broadcast)
         }
         host?.sourcePlays()
+    }
+
+    /// Whether what comes goes on behind the header that there is: as it is, or, of a playlist's entry, made to.
+    private func goesOn(_ live: ASFHeader, entry: WindowsMediaBroadcast.Entry?, _ header: ASFHeader) -> Bool {
+        guard var splice, entry != nil || live.bytes == header.bytes || live.continues(header) else { return false }
+        do throws(PlaylistSplice.Misfit) { try splice.begins(live, isOwn: live.bytes == header.bytes) } catch {
+            logger.notice("another header with this entry: players before version 9 are let go of", metadata: ["why": "\(error)"])
+            return false
+        }
+        self.splice = splice
+        return true
+    }
+
+    private func beginSplice(_ header: ASFHeader, after before: PlaylistSplice?) throws {
+        var fresh = PlaylistSplice(header: header, after: before)
+        try fresh.begins(header, isOwn: true)
+        splice = fresh
     }
 
     func pullGoesOn() {
@@ -143,13 +179,13 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     }
 
     func pulled(_ packet: [UInt8]) {
-        guard let broadcast else { return }
-        let size = broadcast.header.packetBytes
+        guard let broadcast, let size = splice?.packetBytes else { return }
         do {
             var whole = try ASFPacket.full(packet, packetBytes: size)
             try renumbering?.apply(to: &whole, packetBytes: size)
-            try line.move(&whole, packetBytes: size)
-            broadcast.take(packet: whole)
+            let broken = splice?.broken ?? 0
+            splice?.take(whole) { broadcast.take(packet: $0) }
+            if splice?.broken != broken { broadcast.countBroken() }
         } catch { broadcast.countBroken() }
     }
 
@@ -158,6 +194,10 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullEnded(_ end: WindowsMediaPullSession.End) {
         if let session {
             noteDropped(session)
+            if session.pipeliningFailed, offersPipelining {
+                offersPipelining = false
+                logger.notice("the source does not do as it agreed to: from now on each request goes over a connection of its own")
+            }
             if session.wasRefused { resumption = nil } else if let next = session.resumption { resumption = next }
         }
         session = nil

@@ -8,6 +8,8 @@ import WireFormats
 protocol WindowsMediaPullSessionOwner: AnyObject {
     /// A header; packets of its kind follow. Throws what the user should know.
     func pullBegan(_ header: ASFHeader) throws
+    /// The same, of an entry of the source's playlist: its name and descriptions, as far as the source tells them.
+    func pullEntered(_ header: ASFHeader, _ metadata: WMSPMetadata?) throws
     /// What broke off goes on with the very next packet.
     func pullGoesOn()
     /// A packet, with or without its padding.
@@ -31,6 +33,10 @@ final class WindowsMediaPullSession {
     struct Resumption {
         var header: [UInt8]
         var packet: UInt32
+        /// It is a file: with the same header it can be gone on with whatever the server remembers. An entry of a playlist can only as long
+        /// as the server knows the session.
+        var isFile: Bool
+        var session: WMSPClient.Continuation?
     }
 
     /// What a session is to do.
@@ -41,6 +47,8 @@ final class WindowsMediaPullSession {
         var via: String?
         var resumption: Resumption?
         var silenceMilliseconds: Int
+        /// Everything goes over one connection where the server and all on the way can do that.
+        var offersPipelining = true
     }
 
     private let order: Order
@@ -62,6 +70,8 @@ final class WindowsMediaPullSession {
     private var awaited: Resumption?
     /// Packets before this one were had already.
     private var packetsHad: UInt32?
+    /// What is to be gone on with had to be asked for anew.
+    private var wasDescribed = false
     /// The server has answered that it does not play from there, or not at all.
     private(set) var wasRefused = false
     /// Keeps the session while it says its last words.
@@ -71,10 +81,22 @@ final class WindowsMediaPullSession {
 
     /// Where what played could go on.
     var resumption: Resumption? {
-        guard let header, let packet = client.resumption else { return nil }
+        let session = client.continuation
+        guard let header, let packet = client.resumption ?? session?.packet else {
+            // It broke off before anything came of it.
+            guard let session, var before = order.resumption else { return nil }
+            before.session = session
+            return before
+        }
         // It broke off again before it was where it had been.
-        return Resumption(header: header, packet: max(packet, packetsHad ?? 0))
+        var resumption = Resumption(
+            header: header, packet: max(packet, packetsHad ?? 0), isFile: client.resumption != nil, session: session)
+        resumption.session?.packet = resumption.packet
+        return resumption
     }
+
+    /// The server did not do as it had agreed to: over one connection for everything it had better not be asked again.
+    var pipeliningFailed: Bool { client.pipeliningFailed }
 
     init(_ order: Order, eventLoop: any EventLoop, dialler: SourceDialler, owner: any WindowsMediaPullSessionOwner) {
         self.order = order
@@ -85,6 +107,10 @@ final class WindowsMediaPullSession {
         settings.trail = order.trail
         settings.via = order.via
         settings.isReconnecting = order.resumption != nil
+        settings.continuation = order.resumption?.session
+        settings.offersPipelining = order.offersPipelining
+        // Half of what would be taken for the end of it.
+        settings.lagMillisecondsMax = min(settings.lagMillisecondsMax, UInt32(clamping: order.silenceMilliseconds / 2))
         settings.unixSeconds = { Int64(time(nil)) }
         client = WMSPClient(settings: settings)
         deadline = LoopTimer(eventLoop)
@@ -150,11 +176,16 @@ final class WindowsMediaPullSession {
                 channels.removeValue(forKey: link)?.close(promise: nil)
             case .described(let header, _):
                 words = "described"
-                let goesOn = order.resumption.map { $0.header == header } ?? false
+                wasDescribed = true
+                let goesOn = order.resumption.map { $0.isFile && $0.header == header } ?? false
                 queue += client.play(nil, from: goesOn ? .packet(UInt64(order.resumption?.packet ?? 0)) : .beginning, now: now)
-            case .playing(let header, _):
-                if let resumption = order.resumption, resumption.header == header { awaited = resumption } else { begin(header) }
-            case .headerChanged(let header, _, isNextEntry: _): begin(header)
+            case .playing(let header, let metadata):
+                if let resumption = order.resumption, resumption.header == header, resumption.isFile || !wasDescribed {
+                    awaited = resumption
+                } else {
+                    begin(header, metadata, isEntry: client.features?.contains(.playlist) ?? false)
+                }
+            case .headerChanged(let header, let metadata, let isNextEntry): begin(header, metadata, isEntry: isNextEntry)
             case .packet(let number, let bytes): take(number, bytes)
             case .entryEnded: break
             case .ended(let reason):
@@ -194,7 +225,7 @@ final class WindowsMediaPullSession {
                 heard()
                 owner?.pullGoesOn()
             } else {
-                begin(resumption.header)
+                begin(resumption.header, nil, isEntry: false)
             }
         }
         // The server begins at a key frame before what was asked for.
@@ -205,12 +236,13 @@ final class WindowsMediaPullSession {
         owner?.pulled(bytes)
     }
 
-    private func begin(_ bytes: [UInt8]) {
+    private func begin(_ bytes: [UInt8], _ metadata: WMSPMetadata?, isEntry: Bool) {
         awaited = nil
         packetsHad = nil
         header = bytes
         do {
-            try owner?.pullBegan(try ASFHeader(bytes.span))
+            let header = try ASFHeader(bytes.span)
+            if isEntry { try owner?.pullEntered(header, metadata) } else { try owner?.pullBegan(header) }
             words = "playing"
             heard()
         } catch { end(.failed("the source's header cannot be used: \(error)")) }

@@ -7,28 +7,61 @@ extension WMSPClient {
         while isMediaOpen {
             let event: HTTPResponseReader.Event?
             do throws(HTTPResponseReader.Trouble) { event = try media.reader.next() } catch {
-                if error == .cutOff { mediaClosed() } else { fail(.malformed(error.description)) }
+                if phase == .testing {
+                    declinePipelining()
+                } else if error == .cutOff {
+                    mediaClosed()
+                } else {
+                    fail(.malformed(error.description))
+                }
                 return
             }
             switch event {
-            case .head(let response):
-                media.hasHead = true
-                take(response)
-            case .body(let bytes):
-                media.parser.append(bytes)
-                drainPackets()
-            case .end: mediaClosed()
+            case .head(let response): take(response)
+            case .body(let bytes): take(body: bytes)
+            case .end: answerEnded()
             case nil: return
             }
         }
     }
 
-    /// The head of the answer to Describe or Play.
+    /// The head of an answer.
     private mutating func take(_ response: HTTPResponse) {
-        let name = phase == .describing ? "Describe" : "Play"
+        guard !media.expected.isEmpty else { return fail(.malformed("an answer came that nobody had asked for")) }
+        let pending = media.expected.removeFirst()
+        media.current = pending.exchange
+        media.stays = response.allowsAnother
+        media.discards = false
         learn(response)
+        let isChallenge = response.status.code == 401 || response.status.code == 407
+        switch pending.exchange {
+        case .describe, .play: opened(response, pending.exchange)
+        case .pipelineTest(let isSecond): tested(response, isSecond: isSecond)
+        case _ where isChallenge: take(challenge: response, to: pending)
+        case .nextEntry, .selectStream: continued(response, pending.exchange)
+        case .stop, .keepAlive, .log: if response.status.isSuccess { accepted() }
+        }
+    }
+
+    /// The head of the answer to Describe or Play.
+    private mutating func opened(_ response: HTTPResponse, _ exchange: Exchange) {
+        if exchange == .play {
+            // Another one has been asked for since, or none any more.
+            guard phase == .starting, !isStale else { return media.discards = true }
+            if resuming != nil, isForgotten(response) { return startOver() }
+        }
+        media.hasHead = true
         switch response.status.code {
-        case 200: accepted()
+        case 200:
+            accepted()
+            media.parser = WMSPParser()
+            if exchange == .describe {
+                learnPipelining(response)
+            } else {
+                resuming = nil
+                // A body that ends with the connection leaves nothing to be asked behind it.
+                media.isPipelined = pipelining == .agreed && media.stays && !media.reader.endsWithConnection
+            }
         case 401, 407:
             let who = response.status.code == 401 ? "server" : "proxy before the server"
             switch challenged(by: response) {
@@ -43,25 +76,80 @@ extension WMSPClient {
             // Servers before 9.0 know no caches ([MS-WMSP] 3.1.5.4).
             userAgent = Self.serverAgent
             askAgain()
-        default: fail(.refused(name, response.status))
+        default: fail(.refused(exchange.name, response.status))
         }
     }
 
-    /// A relay without a cache.
-    static let serverAgent = "NSServer/9.0.0.3171"
+    /// The server does not know the session that was to be gone on with: it says so, or has made another, which begins elsewhere.
+    private func isForgotten(_ response: HTTPResponse) -> Bool {
+        switch response.status.code {
+        case 200: (try? PragmaList(response.headers))?.isOn("xResetStrm") ?? false
+        case 401, 407, 300...308: false
+        default: true
+        }
+    }
+
+    private mutating func take(body bytes: [UInt8]) {
+        guard let exchange = media.current, !media.discards else { return }
+        switch exchange {
+        case .describe, .play, .nextEntry, .selectStream:
+            guard !isStale else { return }
+            media.parser.append(bytes)
+            drainPackets()
+        case .pipelineTest(isSecond: false): if phase == .testing { take(test: bytes) }
+        case .pipelineTest, .stop, .keepAlive, .log: break
+        }
+    }
+
+    /// The body of an answer has ended.
+    private mutating func answerEnded() {
+        guard let exchange = media.current else { return }
+        media.current = nil
+        switch exchange {
+        case .describe:
+            guard pipelining == .allowed, phase == .described else { return mediaClosed() }
+            media.deadline = nil
+            if wanted != nil { testPipelining() }
+        case .pipelineTest(let isSecond):
+            guard isSecond, phase == .testing else { return }
+            if pipelining == .agreed { startPlayHere() }
+        case .play, .nextEntry, .selectStream:
+            let isWanted = phase == .playing || phase == .starting && !media.discards
+            if isWanted, !isStale {
+                guard phase == .playing, media.isPipelined, media.stays, awaitsContinuation else { return mediaClosed() }
+                if media.parser.bytesBuffered > 0 { fail(.notWindowsMedia("a body ends inside of a packet")) }
+                return
+            }
+            restOfMedia()
+        case .stop, .keepAlive, .log: restOfMedia()
+        }
+    }
+
+    /// An answer has ended behind which no media is due.
+    private mutating func restOfMedia() {
+        if !media.stays {
+            // What was asked behind it is not answered any more.
+            return mediaClosed()
+        }
+        if media.expected.isEmpty, phase == .idle { media.deadline = nil }
+        leaveIfAllIsSaid()
+    }
 
     private mutating func askAgain() {
         closeMedia()
         connectMedia()
     }
 
-    private mutating func challenged(by response: HTTPResponse) -> ClientAuthenticator.Verdict {
+    /// A relay without a cache.
+    static let serverAgent = "NSServer/9.0.0.3171"
+
+    mutating func challenged(by response: HTTPResponse) -> ClientAuthenticator.Verdict {
         response.status.code == 401
             ? authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate"))
             : proxyAuthenticator.challenged(by: response.headers.values(named: "Proxy-Authenticate"))
     }
 
-    private mutating func accepted() {
+    mutating func accepted() {
         authenticator.accepted()
         proxyAuthenticator.accepted()
     }
@@ -109,139 +197,23 @@ extension WMSPClient {
         return wanted
     }
 
-    private mutating func drainPackets() {
-        while isMediaOpen {
-            let packet: WMSPPacket?
-            do throws(WMSPParser.Trouble) { packet = try media.parser.next() } catch {
-                return fail(.notWindowsMedia(error.description))
-            }
-            guard let packet else { return }
-            take(packet)
-        }
-    }
-
-    private mutating func take(_ packet: WMSPPacket) {
-        switch packet.kind {
-        case .packetPair, .pipelineTest: break
-        case .metadata:
-            do throws(WMSPPieces.Trouble) {
-                guard let whole = try media.metadata.take(packet) else { return }
-                // Broken metadata is no reason to do without the media.
-                lastMetadata = try? WMSPMetadata(whole)
-                if let id = lastMetadata?.playlistGenID, id != 0 { playlistGenID = id }
-                if let features = lastMetadata?.features { self.features = features }
-            } catch { fail(.notWindowsMedia("$M: \(error)")) }
-        case .header:
-            do throws(WMSPPieces.Trouble) {
-                guard let whole = try media.header.take(packet) else { return }
-                took(header: whole)
-            } catch { fail(.notWindowsMedia("$H: \(error)")) }
-        case .data: take(data: packet)
-        case .streamChange:
-            if packet.reason.isFailure { return fail(.server(packet.reason)) }
-            guard packet.reason != .previousEntry else { return atEnd(packet.reason) }
-            awaitsEntry = true
-            lastMetadata = nil
-        case .endOfStream:
-            if packet.reason.isFailure { return fail(.server(packet.reason)) }
-            guard phase == .playing || phase == .starting || phase == .described else { return }
-            if packet.reason == .entryDone { return actions.append(.entryEnded) }
-            atEnd(packet.reason)
-        }
-    }
-
-    private mutating func took(header bytes: [UInt8]) {
-        let parsed: ASFHeader
-        do throws(ASFHeaderError) { parsed = try ASFHeader(bytes.span) } catch { return fail(.notWindowsMedia(error.description)) }
-        // The log of the entry that is done goes before what is said of the next.
-        if awaitsEntry { report() }
-        header = parsed
-        let metadata = lastMetadata
-        lastMetadata = nil
-        switch phase {
-        case .describing:
-            phase = .described
-            media.deadline = now &+ settings.tailMilliseconds
-            actions.append(.described(header: bytes, metadata))
-        case .starting:
-            phase = .playing
-            media.deadline = nil
-            mediaBegins(metadata)
-            actions.append(.playing(header: bytes, metadata))
-        case .playing:
-            let isNext = awaitsEntry
-            awaitsEntry = false
-            if received == nil { mediaBegins(metadata) }
-            actions.append(.headerChanged(bytes, metadata, isNextEntry: isNext))
-            // A server that does not predict waits for it, and one that does goes on to do so only if it hears it ([MS-WMSP] 3.2.4.2).
-            if isNext, clientID != nil { ask(.selectStream) }
-        case .described:
-            actions.append(.described(header: bytes, metadata))
-        case .new, .idle, .leaving, .over: break
-        }
-    }
-
-    private mutating func mediaBegins(_ metadata: WMSPMetadata?) {
-        var start: UInt32 = 0
-        if case .time(let milliseconds) = wanted?.position { start = milliseconds }
-        received = Received(since: now, start: start, metadata: metadata)
-    }
-
-    private mutating func take(data packet: WMSPPacket) {
-        switch phase {
-        case .playing: break
-        case .described:
-            // The answer to Describe runs on: it is the Play.
-            guard let header else { return }
-            phase = .playing
-            media.deadline = nil
-            mediaBegins(nil)
-            actions.append(.playing(header: header.bytes, nil))
-        case .describing, .starting: return fail(.notWindowsMedia("a $D before any $H"))
-        case .new, .idle, .leaving, .over: return
-        }
-        received?.packets += 1
-        received?.bytes += UInt64(packet.payload.count)
-        received?.lastNumber = packet.locationID
-        actions.append(.packet(number: packet.locationID, packet.payload))
-    }
-
-    private mutating func atEnd(_ reason: WMSPReason) {
-        closeMedia()
-        report()
-        rest()
-        actions.append(.ended(reason))
-    }
-
     /// The body or the connection ended.
     mutating func mediaClosed() {
         let hadHead = media.hasHead
         closeMedia()
         switch phase {
         case .describing: fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
-        case .described: if wanted != nil { startPlay() }
-        case .starting: fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
+        case .described:
+            // Whoever closes it behind each answer has nothing pipelined.
+            pipelining = .declined
+            if wanted != nil { startPlay() }
+        case .testing: declinePipelining()
+        case .starting:
+            guard resuming == nil || hadHead else { return startOver() }
+            fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
         case .playing: fail(.cutOff)
-        case .new, .idle, .leaving, .over: break
-        }
-    }
-
-    // MARK: The feedback link
-
-    mutating func drainFeedback() {
-        while feedback != nil {
-            guard let event = try? feedbackIncoming.reader.next() else {
-                // What cannot be read is as good as no answer; the deadline or the server's closing ends it.
-                return
-            }
-            guard case .head(let response) = event else { continue }
-            if [401, 407].contains(response.status.code), case .retry = challenged(by: response), let again = feedback {
-                actions.append(.close(.feedback))
-                feedback = nil
-                return ask(again)
-            }
-            if response.status.isSuccess { accepted() }
-            endFeedback(closing: true)
+        case .leaving: leaveIfAllIsSaid()
+        case .new, .idle, .over: break
         }
     }
 }

@@ -5,9 +5,8 @@ extension WMSPClient {
     private static let nowhere = "stream-offset=4294967295:4294967295,packet-num=4294967295,max-duration=0"
 
     var describeTokens: [String] {
-        [
-            "no-cache,rate=1.000,stream-time=0,\(Self.nowhere)", "xClientGUID=\(settings.guid)",
-        ]
+        let pipelined = pipelining == .undecided ? ["version11-enabled=1", "pipeline-experiment=1"] : []
+        return pipelined + ["no-cache,rate=1.000,stream-time=0,\(Self.nowhere)", "xClientGUID=\(settings.guid)"]
     }
 
     var playTokens: [String] {
@@ -15,10 +14,13 @@ extension WMSPClient {
         switch wanted?.position ?? .beginning {
         case .beginning: break
         case .time(let milliseconds): place = "stream-time=\(milliseconds),\(Self.nowhere)"
+        case .packet where resuming?.isEntryDone ?? false: break
         case .packet(let number):
             place = "stream-time=0,stream-offset=4294967295:4294967295,packet-num=\(min(number, 4_294_967_294)),max-duration=0"
         }
-        var lines = ["no-cache,rate=1.000,\(place)", "xPlayStrm=1", "xClientGUID=\(settings.guid)"]
+        let isBehind = resuming?.isEntryDone ?? false
+        var lines = ["no-cache,\(isBehind ? "pl-offset=1," : "")rate=1.000,\(place)", "xPlayStrm=1", "xClientGUID=\(settings.guid)"]
+        if pipelining == .agreed { lines.append("version11-enabled=1") }
         // Servers before 5.0 know none of these; one that has not said who it is may.
         if let server, server.version.major >= 5 {
             var rates = "LinkBW=2147483647"
@@ -26,7 +28,11 @@ extension WMSPClient {
             lines.append(rates)
         }
         if let clientID { lines.append("client-id=\(clientID)") }
-        if playlistGenID != 0 { lines.append("playlist-gen-id=\(playlistGenID)") }
+        if playlistGenID != 0 {
+            lines.append("playlist-gen-id=\(playlistGenID)")
+            // Where in the programme the place is.
+            if resuming != nil, features?.contains(.playlist) ?? false { lines.append("playlist-seek-id=\(playlistGenID)") }
+        }
         return lines + switchTokens
     }
 
@@ -47,39 +53,79 @@ extension WMSPClient {
         return ["stream-switch-count=\(entries.count)", "stream-switch-entry=\(StreamSwitchEntry.text(entries))"]
     }
 
-    /// The bytes of a request over a connection that is used once.
-    mutating func request(_ method: String, pragma lines: [String], type: String? = nil, body: [UInt8] = []) -> [UInt8] {
+    /// Which entry a choice of streams is about, the choice, and how far ahead what came is.
+    private var choiceTokens: [String] {
+        var lines = playlistGenID == 0 ? [] : ["playlist-gen-id=\(playlistGenID)"]
+        if let server, server.version.major >= 5 { lines.append("client-lag=\(lagMilliseconds)") }
+        return lines + switchTokens
+    }
+
+    /// What came before its time, without what is meant to.
+    var lagMilliseconds: UInt64 {
+        let meant = UInt64(settings.burst?.milliseconds ?? header?.file.prerollMilliseconds ?? 0)
+        let ahead = pace.ahead(now: now)
+        return ahead > meant ? min(ahead - meant, UInt64(settings.lagMillisecondsMax)) : 0
+    }
+
+    /// The bytes of a request: over a connection that is used once, or one that stays.
+    private mutating func request(
+        _ method: String, uri: String? = nil, pragma lines: [String], type: String? = nil, body: [UInt8] = [], stays: Bool = false
+    ) -> [UInt8] {
+        let uri = uri ?? settings.url.target
         var request = HTTPRequest(
-            method: RTSPMethod(method), uri: settings.url.target, version: .http(minor: 1),
+            method: RTSPMethod(method), uri: uri, version: .http(minor: 1),
             headers: ["Accept": "*/*", "User-Agent": userAgent, "Host": settings.url.authority], body: body)
         for line in lines { request.headers.add("Pragma", line) }
         request.headers.add("Supported", ([.streamSwitch, .prediction] as WMSPSupported).text)
         if let type { request.headers.add("Content-Type", type) }
         if method == "POST" { request.headers.add("Content-Length", "\(body.count)") }
         let nonce = settings.clientNonce
-        if let answer = authenticator.authorization(method: method, uri: settings.url.target, clientNonce: nonce()) {
+        if let answer = authenticator.authorization(method: method, uri: uri, clientNonce: nonce()) {
             request.headers.add("Authorization", answer)
         }
-        if let answer = proxyAuthenticator.authorization(method: method, uri: settings.url.target, clientNonce: nonce()) {
+        if let answer = proxyAuthenticator.authorization(method: method, uri: uri, clientNonce: nonce()) {
             request.headers.add("Proxy-Authorization", answer)
         }
         if let via = settings.via { request.headers.add("Via", via) }
-        request.headers.add("Connection", "close")
+        request.headers.add("Connection", stays ? "Keep-Alive" : "close")
         return request.serialized()
     }
 
-    mutating func bytes(of feedback: Feedback) -> [UInt8] {
-        let session = clientID.map { ["no-cache, client-id=\($0)"] } ?? ["no-cache"]
-        switch feedback {
-        case .keepAlive: return request("POST", pragma: session + ["xKeepAliveInPause=1"])
-        case .selectStream:
-            let entry = playlistGenID == 0 ? [] : ["playlist-gen-id=\(playlistGenID)"]
-            return request("POST", pragma: session + entry + switchTokens)
-        case .log(.xml, let text):
-            return request("POST", pragma: session, type: "\(WMSPContentType.log);charset=UTF-8", body: Array(text.utf8))
-        case .log(.line, let text): return request("POST", pragma: session + ["log-line=\(text)"])
-        case .event(let event):
-            return request("POST", pragma: session, type: WMSPContentType.event, body: event.serialized())
+    /// The session, and whose it is: another address of ours may ask.
+    private var sessionTokens: [String] {
+        clientID.map { ["no-cache, client-id=\($0)", "xClientGUID=\(settings.guid)"] } ?? ["no-cache"]
+    }
+
+    /// A request over the media link.
+    mutating func bytes(of exchange: Exchange) -> [UInt8] {
+        switch exchange {
+        case .describe: return request("GET", pragma: describeTokens, stays: pipelining == .undecided)
+        case .play: return request("GET", pragma: playTokens, stays: pipelining == .agreed)
+        case .pipelineTest: return request("GET", pragma: ["pipeline-request=1"] + sessionTokens, stays: true)
+        case .nextEntry:
+            let tokens = ["xPlayNextEntry=1", "version11-enabled=1", "rate=1.000"]
+            return request("GET", pragma: sessionTokens + tokens + choiceTokens, stays: true)
+        case .selectStream: return request("GET", pragma: sessionTokens + ["version11-enabled=1"] + choiceTokens, stays: true)
+        case .stop: return request("POST", pragma: sessionTokens + ["xStopStrm=1"], stays: true)
+        case .keepAlive: return request("OPTIONS", uri: "*", pragma: clientID.map { ["client-id=\($0)"] } ?? [], stays: true)
+        case .log(let form, let text): return log(form, text, stays: true)
         }
+    }
+
+    /// A request over a connection of its own.
+    mutating func bytes(of feedback: Feedback) -> [UInt8] {
+        switch feedback {
+        case .keepAlive: return request("POST", pragma: sessionTokens + ["xKeepAliveInPause=1"])
+        case .selectStream: return request("POST", pragma: sessionTokens + choiceTokens)
+        case .log(let form, let text): return log(form, text, stays: false)
+        case .event(let event):
+            return request("POST", pragma: sessionTokens, type: WMSPContentType.event, body: event.serialized())
+        }
+    }
+
+    private mutating func log(_ form: WMSPLog.Form, _ text: String, stays: Bool) -> [UInt8] {
+        guard form == .xml else { return request("POST", pragma: sessionTokens + ["log-line=\(text)"], stays: stays) }
+        return request(
+            "POST", pragma: sessionTokens, type: "\(WMSPContentType.log);charset=UTF-8", body: Array(text.utf8), stays: stays)
     }
 }

@@ -1,48 +1,18 @@
 import WireFormats
 
-/// A client of Windows Media over HTTP ([MS-WMSP] section 3.1), in the mode that every server has: Describe over a first connection, Play over a
-/// second, everything else over short ones beside it. Pure: bytes and time come in, actions go out. `now` is monotonic, in milliseconds.
+/// A client of Windows Media over HTTP ([MS-WMSP] section 3.1). In the mode that every server has: Describe over a first connection, Play over
+/// a second, everything else over short ones beside it. In the pipelined mode, where ``Settings/offersPipelining`` and the server and all on
+/// the way agree: one connection for everything but events, on which answers come in the order of the requests. Pure: bytes and time come in,
+/// actions go out. `now` is monotonic, in milliseconds.
 ///
 /// What servers do otherwise than written is taken where it is understood: no `Server` header, a blank in it, a body that runs on from the
 /// header into the media (that is the Play), chunks nobody asked for, no `$M`, `$H` in the middle without a `$C`, no `$E`.
 package struct WMSPClient: Sendable {
-    /// What can be chosen.
-    package struct Settings: Sendable {
-        /// What is pulled.
-        package var url: WMSPSourceURL
-        /// Who asks: `NSServer` for a relay, `WMCacheProxy` for a cache.
-        package var userAgent = "NSServer/9.0.0.3171"
-        /// `xClientGUID`, the same for all requests of a session.
-        package var guid = "{00000000-0000-0000-0000-000000000000}"
-        /// How long an answer's head may take, and the header in its body.
-        package var answerMilliseconds: UInt64 = 10_000
-        /// How long a Describe's body may stay open behind the header before it is held to be no Play.
-        package var tailMilliseconds: UInt64 = 3_000
-        /// The URLs that redirections led here from, the first one first.
-        package var trail: [WMSPSourceURL] = []
-        /// The value of `Via`; nil for none.
-        package var via: String?
-        /// A play that broke off and is to go on: its logs say so.
-        package var isReconnecting = false
-        /// `BurstBW` and `BurstDuration`: so much may come faster than it is played; nil: at its own pace.
-        package var burst: WMSPPlay.FastStart?
-        /// A fresh unguessable word, for Digest.
-        package var clientNonce: @Sendable () -> String
-        /// Seconds since 1970, for logs.
-        package var unixSeconds: @Sendable () -> Int64 = { 0 }
-
-        /// Settings for a source.
-        package init(url: WMSPSourceURL, clientNonce: @escaping @Sendable () -> String) {
-            self.url = url
-            self.clientNonce = clientNonce
-        }
-    }
-
     /// The two connections that there can be at the same time.
     package enum Link: Sendable, Hashable {
-        /// Describe, then Play.
+        /// Describe, then Play; pipelined everything else, too.
         case media
-        /// Log, SelectStream, KeepAlive, SendEvent, one after the other, each over a new one.
+        /// SendEvent, and not pipelined Log, SelectStream, KeepAlive: one after the other, each over a new one.
         case feedback
     }
 
@@ -79,6 +49,8 @@ package struct WMSPClient: Sendable {
         case new, describing
         /// The header is here; the body behind it may not have ended.
         case described
+        /// Two requests at once are to show whether requests may be pipelined.
+        case testing
         case starting, playing
         /// After the end: the session goes on to be kept, and may play again.
         case idle
@@ -105,8 +77,23 @@ package struct WMSPClient: Sendable {
         var parser = WMSPParser()
         var header = WMSPPieces()
         var metadata = WMSPPieces()
+        /// The head of the answer to Describe or Play came.
         var hasHead = false
         var deadline: UInt64?
+        /// Requests whose answers have not begun, in their order.
+        var expected: [Pending] = []
+        /// What is being answered.
+        var current: Exchange?
+        /// The connection can carry another answer behind this one.
+        var stays = false
+        /// The body that comes is none of media.
+        var discards = false
+        /// What is asked is asked here.
+        var isPipelined = false
+        /// When the oldest request was made whose answer the media is to go on in.
+        var continuationSince: UInt64?
+        /// The media goes on in another answer, which may repeat the header.
+        var mayRepeatHeader = false
     }
 
     let settings: Settings
@@ -120,7 +107,7 @@ package struct WMSPClient: Sendable {
     var feedbackIncoming = Incoming()
     var waiting: [Feedback] = []
     /// What was not said because ``feedbackMax`` waited.
-    package private(set) var feedbackDropped = 0
+    package internal(set) var feedbackDropped = 0
     var actions: [Action] = []
     var now: UInt64 = 0
 
@@ -138,6 +125,19 @@ package struct WMSPClient: Sendable {
     var header: ASFHeader?
     /// A `$C` came, and its header has not.
     var awaitsEntry = false
+    /// An entry of a playlist came to its end, and what is behind it has not been named.
+    var isBetweenEntries = false
+    /// Whether requests may be pipelined.
+    var pipelining = Pipelining.undecided
+    /// The first half of the test went as it should.
+    var sawPipelineTest = false
+    /// Of what broke off, and is asked for again without a Describe.
+    var resuming: Continuation?
+    /// How many challenges were answered: requests made before the latest of them are made again without a word.
+    var challenges = 0
+    /// A pipelined session ended because the server did not do as it should: the next one had better not be.
+    package internal(set) var pipeliningFailed = false
+    var pace = WMSPClientPace()
     /// What the server wants to hear of players.
     var subscriptions: Set<RemoteEvent.Kind> = []
     /// What came since the media, or the entry, began; nil: none comes.
@@ -146,9 +146,9 @@ package struct WMSPClient: Sendable {
     var wanted: Wanted?
     var isMediaOpen = false
     /// Counts the connections for media.
-    private var mediaAttempt = 0
+    var mediaAttempt = 0
     /// When leaving must have ended.
-    private var leaveAt: UInt64?
+    var leaveAt: UInt64?
 
     /// What came of a play.
     struct Received: Sendable, Equatable {
@@ -158,6 +158,8 @@ package struct WMSPClient: Sendable {
         var packets: UInt64 = 0
         var bytes: UInt64 = 0
         var lastNumber: UInt32?
+        /// The number of the packet that comes next; nil where that is not known.
+        var next: UInt32?
     }
 
     struct Wanted: Sendable, Equatable {
@@ -171,6 +173,13 @@ package struct WMSPClient: Sendable {
     package static let feedbackMax = 16
     /// How long the last words may take.
     package static let leaveMilliseconds: UInt64 = 2_000
+    /// Pipelined requests that wait for their answers.
+    package static let expectedMax = 16
+    /// How long the two requests of a pipeline test may take; then there is a connection for each thing.
+    package static let pipelineTestMilliseconds: UInt64 = 4_000
+    /// How long media may come, behind the request whose answer it is to go on in, before that answer: what the server wrote before it is
+    /// on the way first.
+    package static let continuationMilliseconds: UInt64 = 60_000
 
     /// A client that has not begun.
     package init(settings: Settings) {
@@ -178,16 +187,21 @@ package struct WMSPClient: Sendable {
         userAgent = settings.userAgent
         authenticator = ClientAuthenticator(credentials: settings.url.credentials)
         proxyAuthenticator = authenticator
+        if !settings.offersPipelining { pipelining = .declined }
     }
 
     // MARK: Verbs
 
-    /// Begins with Describe.
+    /// Begins: with Describe, or where something is gone on with, with its Play.
     package mutating func start(now: UInt64) -> [Action] {
         self.now = now
         guard phase == .new else { return [] }
-        phase = .describing
-        connectMedia()
+        if let continuation = settings.continuation {
+            resume(continuation)
+        } else {
+            phase = .describing
+            connectMedia()
+        }
         return take()
     }
 
@@ -198,13 +212,23 @@ package struct WMSPClient: Sendable {
         case .described:
             wanted = Wanted(selection: selection, position: position)
             // A body that has not ended behind the header may be the Play already.
-            if !isMediaOpen { startPlay() }
+            if !isMediaOpen { startPlay() } else if media.current == nil, pipelining == .allowed { testPipelining() }
+        case .testing: wanted = Wanted(selection: selection, position: position)
         case .playing where wanted == nil && selection == nil && position == .beginning:
             // The answer to Describe ran on into the media at once: this is what comes.
             wanted = Wanted(selection: nil, position: .beginning)
         case .starting, .playing, .idle:
-            wanted = Wanted(selection: selection, position: position)
-            startPlay()
+            if isMediaOpen, media.isPipelined {
+                if phase != .idle { say(.stop) }
+                report()
+                wanted = Wanted(selection: selection, position: position)
+                startPlayHere()
+            } else {
+                closeMedia()
+                report()
+                wanted = Wanted(selection: selection, position: position)
+                startPlay()
+            }
         case .new, .describing, .leaving, .over: break
         }
         return take()
@@ -214,7 +238,9 @@ package struct WMSPClient: Sendable {
     package mutating func select(_ selection: WMSPSelection, now: UInt64) -> [Action] {
         self.now = now
         wanted?.selection = selection
-        if phase == .playing, serverSupports.contains(.streamSwitch) { ask(.selectStream) }
+        if phase == .playing, serverSupports.contains(.streamSwitch) {
+            if media.isPipelined { say(.selectStream) } else { ask(.selectStream) }
+        }
         return take()
     }
 
@@ -222,8 +248,8 @@ package struct WMSPClient: Sendable {
     package mutating func stop(now: UInt64) -> [Action] {
         self.now = now
         switch phase {
-        case .described, .starting, .playing:
-            closeMedia()
+        case .described, .testing, .starting, .playing:
+            if isMediaOpen, media.isPipelined { say(.stop) } else { closeMedia() }
             report()
             rest()
         case .new, .describing, .idle, .leaving, .over: break
@@ -242,22 +268,19 @@ package struct WMSPClient: Sendable {
     package mutating func leave(now: UInt64) -> [Action] {
         self.now = now
         guard phase != .over, phase != .leaving else { return [] }
-        closeMedia()
+        if isMediaOpen, media.isPipelined {
+            if phase == .playing || phase == .starting { say(.stop) }
+        } else {
+            closeMedia()
+        }
         report()
+        guard phase != .over else { return take() }
         phase = .leaving
         keepAliveAt = nil
+        media.deadline = nil
         leaveAt = now &+ Self.leaveMilliseconds
-        if feedback == nil { left() }
+        leaveIfAllIsSaid()
         return take()
-    }
-
-    /// Where a play that broke off could go on: the number of the packet behind the last one. Nil for what is live, and where nothing came.
-    package var resumption: UInt32? {
-        guard let features, features.contains(.seekable), features.isDisjoint(with: [.broadcast, .playlist]), let header,
-            !header.file.isBroadcast,
-            let last = received?.lastNumber, last < UInt32.max - 1
-        else { return nil }
-        return last + 1
     }
 
     /// It is over: connections are closed, nothing follows.
@@ -275,12 +298,12 @@ package struct WMSPClient: Sendable {
         switch link {
         case .media where isMediaOpen:
             switch phase {
-            case .describing: send(link, request("GET", pragma: describeTokens))
-            case .starting: send(link, request("GET", pragma: playTokens))
-            case .new, .described, .playing, .idle, .leaving, .over: break
+            case .describing: say(.describe)
+            case .starting: say(.play)
+            case .new, .described, .testing, .playing, .idle, .leaving, .over: break
             }
         case .feedback:
-            if let feedback { send(link, bytes(of: feedback)) }
+            if let feedback { actions.append(.send(link, bytes(of: feedback))) }
         case .media: break
         }
         return take()
@@ -310,157 +333,14 @@ package struct WMSPClient: Sendable {
             let attempt = mediaAttempt
             drainMedia()
             // The end of one body may have begun the next attempt, whose connection is another.
-            if isMediaOpen, mediaAttempt == attempt { mediaClosed() }
+            if isMediaOpen, mediaAttempt == attempt {
+                if phase == .testing { pipelining = .declined }
+                mediaClosed()
+            }
         case .feedback where feedback != nil:
             endFeedback()
         case .media, .feedback: break
         }
         return take()
     }
-
-    // MARK: Time
-
-    /// When ``timeElapsed(now:)`` should be called next.
-    package var deadline: UInt64? {
-        let all = [media.deadline, feedback == nil ? nil : feedbackIncoming.deadline, keepAliveAt, leaveAt]
-        return phase == .over ? nil : all.compactMap { $0 }.min()
-    }
-
-    /// Looks whether answers are overdue and whether the server must be reminded of us.
-    package mutating func timeElapsed(now: UInt64) -> [Action] {
-        self.now = now
-        if let deadline = media.deadline, deadline <= now {
-            media.deadline = nil
-            switch phase {
-            case .described:
-                // Nothing came behind the header: the body ends some other time.
-                closeMedia()
-                if wanted != nil { startPlay() }
-            case .describing: fail(.noAnswer("Describe", milliseconds: settings.answerMilliseconds))
-            case .starting: fail(.noAnswer("Play", milliseconds: settings.answerMilliseconds))
-            case .new, .playing, .idle, .leaving, .over: break
-            }
-        }
-        if let leaveAt, leaveAt <= now, phase == .leaving { left() }
-        if feedback != nil, let deadline = feedbackIncoming.deadline, deadline <= now { endFeedback(closing: true) }
-        if phase != .over, let due = keepAliveAt, due <= now {
-            keepAliveAt = now &+ keepAliveMilliseconds / 2
-            ask(.keepAlive)
-        }
-        return take()
-    }
-
-    // MARK: Helpers
-
-    mutating func take() -> [Action] {
-        defer { actions = [] }
-        return actions
-    }
-
-    mutating func fail(_ failure: WMSPClientFailure) {
-        guard phase != .over else { return }
-        finish()
-        actions.append(.failed(failure))
-    }
-
-    private mutating func left() {
-        finish()
-        actions.append(.left)
-    }
-
-    mutating func finish() {
-        guard phase != .over else { return }
-        leaveAt = nil
-        closeMedia()
-        if feedback != nil { actions.append(.close(.feedback)) }
-        feedback = nil
-        waiting = []
-        phase = .over
-    }
-
-    mutating func connectMedia() {
-        media = Incoming()
-        mediaAttempt &+= 1
-        media.deadline = now &+ settings.answerMilliseconds
-        isMediaOpen = true
-        actions.append(.connect(.media))
-    }
-
-    mutating func closeMedia() {
-        media.deadline = nil
-        guard isMediaOpen else { return }
-        isMediaOpen = false
-        actions.append(.close(.media))
-    }
-
-    /// The session goes on without media.
-    mutating func rest() {
-        guard phase != .over else { return }
-        phase = .idle
-        keepAliveAt = clientID == nil ? nil : now &+ keepAliveMilliseconds / 2
-    }
-
-    mutating func startPlay() {
-        closeMedia()
-        awaitsEntry = false
-        keepAliveAt = nil
-        phase = .starting
-        connectMedia()
-    }
-
-    /// Feedback goes one after the other; what would wait for too many is left out. Events of players' logs come last: an origin that waits
-    /// for a choice of streams sends nothing more until it has it.
-    mutating func ask(_ what: Feedback) {
-        guard phase != .over else { return }
-        guard feedback != nil else {
-            feedback = what
-            feedbackIncoming = Incoming()
-            feedbackIncoming.deadline = now &+ settings.answerMilliseconds
-            actions.append(.connect(.feedback))
-            return
-        }
-        let firstEvent = waiting.firstIndex { $0.isEvent } ?? waiting.count
-        if what.isEvent {
-            guard waiting.last != what else { return }
-            if waiting.count < Self.feedbackMax { waiting.append(what) } else { feedbackDropped += 1 }
-        } else {
-            guard firstEvent == 0 || waiting[firstEvent - 1] != what else { return }
-            if firstEvent < Self.feedbackMax { waiting.insert(what, at: firstEvent) } else { feedbackDropped += 1 }
-            if waiting.count > Self.feedbackMax {
-                waiting.removeLast()
-                feedbackDropped += 1
-            }
-        }
-    }
-
-    mutating func endFeedback(closing: Bool = false) {
-        if closing { actions.append(.close(.feedback)) }
-        feedback = nil
-        if !waiting.isEmpty { ask(waiting.removeFirst()) } else if phase == .leaving { left() }
-    }
-
-    /// Tells the server how the media came that ended just now: as XML from 9.0 on, else in a line.
-    mutating func report() {
-        guard let received else { return }
-        self.received = nil
-        guard clientID != nil, let server else { return }
-        var log = WMSPStreamingLog(
-            url: settings.url.whole, guid: settings.guid, userAgent: userAgent, unixSeconds: settings.unixSeconds())
-        log.startSeconds = received.start / 1_000
-        log.milliseconds = now &- received.since
-        log.packets = received.packets
-        log.bytes = received.bytes
-        log.isReconnected = settings.isReconnecting
-        if let file = header?.file {
-            log.bitsPerSecond = file.bitrateMax
-            log.contentSeconds = (file.contentMilliseconds ?? 0) / 1_000
-            if !file.isBroadcast { log.contentBytes = file.fileBytes }
-        }
-        let items = received.metadata?.descriptions.first?.items ?? []
-        log.entry = items.first { $0.name == "WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_URL" }?.value
-        log.role = items.first { $0.name == "WMS_CONTENT_DESCRIPTION_ROLE" }?.value
-        ask(server.product == .cougar && server.version.major >= 9 ? .log(.xml, log.xml) : .log(.line, log.line))
-    }
-
-    private mutating func send(_ link: Link, _ bytes: [UInt8]) { actions.append(.send(link, bytes)) }
 }

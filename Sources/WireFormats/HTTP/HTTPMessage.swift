@@ -41,3 +41,12 @@ extension HTTPRequest {
         return minor > 0 ? !headers.lists("close", under: "Connection") : headers.lists("keep-alive", under: "Connection")
     }
 }
+
+extension HTTPResponse {
+    /// Another response may come over the connection after this one, by what it says of that: HTTP/1.1 unless it says `close`, HTTP/1.0 only
+    /// if it says `keep-alive`. A body without an end of its own forbids it all the same.
+    package var allowsAnother: Bool {
+        guard case .http(let minor) = version else { return false }
+        return minor > 0 ? !headers.lists("close", under: "Connection") : headers.lists("keep-alive", under: "Connection")
+    }
+}

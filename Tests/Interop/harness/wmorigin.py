@@ -171,10 +171,11 @@ class Origin:
 
 
 class BreakingWay:
-    """A way to a server on which the connections break, the first ones, after so many bytes of what the server sends."""
+    """A way to a server on which the connections break, the first ones, after so many bytes of what the server sends. `plain`: it does not let
+    clients ask whether they may pipeline."""
 
-    def __init__(self, port, breaks):
-        self.target, self.breaks = port, list(breaks)
+    def __init__(self, port, breaks, plain=False):
+        self.target, self.breaks, self.plain = port, list(breaks), plain
         self.broken = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -193,11 +194,10 @@ class BreakingWay:
             threading.Thread(target=self._up, args=(here, there), daemon=True).start()
             threading.Thread(target=self._down, args=(here, there), daemon=True).start()
 
-    @staticmethod
-    def _up(here, there):
+    def _up(self, here, there):
         try:
             while data := here.recv(65536):
-                there.sendall(data)
+                there.sendall(data.replace(b"pipeline-experiment=1", b"pipeline-experiment=0") if self.plain else data)
             there.shutdown(socket.SHUT_WR)
         except OSError:
             pass

@@ -19,7 +19,8 @@ struct PlaylistSplice {
 
     private var line: WindowsMediaTimeLine
     private var hasBegun = false
-    private var packetBytes = 0
+    /// Of the packets that are taken.
+    private(set) var packetBytes = 0
     private var remake: Remake?
 
     private struct Remake {
