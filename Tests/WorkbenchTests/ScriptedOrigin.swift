@@ -20,6 +20,8 @@ final class ScriptedOrigin: Sendable {
         var credentials: String?
         /// Wait so long before PLAY is answered, while media flows already.
         var playAnswerDelay = 0.0
+        /// Windows Media instead, in MS-RTSP: its packets again and again, at its pace.
+        var windowsMedia: TestASF?
         /// Frames leave no faster than this part of real time.
         var speed = 1.0
     }
@@ -66,7 +68,8 @@ final class ScriptedOrigin: Sendable {
                 } else if request.method == .describe {
                     answer.headers.add("Content-Type", "application/sdp")
                     answer.headers.add("Content-Base", request.uri + "/")
-                    answer.body = Array(Self.description.utf8)
+                    answer.body = script.windowsMedia.flatMap { Self.description(of: $0, request.uri) } ?? Array(Self.description.utf8)
+                    if script.windowsMedia != nil { answer.headers.add("Server", "WMServer/9.1.1.5000") }
                 } else if request.method == .setup {
                     target = setUp(request, connection, &answer)
                 } else if request.method == .play, let target {
@@ -119,6 +122,11 @@ final class ScriptedOrigin: Sendable {
                     _ = unsafe send(connection, frame, frame.count, Int32(MSG_NOSIGNAL))
                 }
             }
+            if let media = script.windowsMedia {
+                var isDatagrams = false
+                if case .datagrams = target { isDatagrams = true }
+                return play(media, isDatagrams: isDatagrams, put, ended)
+            }
             var held: [UInt8]?
             var due = Date()
             for frame in 0..<Int.max {
@@ -139,6 +147,39 @@ final class ScriptedOrigin: Sendable {
                 if ended.isRaised || listener.isStopped { return }
             }
         }
+    }
+
+    private func play(_ media: TestASF, isDatagrams: Bool, _ put: ([UInt8]) -> Void, _ ended: Flag) {
+        var packetiser = ASFRTPPacketiser(
+            packetBytes: media.packets[0].count, form: isDatagrams ? .datagrams(bytesMax: 1_452) : .whole, ssrc: 1, sequence: 65_000)
+        var due = Date()
+        var number = 0
+        for round in 0..<Int.max {
+            for packet in media.packets {
+                var bytes: [UInt8] = []
+                var moved = packet
+                try? ASFRetiming(milliseconds: Int32(clamping: round * media.milliseconds)).apply(to: &moved, packetBytes: packet.count)
+                _ = try? packetiser.append(moved, to: &bytes)
+                var offset = 0
+                while let frame = InterleavedHeader(bytes.span.extracting(offset...)) {
+                    let end = offset + InterleavedHeader.byteCount + frame.payloadLength
+                    if !script.isDropped(number) { put(Array(bytes[(offset + InterleavedHeader.byteCount)..<end])) }
+                    number += 1
+                    offset = end
+                }
+                due += Double(media.milliseconds) / 1_000 / Double(media.packets.count)
+                Thread.sleep(until: due)
+                if ended.isRaised || listener.isStopped { return }
+            }
+        }
+    }
+
+    private static func description(of media: TestASF, _ uri: String) -> [UInt8]? {
+        guard let header = try? ASFHeader(media.header.span) else { return nil }
+        return try? MSRTSPDescription(
+            of: header, origin: SDPOrigin(sessionID: 1, sessionVersion: 1, address: "127.0.0.1"), base: uri, entityTag: nil,
+            features: [.broadcast, .notSeekable], durationMilliseconds: nil
+        ).serialized()
     }
 
     private static func packet(_ number: Int, frame: Int, part: Int) -> [UInt8] {

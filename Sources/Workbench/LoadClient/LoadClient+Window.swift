@@ -59,6 +59,7 @@ extension LoadClient {
         var tally = LoadTally()
         tally.failures = failures
         tally.sink = sinkKind
+        tally.isMSRTSP = sessions.contains { $0.machine.windowsMedia != nil }
         tally.seconds = seconds
         tally.running.sessions = options.sessions
         tally.joiners.sessions = options.joiners

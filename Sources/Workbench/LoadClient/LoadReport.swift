@@ -46,6 +46,8 @@ package struct LoadReport: Sendable {
     package var meanTrain: Double?
     /// Whether it was Windows Media over HTTP.
     package var isWindowsMedia = false
+    /// Whether it was Windows Media over RTSP.
+    package var isMSRTSP = false
     /// Processes that carried the sessions.
     package var processes = 1
 
@@ -68,6 +70,7 @@ package struct LoadReport: Sendable {
         lateness = Percentiles(of: tallies.flatMap(\.latenessMilliseconds))
         behind = Percentiles(of: tallies.flatMap(\.behindMilliseconds))
         isWindowsMedia = options.isWindowsMedia
+        isMSRTSP = tallies.contains(where: \.isMSRTSP)
         join = Percentiles(of: running.joinMilliseconds)
         joinersJoin = Percentiles(of: joined.joinMilliseconds)
         sink = tallies.first?.sink ?? .ebpf
@@ -122,7 +125,7 @@ package struct LoadReport: Sendable {
             "receiver_drops": .count(running.receiverDrops),
             "mean_train": .optional(meanTrain),
             "receive_gro": .boolean(receiveGRO),
-            "protocol": .text(isWindowsMedia ? "wmsp" : "rtsp"),
+            "protocol": .text(isWindowsMedia ? "wmsp" : isMSRTSP ? "ms-rtsp" : "rtsp"),
             "transport": .text(isWindowsMedia ? "http" : transport.rawValue),
             "duration": .number(duration),
             "processes": .integer(Int64(processes)),

@@ -63,6 +63,8 @@ package struct LoadTally: Sendable, Codable, Equatable {
     package var sink = SinkKind.ebpf
     /// The window as it really was, seconds.
     package var seconds = 0.0
+    /// Whether a session found Windows Media behind RTSP.
+    package var isMSRTSP = false
     /// CPU time of this process within the window.
     package var clientNanoseconds: UInt64 = 0
     /// Sessions of the joiners begun per second, as it really was.

@@ -5,7 +5,7 @@ import WireFormats
 
 /// What to probe.
 package struct ProbeOptions: Sendable {
-    /// A URL of RTSP or of Windows Media over HTTP, an rtpdump file beside its SDP, or an ASF file.
+    /// A URL of RTSP (plain, or Windows Media's) or of Windows Media over HTTP, an rtpdump file beside its SDP, or an ASF file.
     package var source: String
     /// Seconds to listen, or of the recording to look at.
     package var duration = 5.0
@@ -52,14 +52,22 @@ package enum Probe {
     package static func examine(_ options: ProbeOptions) throws -> ProbeResult {
         try options.check()
         if WMSPSourceURL.isOne(options.source) { return .windowsMedia(try WMSPProbe.run(options)) }
-        guard !options.source.contains("://"), ASFFileProbe.takes(options.source) else { return .stream(try run(options)) }
-        return .asf(try ASFFileProbe.run(options))
+        guard options.source.contains("://") || !ASFFileProbe.takes(options.source) else { return .asf(try ASFFileProbe.run(options)) }
+        return try play(options)
+    }
+
+    /// What a stream of plain RTP is, or a recording.
+    package static func run(_ options: ProbeOptions) throws -> ProbeReport {
+        try options.check()
+        guard case .stream(let report) = try play(options) else {
+            throw WorkbenchError("\(options.source) is Windows Media, of which there is no report by tracks")
+        }
+        return report
     }
 
     /// Plays the stream for a while, over TCP and if the server refuses that over UDP; or reads a recording.
-    package static func run(_ options: ProbeOptions) throws -> ProbeReport {
-        try options.check()
-        guard options.source.contains("://") else { return try RecordingProbe.run(options) }
+    private static func play(_ options: ProbeOptions) throws -> ProbeResult {
+        guard options.source.contains("://") else { return .stream(try RecordingProbe.run(options)) }
         let url = try LoadClient.url(options.source)
         do {
             return try StreamProbe(url, .tcp).run(options)
@@ -81,6 +89,7 @@ private final class StreamProbe {
     private var machine: ReaderMachine
     private var pairs: [DatagramPair] = []
     private var tracks: [TrackProbe] = []
+    private var asf: ASFStreamProbe?
     private var isConnected = false
 
     init(_ url: RTSPURL, _ transport: ReaderTransport) throws {
@@ -92,7 +101,7 @@ private final class StreamProbe {
         try poller.add(connection.number, events: Poller.readable | Poller.writable, key: 0)
     }
 
-    func run(_ options: ProbeOptions) throws -> ProbeReport {
+    func run(_ options: ProbeOptions) throws -> ProbeResult {
         let patience = monotonicNanoseconds() + UInt64(options.patience * 1e9)
         while !machine.isPlaying {
             guard monotonicNanoseconds() < patience else {
@@ -111,9 +120,16 @@ private final class StreamProbe {
             try turn()
         }
         try? connection.send(machine.tearDown())
-        return ProbeReport(
-            source: url.description, transport: transport.rawValue, duration: Double(monotonicNanoseconds() - start) / 1e9,
-            tracks: zip(tracks, machine.tracks).map { $0.report($1) }, description: String(decoding: machine.description, as: UTF8.self))
+        let seconds = Double(monotonicNanoseconds() - start) / 1e9
+        if let asf, let description = machine.windowsMedia {
+            return .windowsMedia(
+                asf.report(source: url.description, transport: transport.rawValue, server: machine.server, description, seconds: seconds))
+        }
+        return .stream(
+            ProbeReport(
+                source: url.description, transport: transport.rawValue, duration: seconds,
+                tracks: zip(tracks, machine.tracks).map { $0.report($1) },
+                description: String(decoding: machine.description, as: UTF8.self)))
     }
 
     private func turn() throws {
@@ -122,6 +138,7 @@ private final class StreamProbe {
                 let track = Int(ready.key) - 1
                 packetReader.read(pairs[track].rtp.number) { packet, bytes in
                     tracks[track].take(bytes, seconds: Double(packet.arrivalNanoseconds) / 1e9)
+                    asf?.take(bytes)
                 }
                 return
             }
@@ -141,6 +158,7 @@ private final class StreamProbe {
         let messages = try connection.read(with: readMemory) { channel, bytes, arrival in
             guard let track = machine.tracks.firstIndex(where: { $0.channels?.rtp == channel }), track < tracks.count else { return }
             tracks[track].take(bytes, seconds: Double(arrival) / 1e9)
+            asf?.take(bytes)
         }
         guard let messages else { throw WorkbenchError("\(url): the server closed the connection") }
         for response in try connection.answers(in: messages) {
@@ -154,6 +172,7 @@ private final class StreamProbe {
 
     private func prepare() throws -> [PortPair] {
         tracks = machine.tracks.map { TrackProbe(codec: $0.codec, clockRate: $0.clockRate) }
+        asf = try machine.windowsMedia.map { try ASFStreamProbe($0) }
         guard transport == .udp else { return [] }
         var ports = try PortPairs(on: try connection.localEndpoint(), part: .whole, sharesRTCP: false)
         for index in tracks.indices {

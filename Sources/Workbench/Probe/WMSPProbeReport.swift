@@ -1,8 +1,10 @@
 import WireFormats
 
-/// What a probe found out about a server of Windows Media over HTTP.
+/// What a probe found out about a server of Windows Media, over HTTP or RTSP.
 package struct WMSPProbeReport: Sendable {
     let source: String
+    /// `http`, or how RTP comes: `tcp`, `udp`.
+    var transport = "http"
     /// Who the server says it is; nil where it is none of Windows Media's.
     let server: String?
     /// What it says can be done; nil where it says nothing.
@@ -30,7 +32,7 @@ package struct WMSPProbeReport: Sendable {
     /// The result as one JSON object.
     package var json: JSONValue {
         .members([
-            "url": .text(source), "transport": .text("http"), "container": .text("asf"), "server": server.map(JSONValue.text) ?? .null,
+            "url": .text(source), "transport": .text(transport), "container": .text("asf"), "server": server.map(JSONValue.text) ?? .null,
             "features": features.map { .array($0.text.split(separator: ",").map { .text(String($0)) }) } ?? .null,
             "broadcast": .boolean(isBroadcast), "seekable": .boolean(isSeekable), "playlist": .boolean(isPlaylist),
             "duration": .optional(isBroadcast ? nil : header.file.contentMilliseconds.map { Double($0) / 1_000 }),
@@ -75,6 +77,7 @@ package struct WMSPProbeReport: Sendable {
     package var text: String {
         var facts = [isBroadcast ? "a broadcast" : "on demand"]
         if !isBroadcast, let length = header.file.contentMilliseconds { facts.append("\(Self.decimal(Double(length) / 1_000)) s") }
+        if transport != "http" { facts.append("MS-RTSP over \(transport)") }
         if isSeekable { facts.append("seekable") }
         if isPlaylist { facts.append("an entry of a playlist") }
         if header.isProtected { facts.append("protected") }

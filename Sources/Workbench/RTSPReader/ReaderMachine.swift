@@ -20,6 +20,8 @@ package struct ReaderTrack: Equatable, Sendable {
     package let clockRate: UInt32
     /// The URL that SETUP names.
     package let controlURL: String
+    /// Windows Media: the other streams that come with it, to the same port or channel.
+    package var otherControlURLs: [String] = []
     /// The interleaved channels that the server gave; RTP and RTCP.
     package var channels: ChannelPair?
 }
@@ -49,6 +51,12 @@ package struct ReaderMachine {
     package private(set) var description: [UInt8] = []
     /// The tracks, in its order.
     package private(set) var tracks: [ReaderTrack] = []
+    /// What the description says of Windows Media; nil for plain RTP.
+    package private(set) var windowsMedia: MSRTSPDescription?
+    /// What the server says it is.
+    package private(set) var server: String?
+    /// The URLs that are set up, with the track that each belongs to.
+    private var setUps: [(track: Int, url: String)] = []
     /// Seconds until a silent session is dropped (RFC 2326 section 12.37: 60 unless named).
     package private(set) var timeoutSeconds = 60
     /// Whether the server plays.
@@ -87,12 +95,12 @@ package struct ReaderMachine {
     /// The first SETUP. For UDP the client's ports per track; for TCP none.
     package mutating func setUp(clientPorts: [PortPair]) -> [UInt8] {
         self.clientPorts = clientPorts
-        return setUp(track: 0)
+        return setUp(0)
     }
 
-    /// A request that tells the server we are alive: OPTIONS with the session, which every server takes.
+    /// A request that tells the server we are alive: OPTIONS with the session, which every server takes; of Windows Media what those know.
     package mutating func keepAlive() -> [UInt8] {
-        request(.options, aggregateURL, [])
+        request(windowsMedia == nil ? .options : .getParameter, aggregateURL, [])
     }
 
     /// The last request.
@@ -112,10 +120,10 @@ package struct ReaderMachine {
             try readDescription(answer)
             state = .described
             return .described
-        case .settingUp(let track):
+        case .settingUp(let number):
             try demand(answer, "SETUP")
-            try readSetUp(answer, track: track)
-            if track + 1 < tracks.count { return .send(setUp(track: track + 1)) }
+            try readSetUp(answer, track: setUps[number].track)
+            if number + 1 < setUps.count { return .send(setUp(number + 1)) }
             state = .starting
             return .send(request(.play, aggregateURL, [("Range", "npt=0.000-")]))
         case .starting:
@@ -129,8 +137,9 @@ package struct ReaderMachine {
 
     // MARK: Requests
 
-    private mutating func setUp(track: Int) -> [UInt8] {
-        state = .settingUp(track)
+    private mutating func setUp(_ number: Int) -> [UInt8] {
+        state = .settingUp(number)
+        let (track, url) = setUps[number]
         let transportText: String
         switch transport {
         case .udp:
@@ -138,7 +147,7 @@ package struct ReaderMachine {
         case .tcp:
             transportText = "RTP/AVP/TCP;unicast;interleaved=\(2 * track)-\(2 * track + 1)"
         }
-        return request(.setup, tracks[track].controlURL, [("Transport", transportText)])
+        return request(.setup, url, [("Transport", transportText)])
     }
 
     private mutating func request(_ method: RTSPMethod, _ url: String, _ headers: [(String, String)]) -> [UInt8] {
@@ -183,6 +192,11 @@ package struct ReaderMachine {
         let read = try ReaderDescription(answer.body, base: ControlURL.base(request: url, headers: answer.headers))
         aggregateURL = read.aggregateURL
         tracks = read.tracks
+        windowsMedia = read.windowsMedia
+        server = answer.headers["Server"]
+        setUps = tracks.enumerated().flatMap { track in
+            ([track.element.controlURL] + track.element.otherControlURLs).map { (track.offset, $0) }
+        }
     }
 
     private mutating func readSetUp(_ answer: RTSPResponse, track: Int) throws(WorkbenchError) {

@@ -1,13 +1,23 @@
 /// What `bench relay` measures.
 package struct RelayBenchOptions: Sendable {
+    /// What is held against plain RTSP.
+    package enum Subject: String, Sendable, CaseIterable {
+        /// Windows Media over HTTP, against interleaved RTP.
+        case wmsp
+        /// Windows Media over RTSP, UDP both.
+        case msRTSP = "ms-rtsp"
+    }
+
+    /// What is held against plain RTSP.
+    package var subject = Subject.wmsp
     /// Readers of the live stream by each of the two protocols.
     package var readers = 2_000
     /// Readers on demand, each at a place of its own; 0: none.
     package var onDemand = 300
     /// Bits per second of the stream.
     package var bitRate = 1_000_000
-    /// Bytes of an ASF packet.
-    package var packetSize = 3_200
+    /// Bytes of an ASF packet; nil: 3,200 over HTTP, and over RTP 1,400, so that each is a packet of about the size that plain RTP has.
+    package var packetSize: Int?
     /// Seconds of each window.
     package var duration = 8.0
     /// Turns of the two protocols.
@@ -24,6 +34,9 @@ package struct RelayBenchOptions: Sendable {
     /// The defaults.
     package init() {}
 
+    /// Bytes of an ASF packet.
+    var packetBytes: Int { packetSize ?? (subject == .wmsp ? 3_200 : 1_400) }
+
     /// The most that the file on demand may have, which is made in memory.
     package static let onDemandBytesMax = 1 << 30
 
@@ -35,7 +48,8 @@ package struct RelayBenchOptions: Sendable {
         guard (1...20_000).contains(readers) else { throw .usage("--readers \(readers): 1 to 20000") }
         guard (0...5_000).contains(onDemand) else { throw .usage("--on-demand \(onDemand): 0 to 5000") }
         guard (64_000...50_000_000).contains(bitRate) else { throw .usage("--bit-rate \(bitRate): 64000 to 50000000 bits per second") }
-        guard (128...65_000).contains(packetSize) else { throw .usage("--packet-size \(packetSize): 128 to 65000 bytes") }
+        guard (128...65_000).contains(packetBytes) else { throw .usage("--packet-size \(packetBytes): 128 to 65000 bytes") }
+        guard subject == .wmsp || beside == nil else { throw .usage("--beside: another server is held against ours over HTTP alone") }
         guard duration >= 0.5, duration <= 3_600 else { throw .usage("--duration \(duration): 0.5 to 3600 seconds") }
         guard bitRate / 8 * onDemandSeconds <= Self.onDemandBytesMax else {
             throw .usage(
@@ -49,9 +63,9 @@ package struct RelayBenchOptions: Sendable {
 
 /// What `bench relay` saw.
 package struct RelayBenchReport: Sendable {
-    /// Windows Media over HTTP and interleaved RTSP, a load report for each turn.
-    package var wmsp: [LoadReport] = []
-    /// See ``wmsp``.
+    /// Windows Media and plain RTSP, a load report for each turn.
+    package var subject: [LoadReport] = []
+    /// See ``subject``.
     package var rtsp: [LoadReport] = []
     /// Readers at places of their own.
     package var onDemand: LoadReport?
@@ -60,22 +74,26 @@ package struct RelayBenchReport: Sendable {
     /// What was asked for.
     package var options = RelayBenchOptions()
 
-    /// CPU time per byte, Windows Media ÷ interleaved RTSP: the middle of the turns.
+    /// CPU time, Windows Media ÷ plain RTSP, of what is said in ``unit``: the middle of the turns.
     package var ratioToRTSP: Double? {
-        median(zip(wmsp, rtsp).compactMap { Self.ratio($0, $1) })
+        median(zip(subject, rtsp).compactMap { Self.ratio($0, $1, perPacket: options.subject == .msRTSP) })
     }
+
+    /// Where packets are of one size they are compared, else bytes.
+    private var unit: String { options.subject == .msRTSP ? "packet" : "byte" }
 
     /// The other server's CPU time per byte ÷ ours.
     package var ratioOfOther: Double? { beside.flatMap { Self.ratio($0.other, $0.ours) } }
 
-    private static func ratio(_ one: LoadReport, _ other: LoadReport) -> Double? {
-        guard let a = one.serverNanosecondsPerByte, let b = other.serverNanosecondsPerByte, b > 0 else { return nil }
+    private static func ratio(_ one: LoadReport, _ other: LoadReport, perPacket: Bool = false) -> Double? {
+        let cost = perPacket ? \LoadReport.serverMicrosecondsPerPacket : \LoadReport.serverNanosecondsPerByte
+        guard let a = one[keyPath: cost], let b = other[keyPath: cost], b > 0 else { return nil }
         return a / b
     }
 
     /// As of `weir load`, of all loads of the relay itself.
     package var exitStatus: Int32 {
-        let all = (wmsp + rtsp + [onDemand, beside?.ours].compactMap(\.self)).map(\.exitStatus)
+        let all = (subject + rtsp + [onDemand, beside?.ours].compactMap(\.self)).map(\.exitStatus)
         return all.contains(1) ? 1 : all.max() ?? 0
     }
 
@@ -83,10 +101,11 @@ package struct RelayBenchReport: Sendable {
     package var json: JSONValue {
         .members([
             "ratio_to_rtsp": .optional(ratioToRTSP), "ratio_of_other": .optional(ratioOfOther),
-            "wmsp": .array(wmsp.map(\.json)), "rtsp": .array(rtsp.map(\.json)), "on_demand": onDemand?.json ?? .null,
+            (options.subject == .wmsp ? "wmsp" : "ms_rtsp"): .array(subject.map(\.json)), "rtsp": .array(rtsp.map(\.json)),
+            "on_demand": onDemand?.json ?? .null,
             "beside": beside?.other.json ?? .null, "beside_ours": beside?.ours.json ?? .null,
             "readers": .integer(Int64(options.readers)), "bit_rate": .integer(Int64(options.bitRate)),
-            "packet_size": .integer(Int64(options.packetSize)), "user_agent": .text(options.userAgent),
+            "packet_size": .integer(Int64(options.packetBytes)), "user_agent": .text(options.userAgent),
             "turns": .integer(Int64(options.turns)),
         ])
     }
@@ -95,14 +114,18 @@ package struct RelayBenchReport: Sendable {
     package var text: String {
         func line(_ name: String, _ report: LoadReport) -> String {
             func ms(_ value: Double?) -> String { value.map { "\(JSONValue.number(($0 * 10).rounded() / 10).line) ms" } ?? "–" }
-            let cost = report.serverNanosecondsPerByte.map { JSONValue.number($0).line + " ns per byte" } ?? "–"
+            let cost =
+                options.subject == .msRTSP
+                ? report.serverMicrosecondsPerPacket.map { JSONValue.number($0).line + " µs per packet" } ?? "–"
+                : report.serverNanosecondsPerByte.map { JSONValue.number($0).line + " ns per byte" } ?? "–"
             let late = report.behind.map { ", behind max \(ms($0.max))" } ?? ""
             return "\(name): \(report.running.playing) of \(report.running.sessions) play, \(report.running.lost) lost, "
                 + "lateness p99 \(ms(report.lateness?.p99))\(late), \(cost), \(report.serverCores.map { JSONValue.number($0).line } ?? "–") cores"
         }
         var lines: [String] = []
-        for (a, b) in zip(wmsp, rtsp) { lines += [line("Windows Media", a), line("interleaved RTSP", b)] }
-        if let ratio = ratioToRTSP { lines.append("CPU time per byte, Windows Media ÷ interleaved RTSP: \(JSONValue.number(ratio).line)") }
+        let plain = options.subject == .msRTSP ? "RTP over UDP" : "interleaved RTSP"
+        for (a, b) in zip(subject, rtsp) { lines += [line("Windows Media", a), line(plain, b)] }
+        if let ratio = ratioToRTSP { lines.append("CPU time per \(unit), Windows Media ÷ \(plain): \(JSONValue.number(ratio).line)") }
         if let onDemand { lines.append(line("on demand", onDemand)) }
         if let beside {
             lines += [line("the other server", beside.other), line("Weir with as many", beside.ours)]
@@ -112,22 +135,24 @@ package struct RelayBenchReport: Sendable {
     }
 }
 
-/// The whole relay, as its users run it, with readers of Windows Media over HTTP, and in the same run interleaved RTSP of the same bit rate
-/// with as many readers.
+/// The whole relay, as its users run it, with readers of Windows Media over HTTP or RTSP, and in the same run plain RTSP of the same bit rate
+/// with as many readers, over TCP beside HTTP, and over UDP beside UDP.
 package enum RelayBench {
     /// Runs the whole.
     package static func run(_ options: RelayBenchOptions) throws -> RelayBenchReport {
         try options.check()
         Interruption.watch()
         let server = try RelayServer(
-            bitRate: options.bitRate, packetBytes: options.packetSize, onDemandSeconds: options.onDemandSeconds,
+            bitRate: options.bitRate, packetBytes: options.packetBytes, onDemandSeconds: options.onDemandSeconds,
             arguments: options.serverArguments)
         defer { server.stop() }
         try server.waitUntilListening()
         let base = "127.0.0.1:\(server.port)"
         func load(_ url: String, _ sessions: Int, process: Int32, positions: LoadPositions = .start) throws -> LoadReport {
             var load = LoadOptions(url: url)
-            load.transport = .tcp
+            load.transport = options.subject == .wmsp ? .tcp : .udp
+            // Of descriptors, of which a reader takes three otherwise.
+            load.sharesRTCPPort = options.subject == .msRTSP
             load.sessions = sessions
             load.duration = options.duration
             load.serverProcess = process
@@ -142,12 +167,15 @@ package enum RelayBench {
         }
         var report = RelayBenchReport()
         report.options = options
+        let scheme = options.subject == .wmsp ? "mmsh" : "rtsp"
         for _ in 0..<options.turns {
-            report.wmsp.append(try load("mmsh://\(base)/wm", options.readers, process: server.process))
+            report.subject.append(try load("\(scheme)://\(base)/wm", options.readers, process: server.process))
             report.rtsp.append(try load("rtsp://\(base)/rtp", options.readers, process: server.process))
         }
         if options.onDemand > 0 {
-            report.onDemand = try load("mmsh://\(base)/vod", options.onDemand, process: server.process, positions: .spread)
+            report.onDemand = try load(
+                "\(scheme)://\(base)/vod", options.onDemand, process: server.process, positions: options.subject == .wmsp ? .spread : .start
+            )
         }
         if let beside = options.beside {
             let other = try load(beside.url, options.besideReaders, process: beside.process)

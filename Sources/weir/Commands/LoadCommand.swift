@@ -13,6 +13,8 @@ struct LoadCommand: ParsableCommand {
             program; sixteen sessions are also read packet by packet. Lateness counts from when a reader has met the live stream: \
             what a server sends of the past to a newcomer is not late.
 
+            What is Windows Media behind rtsp:// (MS-RTSP) is set up as its players do it: all streams to one port or channel.
+
             With mmsh://, mms:// or http:// the sessions are players of Windows Media over HTTP: Describe, then Play. Gaps are counted by the \
             packets' numbers, of every session; lateness is against the send times, and behind_ms says how far a packet came behind the \
             reader's own first one. A playlist is to be loaded as an old player (--user-agent NSPlayer/4.1.0.3856): those of version 9 have to \

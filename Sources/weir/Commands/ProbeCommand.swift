@@ -7,8 +7,10 @@ struct ProbeCommand: ParsableCommand {
         commandName: "probe",
         abstract: "Tell what a stream holds: tracks, codecs, bit rates, key frames, SDP.",
         discussion: """
-            Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP; describes what a server of Windows Media \
-            over HTTP offers (mmsh://, mms://, http://), and plays it as long; or looks at a recording: an rtpdump file with its description in a .sdp file of the same name, or a whole ASF file (.asf, .wmv, .wma).
+            Plays an RTSP stream for some seconds, over TCP and if the server refuses that over UDP, and says what it found where \
+            that is Windows Media (MS-RTSP); describes what a server of Windows Media over HTTP offers (mmsh://, mms://, http://), and plays it \
+            as long; or looks at a recording: an rtpdump file with its description in a .sdp file of the same name, or a whole ASF file (.asf, \
+            .wmv, .wma).
 
             Example:
 

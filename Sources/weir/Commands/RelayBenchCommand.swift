@@ -3,19 +3,14 @@ import Workbench
 
 /// `weir bench relay`.
 struct RelayBenchCommand: ParsableCommand {
-    /// What can be held against interleaved RTSP.
-    enum Subject: String, ExpressibleByArgument, CaseIterable {
-        /// Windows Media over HTTP.
-        case wmsp
-    }
-
     static let configuration = CommandConfiguration(
         commandName: "relay",
-        abstract: "The whole relay with thousands of readers of Windows Media, beside interleaved RTSP of the same bit rate.",
+        abstract: "The whole relay with thousands of readers of Windows Media, beside plain RTSP of the same bit rate.",
         discussion: """
             Starts `weir serve` in a process of its own with media that it makes itself, and loads it in turns as `weir load` does: a broadcast \
-            of Windows Media, and RTP of the same bit rate, interleaved, with as many readers. ratio_to_rtsp is the first's CPU time per byte \
-            divided by the second's. Then readers on demand, each at a place of its own of a file. With --beside another server of Windows \
+            of Windows Media, and RTP of the same bit rate with as many readers. With wmsp the first comes over HTTP, and the second \
+            interleaved: ratio_to_rtsp is the first's CPU time per byte divided by the second's. With ms-rtsp both come over UDP, in packets \
+            of about one size, and it is CPU time per packet. Then readers on demand, each at a place of its own of a file (with ms-rtsp all at its beginning). With --beside another server of Windows \
             Media is loaded in the same run, and the relay with as many readers: ratio_of_other is the other's CPU time per byte divided by \
             the relay's.
 
@@ -26,8 +21,8 @@ struct RelayBenchCommand: ParsableCommand {
             Exit status: 0 all sessions played and nothing was lost, 1 sessions failed, 3 packets were lost, 64 the options cannot be.
             """)
 
-    @Option(name: .customLong("protocol"), help: "What is held against interleaved RTSP: wmsp.")
-    var subject = Subject.wmsp
+    @Option(name: .customLong("protocol"), help: "What is held against plain RTSP: wmsp or ms-rtsp.")
+    var subject = RelayBenchOptions.Subject.wmsp
 
     @Option(help: "Readers of each protocol.")
     var readers = 2_000
@@ -38,8 +33,8 @@ struct RelayBenchCommand: ParsableCommand {
     @Option(help: "Bits per second of each stream.")
     var bitRate = 1_000_000
 
-    @Option(help: "Bytes of an ASF packet.")
-    var packetSize = 3_200
+    @Option(help: "Bytes of an ASF packet; default 3200, with ms-rtsp 1400.")
+    var packetSize: Int?
 
     @Option(help: "Seconds of each window.")
     var duration = 8.0
@@ -78,6 +73,7 @@ struct RelayBenchCommand: ParsableCommand {
 
     private var options: RelayBenchOptions {
         var options = RelayBenchOptions()
+        options.subject = subject
         options.readers = readers
         options.onDemand = onDemand
         options.bitRate = bitRate
@@ -91,3 +87,5 @@ struct RelayBenchCommand: ParsableCommand {
         return options
     }
 }
+
+extension RelayBenchOptions.Subject: ExpressibleByArgument {}
