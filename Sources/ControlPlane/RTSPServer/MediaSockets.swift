@@ -90,6 +90,12 @@ final class MediaSockets {
         pair.send(report, from: pair.rtcp, to: address)
     }
 
+    /// Sends a packet of media to a reader, without waiting.
+    func sendMedia(_ packet: [UInt8], host: HostAddress, port: UInt16) {
+        guard let pair = pairs.first, let address = host.socketAddress(port: port, mapped: isIPv6) else { return }
+        pair.send(packet, from: pair.rtp, to: address)
+    }
+
     /// Closes both sockets; the engine must not use them any more.
     func close() {
         for channel in channels { channel.close(promise: nil) }

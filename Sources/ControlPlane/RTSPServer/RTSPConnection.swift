@@ -15,6 +15,8 @@ final class RTSPConnection: ServerConnection {
     enum Egress {
         case channel
         case engine(Subscription)
+        /// The engine, by this, at exact places of what it sends: false when it takes no more.
+        case line((_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool)
         /// The engine is letting go; nothing is answered meanwhile.
         case returning
     }
@@ -29,6 +31,10 @@ final class RTSPConnection: ServerConnection {
     private(set) var sessions: [ServerSession] = []
     private(set) var isClosed = false
     var role = Role.open([])
+    /// What the connection is to Windows Media, from the first request about such a path on.
+    var windowsMedia: MSRTSPLine?
+    /// What we asked the client, and was not answered.
+    var asked = AskedRequests()
 
     /// Who sent the request that is being worked on; nil where no password was needed.
     var user: String?
@@ -61,6 +67,8 @@ final class RTSPConnection: ServerConnection {
 
     private var writesPending = 0
     private var flushWaiters: [() -> Void] = []
+    /// What was written while the engine was letting go.
+    private var returned: [(bytes: [UInt8], onFlushed: (() -> Void)?)] = []
     private var writeProgress = NIODeadline.now()
     /// Since when a message is unfinished, and how many bytes had been understood before it.
     private var unfinished: (since: NIODeadline, after: UInt64)?
@@ -131,6 +139,7 @@ final class RTSPConnection: ServerConnection {
             server.answer(request, on: self)
         }
         updateReading()
+        if let windowsMedia, channel.isWritable { windowsMedia.writable() }
     }
 
     private func read() {
@@ -141,7 +150,7 @@ final class RTSPConnection: ServerConnection {
                 guard let element = try parser.next() else { break }
                 switch element {
                 case .request(let request): queue.append(request)
-                case .response: break  // We send no requests; nothing waits for it.
+                case .response(let response): asked.take(response)?(response.status)
                 case .interleaved(let channel, let payload): frame(channel, payload)
                 }
             } catch { parseError = error }
@@ -151,17 +160,6 @@ final class RTSPConnection: ServerConnection {
         } else if unfinished?.after != parser.bytesConsumed {
             unfinished = (.now(), parser.bytesConsumed)
         }
-    }
-
-    private func frame(_ channel: UInt8, _ payload: [UInt8]) {
-        for session in sessions {
-            for track in session.machine.tracks {
-                guard case .interleaved(let rtp, let rtcp) = track.transport else { continue }
-                if channel == rtcp { return session.received(report: payload, track: track.number) }
-                if channel == rtp { return }  // A reader's own RTP (NAT punches over TCP of some players).
-            }
-        }
-        server.count(.unknownChannel)
     }
 
     private func refuse(_ error: RTSPParseError) {
@@ -181,28 +179,41 @@ final class RTSPConnection: ServerConnection {
 
     /// Answers the request that is being worked on.
     func answer(_ response: RTSPResponse, session: ServerSession? = nil, onFlushed: (() -> Void)? = nil) {
+        answer(response, session: session?.id, as: server.settings.name, onFlushed: onFlushed)
+    }
+
+    /// The same by a server that calls itself `name`.
+    func answer(
+        _ response: RTSPResponse, session: String?, as name: String, changed: ((_ bytes: [UInt8]) -> [UInt8])? = nil,
+        onFlushed: (() -> Void)? = nil
+    ) {
         guard let request = current, !isClosed else { return }
         current = nil
         server.countAnswer(response.status)
         let sequence = ServerRequest.sequence(of: request)
-        write(server.serialized(response, sequence: sequence, session: session?.id), onFlushed)
+        let bytes = server.serialized(response, sequence: sequence, session: session, as: name)
+        write(changed?(bytes) ?? bytes, onFlushed)
         pump()
     }
 
     /// Refuses the request that is being worked on.
     func answer(_ refusal: RequestRefusal) {
+        count(refusal)
+        answer(refusal.response)
+    }
+
+    func count(_ refusal: RequestRefusal) {
         switch refusal {
         case .destinationForeign: server.count(.foreignDestination)
         case .sessionForeign: server.count(.foreignSession)
         default: break
         }
-        answer(refusal.response)
     }
 
     private var canWrite: Bool {
         switch egress {
         case .channel: channel.isWritable
-        case .engine: true
+        case .engine, .line: true
         case .returning: false
         }
     }
@@ -211,22 +222,38 @@ final class RTSPConnection: ServerConnection {
         guard !isClosed else { return }
         switch egress {
         case .channel:
-            if writesPending == 0 { writeProgress = .now() }
-            writesPending += 1
+            writeBegins()
             channel.writeAndFlush(ByteBuffer(bytes: bytes)).assumeIsolated().whenComplete { [self] result in
-                writesPending -= 1
-                writeProgress = .now()
-                guard case .success = result else { return close() }
-                onFlushed?()
-                guard writesPending == 0 else { return }
-                let waiters = flushWaiters
-                flushWaiters = []
-                for waiter in waiters { waiter() }
+                guard case .success = result else {
+                    writesPending -= 1
+                    return close()
+                }
+                writeEnded(onFlushed)
             }
         case .engine(let subscription):
             if subscription.send(bytes) { onFlushed?() } else { close() }
-        case .returning: close()  // Nothing is begun in this state; an answer that comes all the same cannot be placed.
+        case .line(let send):
+            writeBegins()
+            if !send(bytes, { [weak self] in self?.writeEnded(onFlushed) }) { close() }
+        case .returning:
+            // Nothing is begun in this state; an answer that comes all the same cannot be placed. What we ask by ourselves waits.
+            if windowsMedia == nil { close() } else { returned.append((bytes, onFlushed)) }
         }
+    }
+
+    private func writeBegins() {
+        if writesPending == 0 { writeProgress = .now() }
+        writesPending += 1
+    }
+
+    private func writeEnded(_ onFlushed: (() -> Void)?) {
+        writesPending -= 1
+        writeProgress = .now()
+        onFlushed?()
+        guard writesPending == 0 else { return }
+        let waiters = flushWaiters
+        flushWaiters = []
+        for waiter in waiters { waiter() }
     }
 
     /// A receiver report for an interleaved publisher; left out when the publisher does not read.
@@ -263,9 +290,34 @@ final class RTSPConnection: ServerConnection {
         }
     }
 
+    /// From here on everything is written by the engine, which is given it by `send`; what is given calls back when it left.
+    func handWritesOver(to send: @escaping (_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool) { egress = .line(send) }
+
     /// The engine has been told to let go.
     func writesReturn() {
-        if case .engine = egress { egress = .returning }
+        switch egress {
+        case .engine: egress = .returning
+        case .line:
+            egress = .returning
+            // Whoever waits for what was written waits for that, too.
+            writeBegins()
+        case .channel, .returning: break
+        }
+    }
+
+    /// The engine let go of what ``handWritesOver(to:)`` gave it.
+    func writesReturned() {
+        switch egress {
+        case .channel, .engine: return
+        case .line: egress = .channel
+        case .returning:
+            egress = .channel
+            let waiting = returned
+            returned = []
+            for one in waiting { write(one.bytes, one.onFlushed) }
+            writeEnded(nil)
+        }
+        pump()
     }
 
     /// From here on the engine reads. Gives, in the next turn of the loop, what NIO read beyond the last request: NIO may still hand
@@ -351,19 +403,6 @@ final class RTSPConnection: ServerConnection {
         }
     }
 
-    /// Channels that tracks of this connection use, but for one session's track that is set up anew.
-    func channelsTaken(except session: ServerSession?, track: Int) -> Set<UInt8> {
-        var taken: Set<UInt8> = []
-        for other in sessions {
-            for used in other.machine.tracks where !(other === session && used.number == track) {
-                guard case .interleaved(let rtp, let rtcp) = used.transport else { continue }
-                taken.insert(rtp)
-                taken.insert(rtcp)
-            }
-        }
-        return taken
-    }
-
     /// Whether the connection must go: requests that drip, silence without a session, answers that are not taken.
     func sweep(now: NIODeadline) {
         let settings = server.settings
@@ -392,11 +431,16 @@ final class RTSPConnection: ServerConnection {
             write(server.serialized(response, sequence: nil, session: nil))
             return drain()
         }
-        if writesPending > 0, now - writeProgress > .fractional(seconds: settings.answerStallSeconds) {
+        let stall: TimeAmount =
+            windowsMedia?.carriesMedia == true
+            ? .seconds(WMSPConnection.pauseSecondsMax) : .fractional(seconds: settings.answerStallSeconds)
+        if writesPending > 0, now - writeProgress > stall {
             server.count(.answerStall)
             return close()
         }
-        if sessions.isEmpty, current == nil, now - lastRequest > .fractional(seconds: settings.idleSeconds * idleFactor) {
+        if sessions.isEmpty, windowsMedia?.sessions.isEmpty ?? true, current == nil,
+            now - lastRequest > .fractional(seconds: settings.idleSeconds * idleFactor)
+        {
             server.count(.requestTimeout)
             close()
         }
@@ -424,17 +468,21 @@ final class RTSPConnection: ServerConnection {
         current = nil
         queue = []
         flushWaiters = []
+        returned = []
         if let tunnel { server.tunnels.left(tunnel, self) }
         server.loginAbandoned(self)
         server.forget(self)
         let left = sessions
         sessions = []
+        let media = windowsMedia
+        windowsMedia = nil
         for session in left {
             if session.machine.connectionClosed() == .end { session.finish(.connectionClosed) }
             // What lives on has its timeout from now on: until now the connection was its liveness.
             session.connection = nil
             session.lastHeard = .now()
         }
+        media?.closed()
     }
 }
 

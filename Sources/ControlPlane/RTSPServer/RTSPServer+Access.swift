@@ -40,6 +40,15 @@ extension RTSPServer {
         try obey(decision, what, session, connection)
     }
 
+    /// The same for a request about Windows Media. Whoever asks or tells something of a path must be one who may read it; what only works with
+    /// the name of a session is as free as SETUP was.
+    func authorize(windowsMedia request: ServerRequest, _ found: Found, _ connection: RTSPConnection) throws(RequestRefusal) {
+        guard request.message.method != .options else { return }
+        let now = Self.milliseconds(.now())
+        let decision = access.decide(.read, of: found.settings, request: request.message, from: connection.host, now: now)
+        try obey(decision, "\(request.message.method.name) /\(request.target.readings.first?.path.prefix(64) ?? "")", nil, connection)
+    }
+
     private func obey(
         _ decision: AccessControl.Decision, _ what: String, _ session: ServerSession?, _ connection: RTSPConnection
     ) throws(RequestRefusal) {

@@ -13,6 +13,8 @@ extension RTSPServer {
         let control: String?
         /// What holds for it.
         var settings: PathSettings? { path?.settings ?? match?.settings }
+        /// Whether it is Windows Media, as far as is known.
+        var isWindowsMedia: Bool { settings?.source.isWindowsMedia ?? false }
     }
 
     /// Finds what a request names; nothing is made. Names that are listed go before those that expressions fit.
@@ -68,6 +70,12 @@ extension RTSPServer {
         }
     }
 
+    /// Whether all that is served is Windows Media: then the server calls itself so to whoever asks about none of it.
+    var servesWindowsMediaAlone: Bool {
+        let all = paths.all
+        return !all.isEmpty && paths.expressions.isEmpty && all.allSatisfy(\.settings.source.isWindowsMedia)
+    }
+
     // MARK: Load distribution
 
     /// Lets a reader come, and holds a place for it, or throws where it should go instead. Readers that are here already are not asked.
@@ -110,6 +118,9 @@ extension RTSPServer {
         throw .moved(RedirectionMark.url(at: relay, path: path.name, uri: uri))
     }
 
+    /// Readers of Windows Media, in no order.
+    var windowsMediaReaders: [any WindowsMediaReader] { windowsMedia.allPlayers + windowsMediaRTSP.allPlayers }
+
     /// Readers of all paths, whatever they speak.
-    var readersNow: Int { readerSessions + windowsMedia.playerCount }
+    var readersNow: Int { readerSessions + windowsMedia.playerCount + windowsMediaRTSP.readerCount }
 }

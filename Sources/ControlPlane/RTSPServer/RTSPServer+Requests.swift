@@ -11,6 +11,7 @@ extension RTSPServer {
         do {
             let request = try ServerRequest(message)
             connection.trail = RelayTrail(via: message.headers.values(named: "Via"))
+            if windowsMediaRTSP.take(request, on: connection) { return }
             try authorize(request, connection)
             switch message.method {
             case .options: try keepAlive(request, connection, ServerAnswers.options(registering: settings.register.isOn))

@@ -24,12 +24,16 @@ final class RTSPServer {
     private var connections: [ObjectIdentifier: RTSPConnection] = [:]
     private var sessions: [String: ServerSession] = [:]
     private var readersByReportAddress: [ReportAddress: ServerSession] = [:]
+    /// The same of sessions of Windows Media.
+    private var mediaByReportAddress: [ReportAddress: UInt64] = [:]
     private var joins: JoinLimiter
     var access: AccessControl
     let tunnels: HTTPTunnels
     let registrar: Registrar
     /// HTTP that is no tunnel.
     private(set) lazy var windowsMedia = WindowsMediaServer(server: self)
+    /// RTSP about paths of Windows Media.
+    private(set) lazy var windowsMediaRTSP = WindowsMediaRTSP(server: self)
     /// Where the paths of the configuration are registered.
     private(set) var registrations: [Registration] = []
     var counts = ServerStatistics()
@@ -189,6 +193,7 @@ final class RTSPServer {
         sweepTask = nil
         registrar.endAll()
         for session in Array(sessions.values) { session.end(.shutdown) }
+        windowsMediaRTSP.stop()
         for connection in openConnections { connection.close() }
         windowsMedia.stop()
         let closing = listeners.map { $0.close() }
@@ -228,6 +233,7 @@ final class RTSPServer {
         }
         for connection in openConnections { connection.sweep(now: now) }
         windowsMedia.sweep(now: now)
+        windowsMediaRTSP.sweep(now: now)
     }
 
     /// The current date as headers want it, made once a second.
@@ -256,11 +262,11 @@ final class RTSPServer {
 
     /// Room for one more session of that host, or what to answer.
     func admit(_ connection: RTSPConnection) throws(RequestRefusal) {
-        guard connection.sessions.count < settings.sessionsPerConnectionMax else {
+        guard connection.sessions.count + (connection.windowsMedia?.sessions.count ?? 0) < settings.sessionsPerConnectionMax else {
             count(.sessionsMax)
             throw .unavailable("one connection can hold \(settings.sessionsPerConnectionMax) sessions", retryAfterSeconds: 1)
         }
-        guard sessions.count < settings.limits.subscribersMax else {
+        guard sessions.count + windowsMediaRTSP.readerCount < settings.limits.subscribersMax else {
             count(.sessionsMax)
             throw .unavailable("all \(settings.limits.subscribersMax) sessions of this server are in use", retryAfterSeconds: 5)
         }
@@ -300,6 +306,18 @@ final class RTSPServer {
         readersByReportAddress[ReportAddress(host: session.host, port: port)] = session
     }
 
+    /// The same of a session of Windows Media, whose reports are signs of life, and ask for lost packets.
+    func expectReports(ofMedia session: UInt64, host: HostAddress, port: UInt16) {
+        mediaByReportAddress[ReportAddress(host: host, port: port)] = session
+    }
+
+    func forgetReports(ofMedia session: UInt64, host: HostAddress, ports: Set<UInt16>) {
+        for port in ports {
+            let address = ReportAddress(host: host, port: port)
+            if mediaByReportAddress[address] == session { mediaByReportAddress[address] = nil }
+        }
+    }
+
     func forget(_ session: ServerSession, reason: SessionEnd) {
         sessions[session.id] = nil
         if session.publication == nil { readerSessions -= 1 }
@@ -325,7 +343,12 @@ final class RTSPServer {
     }
 
     private func receivedReport(from host: HostAddress, _ port: UInt16, _ bytes: ByteBuffer) {
-        guard let session = readersByReportAddress[ReportAddress(host: host, port: port)] else { return count(.unknownDatagram) }
+        let address = ReportAddress(host: host, port: port)
+        guard let session = readersByReportAddress[address] else {
+            let report = Array(bytes.readableBytesView)
+            if windowsMediaRTSP.received(report: report, from: host, known: mediaByReportAddress[address]) { return }
+            return count(.unknownDatagram)
+        }
         for track in session.machine.tracks {
             guard case .datagram(_, let rtcp) = track.transport, rtcp == port else { continue }
             return session.received(report: Array(bytes.readableBytesView), track: track.number)
@@ -360,16 +383,16 @@ final class RTSPServer {
             if session.machine.state == .playing { statistics.readers += 1 }
             if session.machine.state == .recording { statistics.publishers += 1 }
         }
-        let players = windowsMedia.allPlayers.count
-        statistics.sessions += players
-        statistics.readers += players
+        let players = windowsMedia.playerCount
+        statistics.sessions += players + windowsMediaRTSP.readerCount
+        statistics.readers += players + windowsMediaRTSP.sessions.playingCount
         return statistics
     }
 
     /// An answer's bytes, with what every answer carries.
-    func serialized(_ response: RTSPResponse, sequence: String?, session: String?) -> [UInt8] {
+    func serialized(_ response: RTSPResponse, sequence: String?, session: String?, as name: String? = nil) -> [UInt8] {
         ServerAnswers.finish(
-            response, sequence: sequence, date: dateText, server: settings.name,
+            response, sequence: sequence, date: dateText, server: name ?? settings.name,
             session: session.map { SessionHeader(id: $0, timeoutSeconds: UInt32(clamping: settings.sessionTimeoutSeconds)) }
         ).serialized()
     }

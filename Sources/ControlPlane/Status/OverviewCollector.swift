@@ -62,7 +62,7 @@ final class OverviewCollector {
                 return promise.futureResult
             }
         }
-        let crowd = Crowd(sessions: server.openSessions, players: server.windowsMedia.allPlayers, only: only, readersMax: readers)
+        let crowd = Crowd(sessions: server.openSessions, players: server.windowsMediaReaders, only: only, readersMax: readers)
         lookAt(crowd) { [self] in
             guard !isStopped else { return promise.fail(ControlAnswer.Trouble.stopping) }
             var overview = whole(only: only)
@@ -138,7 +138,7 @@ final class OverviewCollector {
                 "oversize": counters[.datagramsOversize], "unknown_channel": counters[.framesUnknownChannel],
                 "log_pinned": counters[.packetsLogPinned], "behind_cut": counters[.packetsBehindCut],
                 "parameter_sets_too_long": counters[.parameterSetsTooLong],
-            ], windowsMedia: server.windowsMedia.counters)
+            ], windowsMedia: server.windowsMedia.counters.merging(server.windowsMediaRTSP.counters) { $0 + $1 })
     }
 
     private func limits(_ statistics: ServerStatistics) -> [Overview.LimitUse] {
@@ -150,6 +150,8 @@ final class OverviewCollector {
             .init(name: "registered-paths", used: server.registrar.count, max: server.settings.register.pathsMax),
             .init(name: "readers", used: server.readersNow, max: server.settings.distribution.readersMax ?? limits.subscribersMax),
             .init(name: "windows-media-sessions", used: server.windowsMedia.sessionCount, max: server.windowsMedia.sessionsMax),
+            .init(
+                name: "windows-media-rtsp-sessions", used: server.windowsMediaRTSP.sessionCount, max: server.windowsMediaRTSP.sessionsMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),
@@ -261,7 +263,7 @@ private final class Crowd {
     private let sessions: [ServerSession]
     private let only: Path?
     private let readersMax: Int
-    private let players: [WindowsMediaPlayer]
+    private let players: [any WindowsMediaReader]
     private var next = 0
     private var isPruned = false
     private var list = Overview.ReaderList()
@@ -271,7 +273,7 @@ private final class Crowd {
     private static let behindMilliseconds = 1_000.0
     private static let lossyPercent = 1.0
 
-    init(sessions: [ServerSession], players: [WindowsMediaPlayer], only: Path?, readersMax: Int) {
+    init(sessions: [ServerSession], players: [any WindowsMediaReader], only: Path?, readersMax: Int) {
         self.sessions = sessions
         self.players = players.filter { only == nil || $0.path === only }
         self.only = only
@@ -327,7 +329,7 @@ private final class Crowd {
     /// Puts what was found into an overview.
     func put(into overview: inout Overview, now: NIODeadline) {
         list.count += players.count
-        if !players.isEmpty { list.byTransport[WindowsMediaPlayer.transportWord] = players.count }
+        for player in players { list.byTransport[player.transportWords, default: 0] += 1 }
         list.behind += players.count { $0.lagMilliseconds > Self.behindMilliseconds }
         for player in players.sorted(by: { $0.lagMilliseconds > $1.lagMilliseconds }).prefix(max(readersMax - list.shown.count, 0)) {
             list.shown.append(player.readerOverview(now: now))

@@ -76,6 +76,13 @@ final class FilePump: MediaPump {
 
     /// Begins. The first packets go out in this turn of the loop, or when they are read.
     func start() {
+        if isPaused {
+            // A pause is no time that would have to be made up for.
+            clock = nil
+            due = nil
+            plan.start = nil
+            plan.fastStart = nil
+        }
         isPaused = false
         if let pausedAt {
             let pause = eventLoop.now - pausedAt

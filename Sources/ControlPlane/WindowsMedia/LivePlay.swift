@@ -3,6 +3,25 @@ import PlaneLink
 import Signalling
 import WireFormats
 
+/// What carries a live play to its player.
+protocol LiveLine: AnyObject {
+    /// Runs `body` when all that goes before the media was written; never if the player goes before.
+    func whenFree(_ body: @escaping () -> Void)
+    /// A reader of that class, which is sent nothing yet.
+    func subscribe(to variant: WindowsMediaVariant) throws -> Subscription
+    /// From here on all that goes the media's way is written by the engine, which is given it by `send`; what is given calls back when it left.
+    func handWritesOver(to send: @escaping (_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool)
+    /// The engine has been told to let go: what is written waits for ``writesReturned()``.
+    func writesReturn()
+    /// The engine let go.
+    func writesReturned()
+    /// Runs `body` when nothing waits to be written any more, or never will.
+    func whenOver(_ body: @escaping () -> Void)
+    /// The player has to come again: at once, or after what was written.
+    func close()
+    func drain()
+}
+
 /// One player of a broadcast: a reader in the engine that is sent the bytes of its selection. Belongs to the event loop.
 ///
 /// Another selection is another stream of the engine. The player goes over to it at a packet with which that can be entered: what it reads
@@ -34,9 +53,10 @@ final class LivePlay {
         case crossing(Crossing)
     }
 
-    private let play: WMSPPlay
+    private let fastStart: WMSPPlay.FastStart?
+    private let kind: WindowsMediaClass
     private let broadcast: WindowsMediaBroadcast
-    private let connection: WMSPConnection
+    private let connection: any LiveLine
     private let port: EnginePort
     private var phase = Phase.waiting
     private var feed: Feed?
@@ -48,18 +68,36 @@ final class LivePlay {
     private var keyFrameDeadline: NIODeadline?
     private var isOver = false
     private(set) var packetsMissed: UInt64 = 0
+    /// Where it begins is known, and nothing was sent yet, nor is before ``go()``; nil: it goes at once.
+    var onBegin: ((_ variant: WindowsMediaVariant, _ packet: UInt32) -> Void)?
     /// It missed packets.
     var onLagged: ((LagCause, UInt32) -> Void)?
 
     /// How long a key frame is waited for before anything will do.
     static let keyFrameWaitSeconds: Int64 = 10
 
-    init(_ play: WMSPPlay, broadcast: WindowsMediaBroadcast, connection: WMSPConnection, port: EnginePort) {
-        self.play = play
+    /// A play that sends nothing yet.
+    init(
+        _ kind: WindowsMediaClass, fastStart: WMSPPlay.FastStart?, broadcast: WindowsMediaBroadcast, connection: any LiveLine,
+        port: EnginePort
+    ) {
+        self.kind = kind
+        selection = kind.selection
+        self.fastStart = fastStart
         self.broadcast = broadcast
         self.connection = connection
         self.port = port
-        selection = play.selection
+    }
+
+    /// What it is sent just now: the class, and the reader in the engine. Nil before it is sent anything, and after the end.
+    var sent: (variant: WindowsMediaVariant, subscription: Subscription)? { feed.map { ($0.variant, $0.subscription) } }
+
+    /// The sequence number behind all that came for it until now; nil where there are none.
+    var nextSequence: UInt16? {
+        var variant = feed?.variant
+        if case .crossing(let crossing) = phase { variant = crossing.next.variant }
+        variant?.flush()
+        return variant?.nextSequence
     }
 
     /// Sends from the next place on at which it can begin. `onEnd` is called once if the broadcast, or the engine's patience, ends.
@@ -73,11 +111,11 @@ final class LivePlay {
     private func attach() {
         guard !isOver else { return }
         do {
-            let feed = try makeFeed(try broadcast.variant(selection))
+            let feed = try makeFeed(try broadcast.variant(feedKind(selection)))
             self.feed = feed
             phase = .joining
             take(over: feed)
-            if let fast = play.fastStart {
+            if let fast = fastStart {
                 feed.subscription.setBurst(
                     nanoseconds: UInt64(fast.milliseconds) * 1_000_000, bitsPerSecondMax: UInt64(fast.bitsPerSecond))
             }
@@ -87,19 +125,20 @@ final class LivePlay {
         } catch { fail("\(error)") }
     }
 
+    private func feedKind(_ selection: WMSPSelection) -> WindowsMediaClass {
+        selection == kind.selection ? kind : WindowsMediaClass(selection: selection, form: kind.form)
+    }
+
     /// A reader that is sent nothing yet.
     private func makeFeed(_ variant: WindowsMediaVariant) throws -> Feed {
         variant.playerArrived()
         let subscription: Subscription
-        do {
-            subscription = try Subscription.verbatim(
-                port: port, stream: variant.stream, descriptor: try connection.duplicateDescriptor(), chunked: play.isChunked)
-        } catch {
+        do { subscription = try connection.subscribe(to: variant) } catch {
             variant.playerLeft()
             throw error
         }
-        subscription.onJoined = { [weak self, weak subscription] (_: JoinPoint) in
-            if let subscription { self?.joined(subscription) }
+        subscription.onJoined = { [weak self, weak subscription] (point: JoinPoint) in
+            if let subscription { self?.joined(subscription, point) }
         }
         subscription.onFailed = { [weak self] (_: SubscriberFailure) in self?.connection.close() }
         subscription.onLagged = { [weak self] (cause: LagCause, packets: UInt32) in
@@ -119,19 +158,27 @@ final class LivePlay {
         }
     }
 
-    private func joined(_ subscription: Subscription) {
+    private func joined(_ subscription: Subscription, _ point: JoinPoint) {
         guard !isOver else { return }
         switch phase {
         case .joining where subscription === feed?.subscription:
             keyFrameDeadline = nil
             phase = .playing
-            if !subscription.go() { fail("the engine is busy") }
+            guard let variant = feed?.variant, let onBegin else { return go() }
+            self.onBegin = nil
+            onBegin(variant, point[0].timestamp)
         case .crossing(var crossing) where subscription === crossing.next.subscription:
             crossing.hasJoined = true
             phase = .crossing(crossing)
             finishCrossing()
         case .waiting, .joining, .playing, .held, .crossing: break
         }
+    }
+
+    /// Sends from where it begins.
+    func go() {
+        guard !isOver, case .playing = phase, let feed else { return }
+        if !feed.subscription.go() { fail("the engine is busy") }
     }
 
     // MARK: Other streams
@@ -152,7 +199,8 @@ final class LivePlay {
     private func aim(goesOn: Bool) {
         abandonTarget()
         do {
-            let variant = try broadcast.variant(selection)
+            let wanted = feed?.variant.next(selection) ?? feedKind(selection)
+            let variant = try broadcast.variant(wanted)
             // It changed its mind before anything came of it.
             if goesOn, variant === feed?.variant { return }
             variant.playerArrived()
@@ -176,37 +224,51 @@ final class LivePlay {
         guard !isOver, let target, let feed else { return }
         self.target = nil
         defer { target.playerLeft() }
-        do {
-            let next = try makeFeed(target)
-            // Until it writes, only a refusal ends it: the player would wait for it for ever.
-            next.subscription.onGone = { [connection] in connection.close() }
-            feed.variant.flush()
-            target.flush()
-            if case .joining = phase {
-                keyFrameDeadline = nil
-                _ = feed.subscription.pause()
-            }
-            phase = .crossing(Crossing(next: next))
-            let place = target
-            connection.handWritesOver { [weak self] bytes, onLeft in
-                guard let self, case .crossing(var crossing) = phase else { return false }
-                place.flush()
-                crossing.words.append((bytes, place.packetsFed, onLeft))
-                phase = .crossing(crossing)
-                return true
-            }
-            let isTaken = feed.subscription.last(before: feed.variant.packetsFed) { [weak self] in
-                guard let self, case .crossing(var crossing) = phase else { return }
-                crossing.hasLeft = true
-                phase = .crossing(crossing)
-                finishCrossing()
-            }
-            if !isTaken || !next.subscription.arm(at: target.packetsFed) { fail("the engine is busy") }
-        } catch { fail("\(error)") }
+        guard target.goOn(from: feed.variant) else { return aim(goesOn: !isWaitingHeld) }
+        let next: Feed
+        do { next = try makeFeed(target) } catch { return aim(goesOn: !isWaitingHeld) }
+        feed.variant.flush()
+        target.flush()
+        guard next.subscription.arm(at: target.packetsFed) else { return giveUp(next) }
+        if case .joining = phase {
+            keyFrameDeadline = nil
+            _ = feed.subscription.pause()
+        }
+        let before = phase
+        phase = .crossing(Crossing(next: next))
+        let isTaken = feed.subscription.last(before: feed.variant.packetsFed) { [weak self] in
+            guard let self, case .crossing(var crossing) = phase else { return }
+            crossing.hasLeft = true
+            phase = .crossing(crossing)
+            finishCrossing()
+        }
+        guard isTaken else {
+            phase = before
+            return giveUp(next)
+        }
+        // Until it writes, only a refusal ends it: the player would wait for it for ever.
+        next.subscription.onGone = { [connection] in connection.close() }
+        let place = target
+        connection.handWritesOver { [weak self] bytes, onLeft in
+            guard let self, case .crossing(var crossing) = phase else { return false }
+            place.flush()
+            crossing.words.append((bytes, place.packetsFed, onLeft))
+            phase = .crossing(crossing)
+            return true
+        }
+    }
+
+    /// It has nothing that goes on until the target is entered.
+    private var isWaitingHeld: Bool { if case .held = phase { true } else { false } }
+
+    /// The engine is busy: it goes over with a later packet.
+    private func giveUp(_ next: Feed) {
+        release(next)
+        aim(goesOn: !isWaitingHeld)
     }
 
     private func finishCrossing() {
-        guard case .crossing(let crossing) = phase, crossing.hasLeft, crossing.hasJoined, let old = feed else { return }
+        guard !isOver, case .crossing(let crossing) = phase, crossing.hasLeft, crossing.hasJoined, let old = feed else { return }
         release(old)
         feed = crossing.next
         phase = .playing
@@ -256,6 +318,15 @@ final class LivePlay {
         let onEnd = onEnd
         self.onEnd = nil
         onEnd?(words)
+    }
+
+    /// Takes nothing more, and calls `done` when all has left that was taken, or never will.
+    func finish(_ done: @escaping () -> Void) {
+        onEnd = nil
+        abandonTarget()
+        guard !isOver, let feed, case .playing = phase else { return done() }
+        feed.variant.flush()
+        if !feed.subscription.last(before: feed.variant.packetsFed, onLeft: done) { done() }
     }
 
     /// Sends nothing more; what the connection is given from now on comes behind what was sent.

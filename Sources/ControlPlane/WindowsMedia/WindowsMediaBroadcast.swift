@@ -36,23 +36,28 @@ final class WindowsMediaBroadcast {
     /// Nothing more comes.
     private(set) var isOver = false
 
-    /// Another header holds for the packets that come from now on.
-    var onHeader: (() -> Void)?
-
     private let port: EnginePort
     private let settings: PathSettings
     private let logger: Logger
-    private var variants: [WMSPSelection: WindowsMediaVariant] = [:]
+    private var variants: [WindowsMediaClass: WindowsMediaVariant] = [:]
     /// Players that go over to another selection when it can be entered, and when that is not waited for any longer.
     private var waiting: [ObjectIdentifier: (play: LivePlay, variant: WindowsMediaVariant, deadline: NIODeadline)] = [:]
     private var taps: [ObjectIdentifier: any WindowsMediaTap] = [:]
     private var entry: Entry?
     private var observers: [ObjectIdentifier: any WindowsMediaBroadcastObserver] = [:]
+    /// Who wants to hear that another header holds for the packets that come from now on.
+    private var headerListeners: [ObjectIdentifier: () -> Void] = [:]
+    /// By which RTP tells its streams apart.
+    private var sources: [UInt8: UInt32] = [:]
+    /// Players that could not go over to another selection with the packet at hand, as too many did, and went with a later one.
+    private(set) var crossingsPutOff: UInt64 = 0
     private var made: (generation: Int, facts: WMSPContent)?
     private let identity = UInt32.random(in: 1...UInt32.max)
 
     /// Different selections that may be played at the same time: each has a packet log of its own.
     static let variantsMax = 16
+    /// So many players go over to another selection with one packet; others with a later one.
+    static let crossingsMax = 64
     /// Seconds for which a selection that nobody plays any more is kept.
     static let variantLingerMilliseconds = 10_000
 
@@ -80,7 +85,7 @@ final class WindowsMediaBroadcast {
         generation += 1
         for variant in variants.values { variant.begins(header) }
         if isNew { for tap in Array(taps.values) { tap.tapHeaderChanged() } }
-        onHeader?()
+        sayHeader()
     }
 
     /// Another header. Packets behind it are of its kind.
@@ -92,7 +97,11 @@ final class WindowsMediaBroadcast {
         for variant in variants.values { variant.begins(header) }
         for tap in Array(taps.values) { tap.tapHeaderChanged() }
         logger.notice("another ASF header", metadata: ["goes-on": "\(goesOn)", "streams": "\(header.streams.count)"])
-        onHeader?()
+        sayHeader()
+    }
+
+    private func sayHeader() {
+        for listener in Array(headerListeners.values) { listener() }
     }
 
     /// The source came back, or goes on elsewhere, with this header: nobody begins with what was before, and streams go on where they can
@@ -119,11 +128,17 @@ final class WindowsMediaBroadcast {
     private func admit(at packet: [UInt8]) {
         let now = NIODeadline.now()
         var isEntry: [ObjectIdentifier: Bool] = [:]
+        var crossings = 0
         for (id, one) in waiting {
             let variant = ObjectIdentifier(one.variant)
             let mayEnter = isEntry[variant] ?? one.variant.mayBeEntered(with: packet)
             isEntry[variant] = mayEnter
             guard mayEnter || now >= one.deadline else { continue }
+            guard crossings < Self.crossingsMax else {
+                crossingsPutOff += 1
+                continue
+            }
+            crossings += 1
             waiting[id] = nil
             one.play.enter()
         }
@@ -146,9 +161,19 @@ final class WindowsMediaBroadcast {
         for tap in taps { tap.tapEnded(reason) }
         for variant in variants.values { variant.retire() }
         variants = [:]
+        headerListeners = [:]
     }
 
     // MARK: Players
+
+    /// Calls `listener` whenever another header holds for the packets that come from then on; one for each owner.
+    func onHeader(_ owner: AnyObject, _ listener: @escaping () -> Void) { headerListeners[ObjectIdentifier(owner)] = listener }
+
+    /// By which RTP knows each stream, for all players.
+    var rtpSources: [UInt8: UInt32] {
+        for stream in header.streamNumbers.numbers where sources[stream] == nil { sources[stream] = .random(in: 1...UInt32.max) }
+        return sources
+    }
 
     func addTap(_ tap: any WindowsMediaTap) { taps[ObjectIdentifier(tap)] = tap }
 
@@ -165,20 +190,21 @@ final class WindowsMediaBroadcast {
 
     func forget(_ play: LivePlay) { waiting[ObjectIdentifier(play)] = nil }
 
-    /// What a player of that selection is sent. Throws ``PathError``.
-    func variant(_ selection: WMSPSelection) throws(PathError) -> WindowsMediaVariant {
-        if let variant = variants[selection] { return variant }
+    /// What players of that class are sent. Throws ``PathError``.
+    func variant(_ wanted: WindowsMediaClass) throws(PathError) -> WindowsMediaVariant {
+        if let variant = variants[wanted] { return variant }
+        guard !isOver else { throw .notReady("the broadcast is over", retryAfterSeconds: Path.retryAfterSeconds) }
         guard variants.count < Self.variantsMax else {
             throw .notReady("\(Self.variantsMax) different selections of its streams are played already", retryAfterSeconds: 5)
         }
         let variant: WindowsMediaVariant
         do {
-            variant = try WindowsMediaVariant(selection, of: header, settings: settings, port: port) { [weak self] in
-                guard let self, let variant = variants.removeValue(forKey: selection) else { return }
+            variant = try WindowsMediaVariant(wanted, of: header, settings: settings, port: port) { [weak self] in
+                guard let self, let variant = variants.removeValue(forKey: wanted) else { return }
                 variant.end()
             }
         } catch { throw .refused("\(error)") }
-        variants[selection] = variant
+        variants[wanted] = variant
         return variant
     }
 
@@ -210,140 +236,10 @@ final class WindowsMediaBroadcast {
     }
 
     /// How much of what came is kept for those who join.
-    fileprivate static func windowMilliseconds(_ settings: PathSettings, _ port: EnginePort) -> Int {
+    static func windowMilliseconds(_ settings: PathSettings, _ port: EnginePort) -> Int {
         settings.windowMilliseconds ?? max(port.engine.limits.windowMilliseconds, 10_000)
     }
 
     /// The counters of all selections.
     var counters: [StreamCounters] { variants.values.map(\.counters) }
-}
-
-/// One selection of a broadcast's streams: a stream in the engine that carries `$D` packets as they go over the wire.
-final class WindowsMediaVariant {
-    let stream: StreamHandle
-    let counters: StreamCounters
-    /// What comes within this time goes out together. With packets of 1,400 bytes 2,000 players cost 2.6 times the processor time of
-    /// interleaved RTP without it, and 1.25 times with it. Packets of 3,200 bytes come 26 ms apart at 1 Mbit/s: with a longer time each of
-    /// them would wait for the next one.
-    private static let collectNanoseconds: UInt64 = 15_000_000
-
-    /// Packets fed so far: the next one's number in the engine.
-    private(set) var packetsFed: UInt32 = 0
-    private let port: EnginePort
-    private let selection: WMSPSelection
-    private var filter: ASFFilter
-    private var source: EngineSource?
-    private var batch: [UInt8] = []
-    private var batchPackets: UInt32 = 0
-    private var sequence: UInt8 = 0
-    private var players = 0
-    private var isRetired = false
-    private var isEnded = false
-    private let linger: LoopTimer
-    private let onUnused: () -> Void
-    private let delegate = Delegate()
-
-    /// Nothing that the engine says of such a stream is of interest.
-    private final class Delegate: StreamDelegate {
-        func senderReport(track: Int, ssrc: UInt32, ntp: UInt64, rtpTime: UInt32) {}
-        func sourceBye(track: Int) {}
-        func parameterSets(track: Int) {}
-        func packetTooLarge(track: Int, bytes: Int) {}
-    }
-
-    init(
-        _ selection: WMSPSelection, of header: ASFHeader, settings: PathSettings, port: EnginePort, onUnused: @escaping () -> Void
-    ) throws {
-        self.selection = selection
-        self.port = port
-        self.onUnused = onUnused
-        linger = LoopTimer(port.eventLoop)
-        filter = ASFFilter(selection, of: header)
-        let limits = port.engine.limits
-        let sizing = StreamSizing(
-            bitRate: settings.bitRate ?? Int(clamping: max(header.bitrate(of: selection.whole) * 2, UInt64(limits.bitRateDefault / 4))),
-            windowMilliseconds: WindowsMediaBroadcast.windowMilliseconds(settings, port))
-        var policy = settings.policy
-        // TCP paces itself.
-        policy.pacing = .off
-        policy.collectNanoseconds = Self.collectNanoseconds
-        let opened = try port.addVerbatimStream(sizing: sizing, policy: policy, delegate: delegate)
-        stream = opened.handle
-        counters = opened.counters
-        do {
-            source = try EngineSource(port: port, release: {}) { .addFedSource($0, opened.handle, channels: ChannelMap(identity: 2)) }
-        } catch {
-            port.submitAlways(.removeStream(opened.handle))
-            throw error
-        }
-    }
-
-    func playerArrived() {
-        players += 1
-        linger.stop()
-    }
-
-    func playerLeft() {
-        players -= 1
-        guard players == 0 else { return }
-        if isRetired { return end() }
-        linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.onUnused() }
-    }
-
-    func begins(_ header: ASFHeader) {
-        flush()
-        filter = ASFFilter(selection, of: header)
-        port.submit(.beginEpoch(stream))
-    }
-
-    /// Whether a player that has played other streams can go on with this packet: no object of sound that it heard begin is cut.
-    func mayBeEntered(with packet: [UInt8]) -> Bool { filter.hasSound && filter.isStart(packet) }
-
-    func take(_ packet: [UInt8], number: UInt32) {
-        let isStart = filter.isStart(packet)
-        guard let kept = filter.filter(packet) else { return }
-        let length = WMSPFraming.dataHeadBytes + kept.count
-        guard let frame = UInt16(exactly: length) else { return }
-        let at = batch.count + 4
-        batch.append(WMSPFraming.magic)
-        batch.append(isStart ? 1 : 0)
-        batch.append(UInt8(truncatingIfNeeded: frame >> 8))
-        batch.append(UInt8(truncatingIfNeeded: frame))
-        batch.append(contentsOf: repeatElement(0, count: WMSPFraming.dataHeadBytes))
-        var span = batch.mutableSpan
-        WMSPFraming.writeDataHead(payloadBytes: kept.count, locationID: number, flags: sequence, to: &span, at: at)
-        batch.append(contentsOf: kept)
-        sequence &+= 1
-        batchPackets += 1
-        if batch.count >= 64 << 10 { flush() }
-    }
-
-    func flush() {
-        guard !batch.isEmpty, let handle = source?.handle else { return }
-        // The engine counts what it was given.
-        if port.feed(handle, batch) { packetsFed &+= batchPackets } else { packetsRefused += UInt64(batchPackets) }
-        batch.removeAll(keepingCapacity: true)
-        batchPackets = 0
-    }
-
-    /// Packets that the engine's full queue did not take.
-    private(set) var packetsRefused: UInt64 = 0
-
-    /// Nothing more is fed. Ends when the last player has what it was given, or soon.
-    func retire() {
-        isRetired = true
-        source?.remove()
-        source = nil
-        guard players > 0 else { return end() }
-        linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.end() }
-    }
-
-    func end() {
-        linger.stop()
-        source?.remove()
-        source = nil
-        guard !isEnded else { return }
-        isEnded = true
-        port.submitAlways(.removeStream(stream))
-    }
 }

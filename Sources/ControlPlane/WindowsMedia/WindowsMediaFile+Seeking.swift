@@ -13,6 +13,31 @@ extension WindowsMediaFile {
         }
     }
 
+    /// Where a Play begins, with what is known of it.
+    struct Beginning: Sendable {
+        var packet: UInt32
+        /// When the packet is due, in milliseconds; nil where it cannot be read.
+        var sendTime: UInt32?
+        /// What is shown first, in milliseconds without the preroll.
+        var milliseconds: UInt64?
+    }
+
+    /// The same with what is known of it.
+    func beginning(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+            let found = start(position, streams: streams)
+            var beginning = Beginning(packet: UInt32(clamping: found.packet))
+            if position == .beginning { beginning.milliseconds = 0 }
+            if let bytes = try? read(packets: beginning.packet..<(beginning.packet &+ 1)), !bytes.isEmpty {
+                beginning.sendTime = (try? ASFPacket(bytes.span, packetBytes: header.packetBytes))?.sendTime
+            }
+            if position != .beginning, let time = found.presentationTime ?? beginning.sendTime {
+                beginning.milliseconds = UInt64(time - min(time, header.file.prerollMilliseconds))
+            }
+            return beginning
+        }
+    }
+
     /// `X-StartupProfile` of these streams from that position on; nil when there is nothing to say. Read off the event loop.
     func startupProfile(_ wish: WMSPStartupWish, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in

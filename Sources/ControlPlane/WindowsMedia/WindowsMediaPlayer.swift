@@ -67,7 +67,9 @@ final class WindowsMediaPlayer {
         switch source {
         case .playlist(let start): begin(start, onEnd)
         case .live(let broadcast):
-            let live = LivePlay(play, broadcast: broadcast, connection: connection, port: server.port)
+            let live = LivePlay(
+                WindowsMediaClass(selection: play.selection), fastStart: play.fastStart, broadcast: broadcast,
+                connection: WMSPLiveLine(connection, isChunked: play.isChunked, port: server.port), port: server.port)
             self.live = live
             live.onLagged = { [weak self] cause, packets in self?.server.lagged(self, cause, packets: packets) }
             live.start { failure in onEnd(failure.map { .failed($0) } ?? .done) }

@@ -1,4 +1,5 @@
 import Logging
+import PlaneLink
 import Signalling
 import WireFormats
 
@@ -13,9 +14,26 @@ extension WindowsMediaServer {
                 "session": "\(session)", "path": "\(PeerWords.printable(String(log.path.prefix(64))))",
                 "agent": "\(PeerWords.printable(log.agent.text))", "form": "\(log.form.rawValue)", "log": Self.shortened(log.text),
             ])
+        tell(log, of: player(session)?.connection.host)
+    }
+
+    /// The same of a player of RTSP.
+    func record(_ log: MSRTSPLog, of player: MSRTSPPlayer) {
+        logger.info(
+            "player's log",
+            metadata: [
+                "session": "\(player.words)", "path": "\(PeerWords.printable(String(log.path.prefix(64))))",
+                "agent": "\(PeerWords.printable(log.agent))", "form": "\(log.kind.rawValue)", "log": Self.shortened(log.text),
+            ])
+        guard log.kind == .play, let agent = WMSPAgent.client(log.agent) else { return }
+        tell(WMSPLog(form: .xml, text: log.text, agent: agent, path: log.path), of: player.line.connection.host)
+    }
+
+    /// Whoever the path is had from is told of its player.
+    private func tell(_ log: WMSPLog, of host: HostAddress?) {
         guard let pull = pull(log.path) else { return }
-        let player = player(session)
-        let relay = WMSPRenderingLog.Relay(player: player?.connection.host.text ?? "-", address: nil, players: allPlayers.count)
+        let relay = WMSPRenderingLog.Relay(
+            player: host?.text ?? "-", address: nil, players: allPlayers.count + server.windowsMediaRTSP.sessions.playingCount)
         guard let rendering = WMSPRenderingLog(log, relay: relay) else { return }
         pull.tell(rendering.event(agent: log.agent.text, url: pull.origin))
     }

@@ -241,8 +241,8 @@ final class WindowsMediaServer {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
         } else if let live = path.windowsMediaLive {
             return live.broadcast(of: path) { [weak self] result in
-                if case .success(let broadcast) = result {
-                    broadcast.onHeader = { [weak self, weak broadcast] in
+                if let self, case .success(let broadcast) = result {
+                    broadcast.onHeader(self) { [weak self, weak broadcast] in
                         if let broadcast { self?.headerChanged(of: broadcast) }
                     }
                 }

@@ -1,0 +1,411 @@
+import Logging
+import NIOCore
+import PlaneLink
+import Signalling
+import WireFormats
+
+/// Windows Media over RTSP ([MS-RTSP]): requests about paths of Windows Media. It finds what a request is about and whether it is allowed, has
+/// the session machine decide, and does what that says. Belongs to the event loop.
+final class WindowsMediaRTSP {
+    unowned let server: RTSPServer
+    private(set) var sessions: MSRTSPSessions
+    private var lines: [UInt64: MSRTSPLine] = [:]
+    private var nextLine: UInt64 = 1
+    private var players: [UInt64: MSRTSPPlayer] = [:]
+    /// Who may ask for lost packets, by what they are asked for by.
+    private var retransmissions: [UInt32: UInt64] = [:]
+    var resends = ResendCounters()
+    let playlistOpener: PlaylistOpener
+    /// What the server calls itself to those who play Windows Media: FFmpeg and GStreamer look at the beginning.
+    let name: String
+
+    /// What became of requests for lost packets.
+    struct ResendCounters {
+        var asked = 0
+        var refused = 0
+        var gone = 0
+        var strange = 0
+    }
+
+    init(server: RTSPServer, settings: MSRTSPSessions.Settings = MSRTSPSessions.Settings()) {
+        self.server = server
+        name = "WMServer/9.1.1.5000 \(server.settings.name)"
+        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths.path(named: $0) }
+        sessions = MSRTSPSessions(settings: settings) { UInt64.random(in: 1...UInt64.max) }
+    }
+
+    var port: EnginePort { server.port }
+    var logger: Logger { server.logger }
+    private var now: UInt64 { RTSPServer.milliseconds(.now()) }
+
+    /// Sessions just now, and how many there may be.
+    var sessionCount: Int { sessions.count }
+    var sessionsMax: Int { sessions.settings.sessionsMax }
+    /// Those that somebody reads by.
+    var readerCount: Int { players.count }
+    var allPlayers: [MSRTSPPlayer] { Array(players.values) }
+    func player(_ session: UInt64) -> MSRTSPPlayer? { players[session] }
+
+    /// What became of sessions, by the names that status has for it.
+    var counters: [String: Int] {
+        let counters = sessions.counters
+        return [
+            "rtsp_opened": counters.sessionsOpened, "rtsp_evicted": counters.sessionsEvicted, "rtsp_refused": counters.sessionsRefused,
+            "rtsp_taken_over": counters.takeOvers, "rtsp_mistaken": counters.sessionsMistaken,
+            "rtsp_asked_too_much": counters.transactionsRefused, "rtsp_entry_mistaken": counters.entriesMistaken,
+            "rtsp_notices": counters.noticesSent, "rtsp_notices_refused": counters.noticesRefused,
+            "rtsp_logs_unusable": counters.logsUnusable, "resends_asked": resends.asked, "resends_refused": resends.refused,
+            "resends_gone": resends.gone, "resends_strange": resends.strange,
+        ]
+    }
+
+    // MARK: Connections
+
+    private func line(of connection: RTSPConnection) -> MSRTSPLine {
+        if let line = connection.windowsMedia { return line }
+        let line = MSRTSPLine(id: nextLine, connection: connection, server: self)
+        nextLine += 1
+        lines[line.id] = line
+        connection.windowsMedia = line
+        return line
+    }
+
+    func closed(_ line: MSRTSPLine) {
+        lines[line.id] = nil
+        perform(sessions.connectionClosed(line.id, now: now))
+        // What went that way has ended; the sessions wait for their clients to come back.
+        for player in Array(players.values) where player.line === line && player.play?.transport.isInterleaved == true { player.stop() }
+    }
+
+    /// Looks at deadlines.
+    func sweep(now: NIODeadline) {
+        perform(sessions.timeElapsed(now: RTSPServer.milliseconds(now)))
+        for player in Array(players.values) { player.sweep(now: now) }
+    }
+
+    /// Ends everything.
+    func stop() {
+        for player in Array(players.values) {
+            perform(sessions.end(session: player.id, .ended))
+            forget(player.id, .shutdown)
+        }
+    }
+
+    // MARK: Requests
+
+    /// Whether a request is about Windows Media; then it is answered, now or later.
+    func take(_ request: ServerRequest, on connection: RTSPConnection) -> Bool {
+        switch request.message.method {
+        case .options, .describe, .setup, .play, .pause, .teardown, .getParameter, .setParameter: break
+        case .announce, .record, .redirect, .register, .deregister, .other: return false
+        }
+        if let id = request.session.flatMap({ UInt64($0) }), let player = players[id], request.message.method != .describe {
+            let found = try? server.found(by: request, on: connection)
+            do throws(RequestRefusal) {
+                guard found == nil || found?.path === player.path else {
+                    throw .sessionForeign("the session belongs to /\(player.path.name)")
+                }
+                let method = request.message.method
+                if let found, method == .play || method == .setup { try server.authorize(windowsMedia: request, found, connection) }
+                answer(request, player.path, control: found?.control, on: connection)
+            } catch { refuse(error, request.message.method, on: connection) }
+            return true
+        }
+        if request.target.isServer || request.target.readings.allSatisfy({ $0.path.isEmpty }) {
+            guard request.message.method == .options, server.servesWindowsMediaAlone else { return false }
+            answer(request, nil, control: nil, on: connection)
+            return true
+        }
+        guard let found = try? server.found(by: request, on: connection), found.isWindowsMedia else { return false }
+        answer(request, found, on: connection)
+        return true
+    }
+
+    private func answer(_ request: ServerRequest, _ found: RTSPServer.Found, on connection: RTSPConnection) {
+        do {
+            try server.authorize(windowsMedia: request, found, connection)
+            let place = try server.open(request, on: connection)
+            answer(request, place.path, control: place.control, on: connection)
+        } catch { refuse(error, request.message.method, on: connection) }
+    }
+
+    private func refuse(_ error: any Error, _ method: RTSPMethod, on connection: RTSPConnection) {
+        let refusal = error as? RequestRefusal ?? RequestRefusal(pathError: error, method: method)
+        connection.count(refusal)
+        connection.answer(refusal.response, session: nil, as: name)
+    }
+
+    private func answer(_ message: ServerRequest, _ path: Path?, control: String?, on connection: RTSPConnection) {
+        let line = line(of: connection)
+        do {
+            let request = try MSRTSPRequest(message, path: path?.name ?? "", control: control)
+            guard let path else { return receive(request, nil, nil, nil, on: line) }
+            if case .id(let id) = request.session, let player = players[id] {
+                guard player.user == nil || player.user == connection.user || player.line === line else {
+                    throw RequestRefusal.sessionForeign("the session belongs to another user")
+                }
+            } else if request.kind == .describe || request.kind == .selectStream {
+                try server.distribute(path, message, connection)
+                if let error = path.loop(connection.trail) { throw error }
+            }
+            guard sessions.needsContent(request) else { return receive(request, path, nil, nil, on: line) }
+            find(request, path, on: line)
+        } catch { refuse(error, message.message.method, on: connection) }
+    }
+
+    private func find(_ request: MSRTSPRequest, _ path: Path, on line: MSRTSPLine) {
+        let number = path.trails.add(line.connection.trail)
+        var isAnswered = false
+        let abandon = content(of: path, for: request, on: line) { [weak self] result in
+            isAnswered = true
+            line.onAbandoned = nil
+            path.trails.remove(number)
+            guard let self else { return }
+            guard !line.isClosed else {
+                if case .success(let source) = result { settle(source, on: line) }
+                return
+            }
+            switch result {
+            case .success(let source): profile(request, path, source, on: line)
+            case .failure(let error): refuse(error, request.message.method, on: line.connection)
+            }
+        }
+        guard !isAnswered else { return }
+        line.onAbandoned = {
+            path.trails.remove(number)
+            abandon?()
+        }
+    }
+
+    /// What a path has to offer, now or later. What is returned ends a wait that nobody is interested in any more.
+    private func content(
+        of path: Path, for request: MSRTSPRequest, on line: MSRTSPLine,
+        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) -> (() -> Void)? {
+        if let programme = path.programme, !path.settings.isBroadcast {
+            playlistContent(of: path, programme, for: request, on: line, done)
+        } else if let file = path.windowsMediaFile {
+            file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
+        } else if let live = path.windowsMediaLive {
+            return live.broadcast(of: path) { [weak self] result in
+                if let self, case .success(let broadcast) = result {
+                    broadcast.onHeader(self) { [weak self, weak broadcast] in
+                        if let broadcast { self?.headerChanged(of: broadcast) }
+                    }
+                }
+                done(result.map { .live($0) }.mapError { $0 })
+            }
+        } else {
+            done(.failure(PathError.refused("/\(path.name) has no source")))
+        }
+        return nil
+    }
+
+    /// A player that wants to know how the beginning will come is told.
+    private func profile(_ request: MSRTSPRequest, _ path: Path, _ source: WindowsMediaContent, on line: MSRTSPLine) {
+        guard case .file(let file) = source, let wish = sessions.startupWish(of: request, content: file.facts) else {
+            return receive(request, path, source, source.facts, on: line)
+        }
+        file.startupProfile(wish, on: port.eventLoop).assumeIsolated().whenComplete { [weak self] result in
+            guard let self, !line.isClosed else { return }
+            var facts = file.facts
+            facts.startupProfile = (try? result.get()) ?? nil
+            receive(request, path, source, facts, on: line)
+        }
+    }
+
+    private func receive(
+        _ request: MSRTSPRequest, _ path: Path?, _ source: WindowsMediaContent?, _ facts: WMSPContent?, on line: MSRTSPLine
+    ) {
+        if case .id(let id) = request.session, let player = players[id], player.line !== line { player.comes(over: line) }
+        let isNew = request.kind == .selectStream && request.session == .none
+        if isNew {
+            do throws(RequestRefusal) { try server.admit(line.connection) } catch {
+                settle(source, on: line)
+                return refuse(error, request.message.method, on: line.connection)
+            }
+        }
+        let actions = sessions.receive(
+            request, on: line.id, from: line.connection.host.text, content: facts.map { .success($0) },
+            place: place(for: request, source, on: line), now: now)
+        perform(actions, path: path, source: source)
+        settle(source, on: line)
+    }
+
+    /// What the session machine has to know of where a request came from.
+    private func place(for request: MSRTSPRequest, _ source: WindowsMediaContent?, on line: MSRTSPLine) -> MSRTSPPlace {
+        var place = MSRTSPPlace(peer: line.connection.host.text)
+        var player: MSRTSPPlayer?
+        if case .id(let id) = request.session { player = players[id] }
+        if let player, player.line !== line {
+            place.interleavedRefusal = "the session was set up on another connection"
+        } else if line.connection.sessions.contains(where: { $0.machine.isInterleaved == true })
+            || line.carried.map({ $0.session != player?.id }) ?? false
+        {
+            place.interleavedRefusal = "another session's media uses this connection; open one connection for each"
+        }
+        if let media = server.media { place.serverPorts = PortPair(rtp: media.rtpPort, rtcp: media.rtcpPort) }
+        if case .live(let broadcast)? = source { place.ssrcs = broadcast.rtpSources }
+        if let broadcast = player?.broadcast { place.ssrcs = broadcast.rtpSources }
+        place.nextSequence = player?.nextSequence
+        return place
+    }
+
+    // MARK: What the machine says
+
+    private func perform(_ actions: [MSRTSPServerAction], path: Path? = nil, source: WindowsMediaContent? = nil) {
+        for action in actions {
+            switch action {
+            case .answer(let id, let response):
+                guard let line = lines[id] else { continue }
+                if let path { attend(response, path, source, on: line) }
+                line.connection.answer(response, session: nil, as: name)
+            case .answerPacketPair(let id, let response): lines[id]?.connection.answer(packetPair: response, as: name)
+            case .request(let id, let session, let request):
+                lines[id]?.connection.ask(request) { [weak self] status in
+                    guard let self else { return }
+                    sessions.requestAnswered(session, status: UInt16(clamping: status.code), now: now)
+                }
+            case .start(let play):
+                if let retransmission = play.retransmission { retransmissions[retransmission.ssrc] = play.session }
+                players[play.session]?.start(play, source)
+            case .go(let session): players[session]?.go()
+            case .select(let session, let selection): players[session]?.select(selection)
+            case .hold(let session): players[session]?.hold()
+            case .stop(let session): players[session]?.stop()
+            case .finish(let session): players[session]?.finish()
+            case .datagrams(let session, let port, let packets):
+                guard let host = players[session]?.line.connection.host else { continue }
+                for packet in packets { server.media?.sendMedia(packet, host: host, port: port) }
+            case .log(let session, let log): if let player = players[session] { server.windowsMedia.record(log, of: player) }
+            case .event(_, let path, let event): server.windowsMedia.record(event, about: path)
+            case .ended(let session, let reason): forget(session, SessionEnd(reason))
+            case .close(let id): lines[id]?.drain()
+            }
+        }
+    }
+
+    /// The first answer that names a session is that to its first SETUP.
+    private func attend(_ response: RTSPResponse, _ path: Path, _ source: WindowsMediaContent?, on line: MSRTSPLine) {
+        guard response.status == .ok, let id = response.headers.session.flatMap({ UInt64($0.id) }) else { return }
+        guard let facts = sessions.facts(of: id) else { return }
+        defer { if case .datagram(_, let rtcp)? = facts.transport { players[id]?.expectReports(port: rtcp) } }
+        guard players[id] == nil else { return }
+        let player = MSRTSPPlayer(id: id, path: path, line: line, server: self)
+        players[id] = player
+        line.sessions.insert(id)
+        server.places.release(ObjectIdentifier(line.connection))
+        server.counts.sessionsTotal += 1
+        if let reader = line.takeDescribed(of: path) { player.playlist = reader }
+        if case .playlist(let start)? = source, player.playlist == nil {
+            start.reader.isKept = true
+            player.playlist = start.reader
+        }
+        logger.info(
+            "session begins",
+            metadata: [
+                "session": "\(player.words)", "from": "\(line.connection.words)", "path": "\(path.name)", "protocol": "ms-rtsp",
+                "role": "reader",
+            ])
+    }
+
+    private func forget(_ session: UInt64, _ reason: SessionEnd) {
+        guard let player = players.removeValue(forKey: session) else { return }
+        if let ssrc = player.play?.retransmission?.ssrc { retransmissions[ssrc] = nil }
+        player.end()
+        server.counts.ends[reason, default: 0] += 1
+        logger.info(
+            "session ends",
+            metadata: [
+                "session": "\(player.words)", "from": "\(player.line.connection.host.text)", "path": "\(player.path.name)",
+                "transport": "\(player.transportWords)", "protocol": "ms-rtsp", "reason": "\(reason.rawValue)",
+                "seconds": "\((NIODeadline.now() - player.began).nanoseconds / 1_000_000_000)",
+            ])
+    }
+
+    // MARK: What players say
+
+    /// It is known where a play begins.
+    func started(_ player: MSRTSPPlayer, _ beginning: MSRTSPBeginning) {
+        perform(sessions.started(player.id, beginning, now: now))
+    }
+
+    func startFailed(_ player: MSRTSPPlayer, _ refusal: RequestRefusal) { perform(sessions.startFailed(player.id, refusal, now: now)) }
+
+    /// What was sent ended by itself.
+    func ended(_ player: MSRTSPPlayer, _ end: PumpEnd, nextSequence: UInt16?) {
+        let reason: MSRTSPMediaEnd
+        switch end {
+        case .done: reason = .done
+        case .rewound: reason = .rewound
+        case .failed(let words):
+            reason = .failed
+            logger.warning("Windows Media stops", metadata: ["path": "\(player.path.name)", "why": "\(words)"])
+        }
+        perform(sessions.mediaEnded(player.id, reason: reason, nextSequence: nextSequence, now: now))
+    }
+
+    /// A playlist goes on to another entry for a player.
+    func changeContent(of player: MSRTSPPlayer, to facts: WMSPContent, entryEnded: Bool, isReceding: Bool = false) {
+        perform(
+            sessions.contentChanged(
+                player.id, to: facts, entryEnded: entryEnded, isReceding: isReceding, nextSequence: player.nextSequence, now: now))
+    }
+
+    private func headerChanged(of broadcast: WindowsMediaBroadcast) {
+        for player in Array(players.values) where player.broadcast === broadcast {
+            perform(sessions.contentChanged(player.id, to: broadcast.facts, nextSequence: player.nextSequence, now: now))
+        }
+    }
+
+    /// The engine gave a player up.
+    func lost(_ player: MSRTSPPlayer) { perform(sessions.end(session: player.id, .ended)) }
+
+    /// The path is not served any more.
+    func pathRemoved(_ player: MSRTSPPlayer) { perform(sessions.end(session: player.id, .ended)) }
+
+    func lagged(_ player: MSRTSPPlayer, _ cause: LagCause, packets: UInt32) {
+        server.counts.packetsMissed[cause, default: 0] &+= UInt64(packets)
+        logger.warning(
+            "reader misses packets",
+            metadata: [
+                "session": "\(player.words)", "from": "\(player.line.connection.words)", "path": "\(player.path.name)",
+                "packets": "\(packets)", "cause": "\(cause.words)",
+            ])
+    }
+
+    // MARK: RTCP
+
+    /// RTCP that came from there. False: nobody here knows of it.
+    func received(report bytes: [UInt8], from host: HostAddress, known session: UInt64?) -> Bool {
+        let now = NIODeadline.now()
+        if let request = RetransmissionRequest(bytes.span) {
+            guard let id = retransmissions[request.retransmissionSSRC], let player = players[id], player.line.connection.host == host else {
+                resends.strange += 1
+                return session != nil
+            }
+            sessions.heard(id, now: RTSPServer.milliseconds(now))
+            let outcome = player.resend(request, now: now)
+            resends.asked += outcome.asked
+            resends.refused += outcome.refused
+            resends.gone += outcome.gone
+            if outcome.isStrange { resends.strange += 1 }
+            return true
+        }
+        guard let session, players[session] != nil else { return false }
+        sessions.heard(session, now: RTSPServer.milliseconds(now))
+        return true
+    }
+}
+
+extension SessionEnd {
+    /// How an end of the machine's is counted.
+    init(_ end: MSRTSPSessionEnd) {
+        switch end {
+        case .tornDown: self = .teardown
+        case .idle: self = .timeout
+        case .evicted: self = .queueFull
+        case .ended: self = .streamEnded
+        }
+    }
+}
