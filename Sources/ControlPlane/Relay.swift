@@ -295,6 +295,17 @@ enum PathSourceFactory {
         ) { source($0, for: path, host: $1) }
     }
 
+    /// How a path's playlist pulls entries that are elsewhere: as the path would, for whoever goes through it.
+    private static func pulls(of path: Path) -> PlaylistPulls {
+        PlaylistPulls(
+            most: path.settings.playlist.pullsMax, eventLoop: path.eventLoop, via: { [weak path] in path?.via },
+            permits: { [weak path] in path?.settings.permits($0) ?? false }
+        ) { [weak path] url, host in
+            guard let path else { return nil }
+            return source(.windowsMedia(url), for: path, host: host) as? any PathSource & WindowsMediaLive
+        }
+    }
+
     private static func source(_ source: PathSettings.Source, for path: Path, host: any PathSourceHost) -> (any PathSource)? {
         switch source {
         case .publish, .template, .redirect: return nil
@@ -315,10 +326,12 @@ enum PathSourceFactory {
         case .playlist(let name) where path.settings.isBroadcast:
             return PlaylistBroadcast(
                 file: name, settings: path.settings, port: path.port, host: host,
-                opener: PlaylistOpener(eventLoop: path.eventLoop) { [weak path] in path?.table?.path(named: $0) }, logger: path.logger)
+                opener: PlaylistOpener(eventLoop: path.eventLoop) { [weak path] in path?.table }, pulls: pulls(of: path),
+                logger: path.logger)
         case .playlist(let name):
             return PlaylistSource(
-                file: name, settings: path.settings.playlist, eventLoop: path.eventLoop, host: host, logger: path.logger)
+                file: name, settings: path.settings.playlist, pulls: pulls(of: path), eventLoop: path.eventLoop, host: host,
+                logger: path.logger)
         case .custom(let url):
             guard let dialler = path.extensions.sources[url.scheme] else { return nil }
             return DialledSource(

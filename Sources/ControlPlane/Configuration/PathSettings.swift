@@ -36,6 +36,9 @@ package struct PathSettings: Sendable, Equatable {
             }
         }
 
+        /// Whether it is pulled from there.
+        func isPlace(_ url: WMSPSourceURL) -> Bool { if case .windowsMedia(let own) = self { own.isSamePlace(as: url) } else { false } }
+
         /// Readers are sent elsewhere.
         var isRedirect: Bool { if case .redirect = self { true } else { false } }
     }

@@ -213,8 +213,7 @@ struct PlaylistLoader {
                     guard !isPlaylist(named: String(path)) || source.lowercased().hasPrefix("mms") else {
                         return .location(.broken("\(url) is a playlist elsewhere; only those in files here are read"))
                     }
-                    return .location(
-                        .broken("\(url) is pulled by a path only: give it one (source: \(url)), and name that here (lpp://PATH)"))
+                    return .location(.url(source))
                 } catch { return .location(.broken(error.description)) }
             case let scheme:
                 return .location(

@@ -12,6 +12,8 @@ public struct PlaylistOverview: Sendable, Codable, Equatable {
     public var version = 0
     /// Those who go through it: readers, or the one broadcast.
     public var runs = 0
+    /// Entries that are pulled from elsewhere just now.
+    public var pulls = 0
     /// Where they are: up to ``runsShownMax``, the longest there first.
     public var shown: [Run] = []
     /// What was passed over last, the latest first.
@@ -157,6 +159,8 @@ extension PlaylistProgramme {
         overview.reloads = counts.reloads
         overview.reloadsRefused = counts.reloadsRefused
         overview.limitsMet = counts.limitsMet
+        overview.pulls = pulls?.running ?? 0
+        if let refused = pulls?.refused, refused > 0 { overview.limitsMet[PlaylistSettings.pullsKey] = refused }
         overview.lastError = lastTrouble.map(PeerWords.printable)
         return overview
     }

@@ -25,6 +25,9 @@ final class PlaylistProgramme {
     private(set) var failures: [Failure] = []
     private(set) var lastTrouble: String?
 
+    /// How entries that are elsewhere are pulled; nil: they are not.
+    let pulls: PlaylistPulls?
+
     private let settings: PlaylistSettings
     private var limits: PlaylistLimits { settings.limits }
     private let logger: Logger
@@ -65,9 +68,12 @@ final class PlaylistProgramme {
     static let watchMilliseconds = 1_000
 
     /// A playlist that was not read yet.
-    init(file: String, settings: PlaylistSettings = PlaylistSettings(), eventLoop: any EventLoop, logger: Logger) {
+    init(
+        file: String, settings: PlaylistSettings = PlaylistSettings(), pulls: PlaylistPulls? = nil, eventLoop: any EventLoop, logger: Logger
+    ) {
         self.file = file
         self.settings = settings
+        self.pulls = pulls
         self.eventLoop = eventLoop
         self.logger = logger
         watch = LoopTimer(eventLoop)

@@ -24,6 +24,8 @@ final class PlaylistRun {
         leaving = LoopTimer(programme.eventLoop)
     }
 
+    /// How entries that are elsewhere are pulled; nil: they are not.
+    var pulls: PlaylistPulls? { programme?.pulls }
     /// What plays.
     var current: PlaylistEntry? { cursor.current }
     /// What is planned next, if anything is.

@@ -7,6 +7,8 @@ package struct PlaylistSettings: Sendable, Equatable {
     package var limits = PlaylistLimits()
     /// Of those who go through it.
     package var historyMax = PlaylistCursor.Settings().historyMax
+    /// Entries that are pulled from elsewhere at a time, all readers together.
+    package var pullsMax = 64
 
     /// The defaults.
     package init() {}
@@ -28,6 +30,8 @@ package struct PlaylistSettings: Sendable, Equatable {
 
     /// The key of what viewers cannot go back to any more.
     static let historyKey = "playlist-history"
+    /// The key of what is pulled at a time.
+    static let pullsKey = "playlist-pulls"
 
     /// Keys that say something else than the defaults.
     var changed: [String] {
@@ -37,6 +41,7 @@ package struct PlaylistSettings: Sendable, Equatable {
             ("playlist-nesting", limits.nestingMax != own.limits.nestingMax), ("playlist-depth", limits.depthMax != own.limits.depthMax),
             ("playlist-attributes", limits.attributesMax != own.limits.attributesMax),
             ("playlist-instants", limits.instantsMax != own.limits.instantsMax), (Self.historyKey, historyMax != own.historyMax),
+            (Self.pullsKey, pullsMax != own.pullsMax),
         ].filter(\.1).map(\.0)
     }
 }
@@ -66,6 +71,9 @@ extension PathSettings {
         },
         Field(key: "playlist-history") { (path, text) throws(ValueProblem) in
             path.playlist.historyMax = try SettingValue.number(text, in: 0...1_024)
+        },
+        Field(key: "playlist-pulls") { (path, text) throws(ValueProblem) in
+            path.playlist.pullsMax = try SettingValue.number(text, in: 0...10_000)
         },
     ]
 }

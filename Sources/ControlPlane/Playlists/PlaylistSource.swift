@@ -8,8 +8,11 @@ final class PlaylistSource: PathSource, PlaylistOwner {
     private let pursuit = LevelPursuit()
 
     /// A source that reads its file when it is wanted.
-    init(file: String, settings: PlaylistSettings, eventLoop: any EventLoop, host: any PathSourceHost, logger: Logger) {
-        programme = PlaylistProgramme(file: file, settings: settings, eventLoop: eventLoop, logger: logger)
+    init(
+        file: String, settings: PlaylistSettings, pulls: PlaylistPulls? = nil, eventLoop: any EventLoop, host: any PathSourceHost,
+        logger: Logger
+    ) {
+        programme = PlaylistProgramme(file: file, settings: settings, pulls: pulls, eventLoop: eventLoop, logger: logger)
         self.host = host
         programme.onRead = { [weak self] trouble in
             if let trouble { self?.host?.sourceFailed(trouble) } else { self?.host?.sourcePlays() }

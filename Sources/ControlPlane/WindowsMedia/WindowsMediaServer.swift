@@ -18,7 +18,7 @@ final class WindowsMediaServer {
 
     init(server: RTSPServer, settings: WMSPSessions.Settings = WMSPSessions.Settings()) {
         self.server = server
-        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths.path(named: $0) }
+        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths }
         sessions = WMSPSessions(settings: settings) { UInt32.random(in: 1...UInt32.max) }
     }
 

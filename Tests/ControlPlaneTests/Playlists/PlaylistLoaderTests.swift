@@ -30,11 +30,11 @@ struct PlaylistLoaderTests {
         ("lpp://live/", "path live"), ("lpp://", "broken lpp:// names no path of this relay: lpp://NAME"),
         (
             "mms://host:8080/live",
-            "broken mms://host:8080/live is pulled by a path only: give it one (source: mms://host:8080/live), and name that here (lpp://PATH)"
+            "url mms://host:8080/live"
         ),
         (
             "http://host/live",
-            "broken http://host/live is pulled by a path only: give it one (source: http://host/live), and name that here (lpp://PATH)"
+            "url http://host/live"
         ),
         ("http://host/more.asx", "broken http://host/more.asx is a playlist elsewhere; only those in files here are read"),
         ("rtsp://host/x", "broken `rtsp://` cannot stand in a playlist; files and lpp://PATH can"),

@@ -20,13 +20,14 @@ struct PlaylistSettingsTests {
                 playlist-attributes: 9
                 playlist-instants: 7
                 playlist-history: 0
+                playlist-pulls: 3
               plain:
                 source: list.wsx
             """)
         let settings = try #require(configuration.paths.first).playlist
         #expect(settings.limits.bytesMax == 2 << 20 && settings.limits.entriesMax == 50 && settings.limits.nestingMax == 5)
         #expect(settings.limits.depthMax == 3 && settings.limits.attributesMax == 9 && settings.limits.instantsMax == 7)
-        #expect(settings.historyMax == 0 && settings.cursor.historyMax == 0 && settings.changed.count == 7)
+        #expect(settings.historyMax == 0 && settings.cursor.historyMax == 0 && settings.changed.count == 8 && settings.pullsMax == 3)
         #expect(configuration.paths.last?.playlist == PlaylistSettings())
     }
 

@@ -27,12 +27,13 @@ final class EntryPump {
     /// Once, and never after ``stop()``.
     var onEnd: ((PumpEnd) -> Void)?
     /// When the last packet was due.
-    var lastDue: NIODeadline? { filePump?.lastDue ?? lastTaken }
+    var lastDue: NIODeadline? { filePump?.lastDue ?? (pump as? PulledPump)?.lastDue ?? lastTaken }
     /// The send time of the last packet of a file, in milliseconds; nil backwards.
     var sendTime: UInt32? { filePump?.sendTime }
     /// How much of a file was sent, in milliseconds; nil for what is live, and goes as it comes.
     var contentMilliseconds: UInt64? {
-        if case .live = plan.opened.media { nil } else { filePump?.contentMilliseconds ?? 0 }
+        if case .file = plan.opened.media { return filePump?.contentMilliseconds ?? 0 }
+        return (pump as? PulledPump)?.contentMilliseconds
     }
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
     /// Live packets that the player was too slow for.
@@ -74,6 +75,7 @@ final class EntryPump {
                 // Later: whoever starts it is not done with that.
                 return eventLoop.assumeIsolated().execute { [weak self] in self?.end(.failed("it ended, or changed, before its turn")) }
             }
+            if let pull = plan.opened.pull { return begin(pull) }
             tap = broadcast
             broadcast.addTap(self)
             if let milliseconds = plan.opened.entry.durationMilliseconds {
@@ -106,6 +108,17 @@ final class EntryPump {
             guard let self else { return }
             self.end(plan.rate < 0 && end == .done ? .rewound : end)
         }
+        if !isPaused { pump.start() }
+    }
+
+    private func begin(_ pull: EntryPull) {
+        let pump = PulledPump(
+            pull, header: plan.opened.header, selection: plan.selection, start: plan.start, fastStart: plan.fastStart,
+            lengthMilliseconds: plan.opened.entry.durationMilliseconds, eventLoop: eventLoop)
+        self.pump = pump
+        pump.write = write
+        pump.flush = flush
+        pump.onEnd = { [weak self] in self?.end($0) }
         if !isPaused { pump.start() }
     }
 

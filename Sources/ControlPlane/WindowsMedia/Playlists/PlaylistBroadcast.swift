@@ -34,9 +34,11 @@ final class PlaylistBroadcast: PathSource, WindowsMediaLive, PlaylistOwner {
 
     /// A broadcast that begins when it is wanted.
     init(
-        file: String, settings: PathSettings, port: EnginePort, host: any PathSourceHost, opener: PlaylistOpener, logger: Logger
+        file: String, settings: PathSettings, port: EnginePort, host: any PathSourceHost, opener: PlaylistOpener,
+        pulls: PlaylistPulls? = nil,
+        logger: Logger
     ) {
-        programme = PlaylistProgramme(file: file, settings: settings.playlist, eventLoop: port.eventLoop, logger: logger)
+        programme = PlaylistProgramme(file: file, settings: settings.playlist, pulls: pulls, eventLoop: port.eventLoop, logger: logger)
         self.settings = settings
         self.port = port
         self.host = host

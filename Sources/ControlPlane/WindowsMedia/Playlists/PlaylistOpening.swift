@@ -17,11 +17,15 @@ struct OpenedEntry {
     let header: ASFHeader
     /// What a player is told of it.
     let facts: WMSPContent
+    /// Where ``Media/live(_:)`` was pulled for this entry alone: what comes of it.
+    let pull: EntryPull?
 
     /// Whether it can still be played as it was opened: what is live may have ended since, or have another header.
     var isCurrent: Bool {
         switch media {
         case .file: true
+        // What came of it is kept, also when that was all.
+        case .live where pull != nil: if case .failed? = pull?.end { false } else { true }
         case .live(let broadcast): !broadcast.isOver && broadcast.header.bytes == header.bytes
         }
     }
@@ -58,17 +62,18 @@ final class PlaylistOpener {
     }
 
     let eventLoop: any EventLoop
-    private let path: (String) -> Path?
+    private let table: () -> PathTable?
 
-    /// An opener that finds paths of this relay by `path`.
-    init(eventLoop: any EventLoop, path: @escaping (String) -> Path?) {
+    /// An opener that finds paths of this relay in `table`.
+    init(eventLoop: any EventLoop, table: @escaping () -> PathTable?) {
         self.eventLoop = eventLoop
-        self.path = path
+        self.table = table
     }
 
-    /// Opens an entry. `objection` says why what is live cannot be had by whoever asks. `done` is called later in the event loop, once.
+    /// Opens an entry; what is elsewhere, and no path's source, is pulled by `pulls`. `objection` says why what is live cannot be had by
+    /// whoever asks. `done` is called later in the event loop, once.
     func open(
-        _ entry: PlaylistEntry, objection: ((any WindowsMediaLive) -> String?)? = nil,
+        _ entry: PlaylistEntry, pulls: PlaylistPulls?, objection: ((any WindowsMediaLive) -> String?)? = nil,
         _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
     ) {
         switch entry.media.location {
@@ -82,21 +87,39 @@ final class PlaylistOpener {
                     }
                 }
         case .path(let name):
-            guard let path = path(name) else { return later(done, "there is no path \(name)") }
-            guard let live = path.windowsMediaLive else { return later(done, "/\(name) is no live Windows Media") }
-            if let words = objection?(live) { return later(done, words) }
-            live.broadcast(of: path) { [self] result in
+            guard let path = table()?.path(named: name) else { return later(done, "there is no path \(name)") }
+            open(entry, path, objection, done)
+        case .url(let text):
+            let url: WMSPSourceURL
+            do throws(WMSPSourceURL.Trouble) { url = try WMSPSourceURL(text) } catch { return later(done, error.description) }
+            if let path = path(of: entry) { return open(entry, path, objection, done) }
+            guard let pulls else { return later(done, "\(url) is pulled by a path only: give it one, and name that in the playlist") }
+            pulls.open(url) { [self] result in
                 eventLoop.assumeIsolated().execute {
-                    switch result {
-                    case .success(let broadcast):
-                        done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
-                    case .failure(let error): done(.failure(Trouble(description: "\(error)")))
-                    }
+                    done(
+                        result.map { pull, broadcast in
+                            OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header, pull: pull)
+                        })
                 }
             }
-        case .url(let url): later(done, "\(url) is pulled by a path only: give it one, and name that in the playlist")
         case .broken(let why): later(done, why)
         case .unresolved: later(done, "nobody looked where \(entry.words) is")
+        }
+    }
+
+    private func open(
+        _ entry: PlaylistEntry, _ path: Path, _ objection: ((any WindowsMediaLive) -> String?)?,
+        _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
+    ) {
+        guard let live = path.windowsMediaLive else { return later(done, "/\(path.name) is no live Windows Media") }
+        if let words = objection?(live) { return later(done, words) }
+        live.broadcast(of: path) { [self] result in
+            eventLoop.assumeIsolated().execute {
+                switch result {
+                case .success(let broadcast): done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
+                case .failure(let error): done(.failure(Trouble(description: "\(error)")))
+                }
+            }
         }
     }
 
@@ -105,12 +128,20 @@ final class PlaylistOpener {
     }
 
     /// The path of a live entry, so that somebody can be counted among its readers.
-    func path(of entry: PlaylistEntry) -> Path? { if case .path(let name) = entry.media.location { path(name) } else { nil } }
+    func path(of entry: PlaylistEntry) -> Path? {
+        switch entry.media.location {
+        case .path(let name): table()?.path(named: name)
+        // What a path pulls already is not pulled once more.
+        case .url(let text): (try? WMSPSourceURL(text)).flatMap { url in table()?.all.first { $0.settings.source.isPlace(url) } }
+        case .file, .broken, .unresolved: nil
+        }
+    }
 }
 
 extension OpenedEntry {
-    init(entry: PlaylistEntry, media: Media, header: ASFHeader) {
+    init(entry: PlaylistEntry, media: Media, header: ASFHeader, pull: EntryPull? = nil) {
         self.entry = entry
+        self.pull = pull
         self.media = media
         self.header = header
         var features: WMSPFeatures = [.playlist]

@@ -105,6 +105,7 @@ final class PlaylistPlay {
         guide.stop()
         awaitsRoom = false
         endPump()
+        current.pull?.stop()
     }
 
     /// Streams of the entry that plays; or the player's word that it wants the one that it was told of.

@@ -30,7 +30,7 @@ final class WindowsMediaRTSP {
     init(server: RTSPServer, settings: MSRTSPSessions.Settings = MSRTSPSessions.Settings()) {
         self.server = server
         name = "WMServer/9.1.1.5000 \(server.settings.name)"
-        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths.path(named: $0) }
+        playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths }
         sessions = MSRTSPSessions(settings: settings) { UInt64.random(in: 1...UInt64.max) }
     }
 
