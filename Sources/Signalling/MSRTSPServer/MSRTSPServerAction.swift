@@ -33,7 +33,8 @@ package enum MSRTSPServerAction: Sendable, Equatable {
     case event(session: UInt64?, path: String, RemoteEvent)
     /// The session is over; its media was stopped.
     case ended(session: UInt64, MSRTSPSessionEnd)
-    /// Close a connection once all that was sent has left.
+    /// Close a connection once all that was sent has left, also what ``finish(session:)`` lets out; over UDP a moment later, so that the last
+    /// datagrams come before it.
     case close(connection: UInt64)
 }
 

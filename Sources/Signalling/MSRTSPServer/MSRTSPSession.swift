@@ -149,6 +149,9 @@ struct MSRTSPSession: Sendable {
     /// Media goes over the connection.
     var isInterleaved: Bool { kind == .interleaved }
 
+    /// What is sent, or held, goes over the connection.
+    var isSentInterleaved: Bool { sent?.transport.isInterleaved ?? isInterleaved }
+
     /// It is told of other entries; whoever is not gets them as one.
     var followsEntries: Bool { features.contains(.endOfStream) }
 

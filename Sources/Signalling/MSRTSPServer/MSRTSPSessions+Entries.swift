@@ -80,7 +80,6 @@ extension MSRTSPSessions {
             change.isEndTold = true
             change.dueAt = now &+ min(session.lagMilliseconds, settings.lagMillisecondsMax)
             session.lagMilliseconds = 0
-            session.start = nil
             session.state = .ready
             session.idleSince = now
         } else if let waiting = session.change {
@@ -91,11 +90,46 @@ extension MSRTSPSessions {
         } else {
             // Paused, or asked which streams it wants: it hears of this when it plays.
             session.change = change
-            if session.hasMedia { actions.append(.hold(session: session.id)) }
+            if session.hasMedia { hold(&session) }
             return
         }
         session.change = change
-        if !announceWhatIsDue(&session, now: now) { actions.append(.hold(session: session.id)) }
+        if !announceWhatIsDue(&session, now: now), session.hasMedia { hold(&session) }
+    }
+
+    /// Nothing is sent, and nobody waits for the place where that would begin.
+    mutating func hold(_ session: inout MSRTSPSession) {
+        session.start = nil
+        actions.append(.hold(session: session.id))
+    }
+
+    /// What a Play found is in another entry than the one that it was about.
+    mutating func beginElsewhere(
+        _ session: inout MSRTSPSession, _ change: MSRTSPSession.Change, _ reply: MSRTSPSession.Reply, _ beginning: MSRTSPBeginning,
+        on connection: UInt64, now: UInt64
+    ) {
+        guard session.followsEntries else {
+            guard change.content.header.continues(session.content.header) else {
+                session.state = .ready
+                session.hasMedia = false
+                session.hasEnded = true
+                actions.append(.stop(session: session.id))
+                let refusal = RequestRefusal.contentChanged("it is something else now than what was described")
+                return answer(refusal.response, of: session, on: connection)
+            }
+            session.content = change.content
+            session.state = .playing
+            answer(reply, beginning, of: session, on: connection)
+            actions.append(.go(session: session.id))
+            return
+        }
+        answerWithChange(of: session, on: connection)
+        session.state = .ready
+        session.change = change
+        session.change?.dueAt = now
+        session.change?.sequence = beginning.sequence
+        announceWhatIsDue(&session, now: now)
+        if session.state == .playing { actions.append(.go(session: session.id)) }
     }
 
     /// Tells the client of the entry that waits, if it may be told now; whether it was.
@@ -109,7 +143,7 @@ extension MSRTSPSessions {
             session.state = .playing
             actions.append(.select(session: session.id, session.selection))
         } else {
-            actions.append(.hold(session: session.id))
+            hold(&session)
         }
         return true
     }
@@ -124,7 +158,7 @@ extension MSRTSPSessions {
         } else if session.hasMedia {
             actions.append(.stop(session: session.id))
         }
-        answerWithChange(of: session, incoming)
+        answerWithChange(of: session, on: incoming.connection)
         session.hasMedia = false
         session.state = .ready
         session.start = nil
@@ -153,7 +187,7 @@ extension MSRTSPSessions {
 
     /// A Play of an entry that is over, while the next one waits for it: that is announced now.
     mutating func goOnToChange(_ session: inout MSRTSPSession, _ incoming: Incoming) {
-        answerWithChange(of: session, incoming)
+        answerWithChange(of: session, on: incoming.connection)
         if session.lagMilliseconds > 0, let change = session.change {
             let lag = min(session.lagMilliseconds, settings.lagMillisecondsMax)
             session.change?.dueAt = max(change.dueAt, incoming.now &+ lag)
@@ -167,10 +201,10 @@ extension MSRTSPSessions {
         sessions[session.id] = session
     }
 
-    private mutating func answerWithChange(of session: MSRTSPSession, _ incoming: Incoming) {
+    private mutating func answerWithChange(of session: MSRTSPSession, on connection: UInt64) {
         var response = ServerAnswers.ok()
         response.headers.add("X-Playlist-Change-Notice", "true")
-        answer(response, of: session, on: incoming.connection)
+        answer(response, of: session, on: connection)
     }
 
     // MARK: Requests of the server's
@@ -185,6 +219,8 @@ extension MSRTSPSessions {
                 connection: connection, session: session.id,
                 MSRTSPAnswers.endOfStream(of: session.url, session: session.id, content: session.content, beginnings, reason)))
         counters.noticesSent += 1
+        // FFmpeg waits for ever behind an end that it is told of, and ends where the connection does.
+        if !session.followsEntries, sessionsByConnection[connection]?.count == 1 { actions.append(.close(connection: connection)) }
     }
 
     /// Announce: what is sent from now on. Streams are chosen for a client that bears it, in the place that it has.

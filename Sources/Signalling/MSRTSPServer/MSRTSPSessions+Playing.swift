@@ -89,7 +89,7 @@ extension MSRTSPSessions {
         reply(response, to: incoming)
         let selection = session.selection
         if selection.streams.isEmpty {
-            actions.append(.hold(session: session.id))
+            hold(&session)
             session.state = .ready
         } else if selection != before {
             actions.append(.select(session: session.id, selection))

@@ -192,7 +192,7 @@ extension MSRTSPSessions {
         var session = try required(incoming)
         switch session.state {
         case .playing:
-            actions.append(.hold(session: session.id))
+            hold(&session)
             session.state = .ready
             sessions[session.id] = session
         case .ready where session.allowsPause: break

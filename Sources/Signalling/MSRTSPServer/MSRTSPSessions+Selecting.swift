@@ -188,8 +188,10 @@ extension MSRTSPSessions {
     private mutating func goOn(_ session: MSRTSPSession) {
         guard session.state == .playing else { return }
         guard !session.selection.streams.isEmpty else {
-            actions.append(.hold(session: session.id))
-            sessions[session.id]?.state = .ready
+            var session = session
+            hold(&session)
+            session.state = .ready
+            sessions[session.id] = session
             return
         }
         actions.append(.select(session: session.id, session.selection))

@@ -134,15 +134,17 @@ package struct MSRTSPSessions: Sendable {
         guard var session = sessions[id], let start = session.start else { return [] }
         session.start = nil
         if case .answering(let connection, let reply) = start {
-            session.state = .playing
             session.idleSince = now
+            if let change = session.deferred {
+                session.deferred = nil
+                beginElsewhere(&session, change, reply, beginning, on: connection, now: now)
+                sessions[id] = session
+                return take()
+            }
+            session.state = .playing
             answer(reply, beginning, of: session, on: connection)
         }
         actions.append(.go(session: id))
-        if let change = session.deferred {
-            session.deferred = nil
-            changed(&session, change, now: now)
-        }
         sessions[id] = session
         return take()
     }
@@ -199,7 +201,7 @@ package struct MSRTSPSessions: Sendable {
         var due: [UInt64] = []
         for session in sessions.values {
             if session.change.map({ $0.dueAt <= now && !session.expectsPlay }) ?? false { due.append(session.id) }
-            let isCarried = session.state == .playing && session.isInterleaved && session.connection != nil
+            let isCarried = session.state == .playing && session.isSentInterleaved && session.connection != nil
             if !isCarried, session.state != .starting, session.idleSince &+ idle <= now { over.append(session.id) }
         }
         for id in due.sorted() {
@@ -292,11 +294,18 @@ package struct MSRTSPSessions: Sendable {
     /// The client let go of the connection, or took another.
     private mutating func leave(_ session: inout MSRTSPSession, now: UInt64) {
         // Whoever waits on a connection that is gone gets no answer.
+        let isStarting = session.start != nil || session.state == .starting
         session.start = nil
-        session.deferred.map { session.change = $0 }
-        session.deferred = nil
+        if let deferred = session.deferred {
+            session.deferred = nil
+            if session.followsEntries {
+                session.change = deferred
+            } else if deferred.content.header.continues(session.content.header) {
+                session.content = deferred.content
+            }
+        }
         if session.hasMedia {
-            if session.isInterleaved || session.state == .starting {
+            if session.isSentInterleaved || isStarting {
                 actions.append(.stop(session: session.id))
                 session.hasMedia = false
             } else if session.state == .playing {
@@ -316,7 +325,7 @@ package struct MSRTSPSessions: Sendable {
             let waits = session.start != nil && session.state == .starting
             if waits { abandonStart(&session) }
             // Over UDP it goes on as it was.
-            if waits || session.isInterleaved { leave(&session, now: incoming.now) }
+            if waits || session.isSentInterleaved { leave(&session, now: incoming.now) }
         }
         session.connection = incoming.connection
         sessionsByConnection[incoming.connection, default: []].insert(session.id)
