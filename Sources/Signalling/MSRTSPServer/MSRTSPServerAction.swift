@@ -40,7 +40,7 @@ package enum MSRTSPServerAction: Sendable, Equatable {
 
 /// Why a session is over.
 package enum MSRTSPSessionEnd: String, Sendable, Hashable, CaseIterable {
-    /// Its client said so.
+    /// Its client said so, or let go of it.
     case tornDown
     /// No request came, and no media went over TCP, for the idle time.
     case idle

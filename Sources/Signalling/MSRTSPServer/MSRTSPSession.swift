@@ -85,6 +85,8 @@ struct MSRTSPSession: Sendable {
     var hasMedia = false
     /// What was sent last is at an end: a Play without a place begins anew.
     var hasEnded = false
+    /// Its connection is closed because all was sent.
+    var isDismissed = false
     var start: Start?
     /// Another entry came while a Play waited.
     var deferred: Change?

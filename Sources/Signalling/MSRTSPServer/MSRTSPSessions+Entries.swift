@@ -220,7 +220,10 @@ extension MSRTSPSessions {
                 MSRTSPAnswers.endOfStream(of: session.url, session: session.id, content: session.content, beginnings, reason)))
         counters.noticesSent += 1
         // FFmpeg waits for ever behind an end that it is told of, and ends where the connection does.
-        if !session.followsEntries, sessionsByConnection[connection]?.count == 1 { actions.append(.close(connection: connection)) }
+        if !session.followsEntries, sessionsByConnection[connection]?.count == 1 {
+            session.isDismissed = true
+            actions.append(.close(connection: connection))
+        }
     }
 
     /// Announce: what is sent from now on. Streams are chosen for a client that bears it, in the place that it has.

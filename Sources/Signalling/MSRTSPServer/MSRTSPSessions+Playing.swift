@@ -158,6 +158,7 @@ extension MSRTSPSessions {
         play.rate = session.rate
         play.speed = session.speed
         session.sent = (carrier.transport, carrier.ssrc)
+        session.isDismissed = false
         session.hasMedia = true
         session.hasEnded = false
         return play

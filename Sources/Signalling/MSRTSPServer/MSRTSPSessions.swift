@@ -181,8 +181,8 @@ package struct MSRTSPSessions: Sendable {
         sessions[id]?.idleSince = now
     }
 
-    /// The connection is gone. To be told of every connection over which a request came, whoever closed it. Its sessions wait for their
-    /// clients to come back ([MS-RTSP] 3.2.7.1).
+    /// The connection is gone. To be told of every connection over which a request came, whoever closed it. Sessions of Windows Media's own
+    /// clients wait for them to come back ([MS-RTSP] 3.2.7.1); others come back to none, unless their media goes another way.
     package mutating func connectionClosed(_ connection: UInt64, now: UInt64) -> [MSRTSPServerAction] {
         featuresByConnection[connection] = nil
         for id in (sessionsByConnection.removeValue(forKey: connection) ?? []).sorted() {
@@ -190,6 +190,7 @@ package struct MSRTSPSessions: Sendable {
             leave(&session, now: now)
             session.connection = nil
             sessions[id] = session
+            if !session.followsEntries, session.isSentInterleaved || session.isDismissed { end(id, .tornDown, closes: false) }
         }
         return take()
     }

@@ -162,5 +162,7 @@ import WireFormats
         _ = script.sessions.started(id, MSRTSPBeginning(), now: script.now)
         let ended = script.sessions.mediaEnded(id, nextSequence: nil, now: script.now)
         #expect(ended.lines.filter { !$0.hasPrefix(" ") } == ["R1 SET_PARAMETER rtsp://h/live", "close 1"])
+        let closed = script.sessions.connectionClosed(1, now: script.now)
+        #expect(closed.lines == ["ended tornDown"])
     }
 }

@@ -45,6 +45,17 @@ import WireFormats
         }
     }
 
+    @Test("Whoever has his media on the connection, and is no player of Windows Media, does not come back")
+    func doesNotComeBack() throws {
+        for (transport, lines) in [(Script.interleaved, ["stop", "ended tornDown"]), (Script.datagrams, ["hold"])] {
+            var script = Script(try WMSPSample.file(), agent: Script.ffmpeg)
+            try script.setUp(["audio"], transport)
+            _ = try script.play()
+            let closed = script.sessions.connectionClosed(1, now: script.now)
+            #expect(closed.lines == lines)
+        }
+    }
+
     @Test("A request over another connection takes the session there; a Play that waits on the old one is answered")
     func takeOver() throws {
         var script = Script(try WMSPSample.file())
