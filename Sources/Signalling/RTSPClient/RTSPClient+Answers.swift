@@ -68,8 +68,8 @@ extension RTSPClient {
         // By number if it is known; else (missing, off by one: real cameras) it answers what was asked first.
         let index = response.headers.cseqNumber.flatMap { number in outstanding.firstIndex { $0.number == number } } ?? 0
         let question = outstanding.remove(at: index)
-        if response.status == .unauthorized {
-            switch authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate")) {
+        if response.status == .unauthorized || response.status == .proxyAuthenticationRequired {
+            switch challenged(by: response) {
             case .retry: return send(question.request)
             // That a reader may not do this says nothing of what we may.
             case let verdict where verdict != .retry && question.request.isPassed:
@@ -81,6 +81,7 @@ extension RTSPClient {
             }
         }
         authenticator.accepted()
+        proxyAuthenticator.accepted()
         if question.request.isPassed { return answeredParameters(question.request, response) }
         take(session: response.headers)
         if response.status.isRedirection, question.request != .keepAlive { return follow(response.headers["Location"]) }
@@ -98,6 +99,12 @@ extension RTSPClient {
         case .parameters, .abandoned: break
         case .keepAlive: answeredKeepAlive(question.method, response)
         }
+    }
+
+    private mutating func challenged(by response: RTSPResponse) -> ClientAuthenticator.Verdict {
+        response.status == .unauthorized
+            ? authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate"))
+            : proxyAuthenticator.challenged(by: response.headers.values(named: "Proxy-Authenticate"))
     }
 
     private mutating func take(session headers: RTSPHeaders) {

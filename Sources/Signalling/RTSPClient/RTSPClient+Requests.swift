@@ -43,9 +43,11 @@ extension RTSPClient {
         }
         sequence &+= 1
         let authorization = authenticator.authorization(method: method.name, uri: uri, clientNonce: settings.clientNonce())
+        let proxyAuthorization = proxyAuthenticator.authorization(method: method.name, uri: uri, clientNonce: settings.clientNonce())
         var message = RTSPRequest(method: method, uri: uri)
         message.headers.add("CSeq", String(sequence))
         if let authorization { message.headers.add("Authorization", authorization) }
+        if let proxyAuthorization { message.headers.add("Proxy-Authorization", proxyAuthorization) }
         message.headers.add("User-Agent", settings.userAgent)
         if let sessionID { message.headers.add("Session", sessionID) }
         if let via = settings.via, method == .describe || method == .setup { message.headers.add("Via", via) }

@@ -83,6 +83,8 @@ package struct RTSPClient: Sendable {
 
     let settings: Settings
     var authenticator: ClientAuthenticator
+    /// For those on the way that want a password of their own (407).
+    var proxyAuthenticator: ClientAuthenticator
     var parser = RTSPParser(limits: .client)
     var phase = Phase.idle
     var outstanding: [Outstanding] = []
@@ -120,6 +122,7 @@ package struct RTSPClient: Sendable {
     package init(settings: Settings) {
         self.settings = settings
         authenticator = ClientAuthenticator(credentials: settings.url.credentials)
+        proxyAuthenticator = authenticator
         controls = TrackControls(request: settings.url.request)
     }
 

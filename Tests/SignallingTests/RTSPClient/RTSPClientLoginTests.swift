@@ -59,6 +59,20 @@ import WireFormats
         #expect(url.credentials?.user == user)
     }
 
+    /// A proxy on the way has a challenge of its own (407), and does not see the server's answered with it.
+    @Test func answersAProxyToo() throws {
+        var script = try ClientScript("rtsp://me:secret@cam.example/live")
+        script.answer("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"p\"\r\n")
+        let second = script.answer("401 Unauthorized", "WWW-Authenticate: Digest realm=\"o\", nonce=\"n\"\r\n")
+        #expect(second?.headers["Proxy-Authorization"]?.hasPrefix("Basic ") == true && second?.headers["Authorization"] == nil)
+        let third = script.answer("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"p\"\r\n")
+        #expect(third?.headers["Authorization"]?.hasPrefix("Digest ") == true)
+        guard case .failed(.unauthorized)? = script.events.last else {
+            Issue.record("\(script.events)")
+            return
+        }
+    }
+
     @Test func followsOnlySoManyRedirections() throws {
         var script = try ClientScript("rtsp://cam.example/live", redirections: 5)
         script.answer()
