@@ -16,6 +16,8 @@ package enum RTSPClientFailure: Error, Sendable, Equatable, CustomStringConverti
     case description(String)
     /// The server forgot the session (454).
     case sessionGone
+    /// The server closed the connection, or it broke.
+    case connectionLost
     /// More redirections than are followed, or one that leads nowhere.
     case redirection(String)
 
@@ -29,6 +31,7 @@ package enum RTSPClientFailure: Error, Sendable, Equatable, CustomStringConverti
         case .malformed(let words): "the server does not speak RTSP: \(words)"
         case .description(let words): "the server's description cannot be used: \(words)"
         case .sessionGone: "the server has forgotten the session"
+        case .connectionLost: "the server closed the connection"
         case .redirection(let words): words
         }
     }

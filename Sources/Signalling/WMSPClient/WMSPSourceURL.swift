@@ -1,6 +1,7 @@
 import WireFormats
 
-/// Where Windows Media is pulled from over HTTP: `mmsh://`, `mms://`, `mmshttp://` or `http://`, which all name the same.
+/// Where Windows Media is pulled from over HTTP: `mmsh://`, `mms://`, `mmshttp://` or `http://`, which all name the same
+/// there.
 package struct WMSPSourceURL: Sendable, Equatable, CustomStringConvertible {
     /// A name or an address, an IPv6 address without its brackets.
     package var host: String { url.host }
@@ -12,6 +13,11 @@ package struct WMSPSourceURL: Sendable, Equatable, CustomStringConvertible {
     package var target: String { (url.path.isEmpty ? "/" : url.path) + (url.query.map { "?\($0)" } ?? "") }
     /// As the `Host` header has it.
     package var authority: String { url.authority }
+
+    /// The scheme is `mms`, which leaves open which protocol the server speaks.
+    package var isAnyProtocol: Bool { scheme == "mms" }
+    /// The same place by RTSP: at the port that is named, or at RTSP's own.
+    package var rtsp: SourceURL? { try? SourceURL(url.requestURI, inherited: credentials) }
 
     private let url: RTSPURL
     private let scheme: String

@@ -17,6 +17,8 @@ package struct WMSPStreamingLog: Sendable, Equatable {
     /// Packets, and their bytes without those of the protocol.
     package var packets: UInt64 = 0
     package var bytes: UInt64 = 0
+    /// What carried it.
+    package var carriage = Carriage()
     /// It came after a connection that broke.
     package var isReconnected = false
     /// What the header says of the content; 0 for what is live.
@@ -26,6 +28,26 @@ package struct WMSPStreamingLog: Sendable, Equatable {
     /// What the server called the entry of a playlist, and its role there.
     package var entry: String?
     package var role: String?
+
+    /// What carried the media, and what was lost on the way, in packets.
+    package struct Carriage: Sendable, Equatable {
+        package var protocolName = "http"
+        package var transport = "TCP"
+        package var lost: UInt64 = 0
+        /// Asked for once more; those that came so; those that error correction made.
+        package var asked: UInt64?
+        package var resent: UInt64 = 0
+        package var corrected: UInt64 = 0
+
+        /// HTTP, which loses nothing.
+        package init() {}
+
+        /// Something else.
+        package init(protocolName: String, transport: String) {
+            self.protocolName = protocolName
+            self.transport = transport
+        }
+    }
 
     /// Of a play that has brought nothing so far.
     package init(url: String, guid: String, userAgent: String, unixSeconds: Int64) {
@@ -50,12 +72,15 @@ package struct WMSPStreamingLog: Sendable, Equatable {
             ("c-playerid", guid), ("c-playerversion", version), ("c-playerlanguage", Self.unknown), ("cs-User-Agent", userAgent),
             ("cs-Referer", Self.unknown), ("c-hostexe", "weir"), ("c-hostexever", Self.unknown), ("c-os", "Linux"),
             ("c-osversion", Self.unknown), ("c-cpu", Self.unknown), ("filelength", "\(contentSeconds)"), ("filesize", "\(contentBytes)"),
-            ("avgbandwidth", bitsPerSecond == 0 ? Self.unknown : "\(bitsPerSecond)"), ("protocol", "http"), ("transport", "TCP"),
+            ("avgbandwidth", bitsPerSecond == 0 ? Self.unknown : "\(bitsPerSecond)"), ("protocol", carriage.protocolName),
+            ("transport", carriage.transport),
             ("audiocodec", Self.unknown), ("videocodec", Self.unknown), ("c-channelURL", Self.unknown), ("sc-bytes", Self.unknown),
             ("c-bytes", "\(min(bytes, UInt64(UInt32.max)))"), ("s-pkts-sent", Self.unknown),
-            ("c-pkts-received", "\(min(packets, UInt64(UInt32.max)))"), ("c-pkts-lost-client", "0"), ("c-pkts-lost-net", "0"),
-            ("c-pkts-lost-cont-net", "0"), ("c-resendreqs", Self.unknown), ("c-pkts-recovered-ECC", "0"),
-            ("c-pkts-recovered-resent", "0"), ("c-buffercount", "0"), ("c-totalbuffertime", "0"), ("c-quality", "100"),
+            ("c-pkts-received", "\(min(packets, UInt64(UInt32.max)))"), ("c-pkts-lost-client", "0"),
+            ("c-pkts-lost-net", "\(carriage.lost)"),
+            ("c-pkts-lost-cont-net", "0"), ("c-resendreqs", carriage.asked.map { "\($0)" } ?? Self.unknown),
+            ("c-pkts-recovered-ECC", "\(carriage.corrected)"),
+            ("c-pkts-recovered-resent", "\(carriage.resent)"), ("c-buffercount", "0"), ("c-totalbuffertime", "0"), ("c-quality", "100"),
             ("s-ip", Self.unknown), ("s-dns", Self.unknown), ("s-totalclients", Self.unknown), ("s-cpu-util", Self.unknown),
         ].map { ($0.0, Self.word($0.1)) }
     }
