@@ -281,6 +281,15 @@ enum PathSourceFactory {
         return stage
     }
 
+    /// What takes the place of a path's source when its RTSP server turns out to have Windows Media, or to have it no more; nil where it cannot.
+    static func source(for path: Path, windowsMedia: Bool) -> (any PathSource)? {
+        guard case .pull(let url) = path.settings.source, path.stage == nil, path.settings.redundancy.backups.isEmpty else { return nil }
+        guard windowsMedia else { return source(path.settings.source, for: path, host: path) }
+        return WindowsMediaPull(
+            route: WindowsMediaRoute(url, transport: path.settings.transport), settings: path.settings, port: path.port,
+            mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+    }
+
     private static func source(for path: Path, host: any PathSourceHost) -> (any PathSource)? {
         let settings = path.settings
         guard !settings.redundancy.backups.isEmpty else { return source(settings.source, for: path, host: host) }
@@ -318,7 +327,9 @@ enum PathSourceFactory {
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
         case .file(let name): return FileSource(port: path.port, host: host, logger: path.logger) { try Clip.read(name) }
         case .windowsMedia(let url):
-            return WindowsMediaPull(url: url, settings: path.settings, port: path.port, host: host, logger: path.logger)
+            return WindowsMediaPull(
+                route: WindowsMediaRoute(url), settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host,
+                logger: path.logger)
         case .windowsMediaFile(let name) where path.settings.isBroadcast:
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)

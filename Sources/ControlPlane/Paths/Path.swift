@@ -50,6 +50,8 @@ final class Path {
     var readersRedirected = 0
     /// Whose turn it is among the relays that readers are sent to.
     var nextRelay = 0
+    /// The player that asked for it last.
+    var asker: SourceAsker?
     private let token = RelayTrail.makeToken()
     private var refusal: RTSPStatus?
     /// Set when an instance of an expression is about to go.
@@ -109,6 +111,15 @@ final class Path {
 
     /// Live Windows Media; nil for other paths.
     var windowsMediaLive: (any WindowsMediaLive)? { source as? any WindowsMediaLive }
+
+    /// What is served is ASF, not RTP: so its settings say, or its source turned out to be.
+    var isWindowsMedia: Bool { settings.source.isWindowsMedia || windowsMediaLive != nil }
+
+    /// An RTSP server that has not said yet whether it has RTP or Windows Media.
+    var mayBeWindowsMedia: Bool {
+        guard case .pull = settings.source else { return false }
+        return live == nil && stage == nil && settings.redundancy.backups.isEmpty
+    }
 
     /// The playlist that it plays; nil for other paths.
     var programme: PlaylistProgramme? { (source as? any PlaylistOwner)?.programme }
@@ -174,7 +185,7 @@ final class Path {
     ///
     /// `trail` tells through which relays whoever asks comes: a path does not feed itself.
     func describe(for trail: RelayTrail = RelayTrail()) -> EventLoopFuture<StreamDescription> {
-        if settings.source.isWindowsMedia { return eventLoop.makeFailedFuture(PathError.notRTP(name)) }
+        if isWindowsMedia { return eventLoop.makeFailedFuture(PathError.notRTP(name)) }
         if let error = loop(trail) ?? doom { return eventLoop.makeFailedFuture(error) }
         guard let number = trails.add(trail) else { return described() }
         let future = described()
@@ -386,7 +397,7 @@ extension Path: PathSourceHost {
     }
 
     func sourcePlays() {
-        if settings.source.isWindowsMedia { history.plays(now: eventLoop.now) }
+        if isWindowsMedia { history.plays(now: eventLoop.now) }
         guard let live else { return }
         isPlaying = true
         history.plays(now: eventLoop.now)
@@ -413,6 +424,22 @@ extension Path: PathSourceHost {
     var via: String? { trails.joined.via(adding: token) }
 
     func sourceRefused(_ status: RTSPStatus) { refusal = status }
+
+    func sourceTurnsOut(windowsMedia: Bool) -> Bool {
+        guard !isStopped, let former = source, let next = PathSourceFactory.source(for: self, windowsMedia: windowsMedia) else {
+            return false
+        }
+        let words = windowsMedia ? "Windows Media" : "RTP"
+        logger.notice("the source has \(words)")
+        former.stop {}
+        endStream("the source has \(words) now")
+        source = next
+        // Who waits for RTP is told before the next is dialled, and stays interested meanwhile.
+        let waiting = windowsMedia ? describers.removeAll() + players.removeAll() : []
+        touch()
+        for promise in waiting { promise.fail(PathError.notRTP(name)) }
+        return true
+    }
 
     /// Waiting longer is of no use.
     private func giveUp(_ error: PathError) {

@@ -53,6 +53,22 @@ extension PathSource {
     func streamEnded() {}
 }
 
+/// Who made a path dial its source, in his own words.
+struct SourceAsker: Equatable {
+    /// His `User-Agent`; the verb that he asked with.
+    var agent: String
+    var verb: String
+
+    private static let agentBytesMax = 256
+
+    /// Nil for one who does not say who he is.
+    init?(agent: String?, verb: String) {
+        guard let agent, !agent.isEmpty else { return nil }
+        self.agent = PeerWords.printable(String(agent.prefix(Self.agentBytesMax)))
+        self.verb = PeerWords.printable(String(verb.prefix(32)))
+    }
+}
+
 /// The path as its source sees it.
 protocol PathSourceHost: AnyObject {
     /// Somebody waits for this source just now.
@@ -72,8 +88,13 @@ protocol PathSourceHost: AnyObject {
     func sourcePlays()
     /// The `Via` of requests that are made for this path; nil: none.
     var via: String? { get }
+    /// The player that asked last, whom a server of Windows Media is told of; nil: none did.
+    var asker: SourceAsker? { get }
     /// The server refused with this status; ``sourceFailed(_:)`` follows.
     func sourceRefused(_ status: RTSPStatus)
+    /// What the server has is Windows Media, or is not any more. Where that can be served, another source takes the place of the one that says
+    /// so, which is to let go of everything, and the answer is yes.
+    func sourceTurnsOut(windowsMedia: Bool) -> Bool
     /// Media does not flow any more, or could not be had; the source goes on trying if it is wanted.
     func sourceFailed(_ words: String)
     /// So many of the source's datagrams were dropped by the kernel since the last call, because a socket's receive buffer was full.
@@ -85,7 +106,9 @@ protocol PathSourceHost: AnyObject {
 extension PathSourceHost {
     /// For those that stand between a path and its source and know nothing of it.
     var via: String? { nil }
+    var asker: SourceAsker? { nil }
     func sourceRefused(_ status: RTSPStatus) {}
+    func sourceTurnsOut(windowsMedia: Bool) -> Bool { false }
     /// For those whose sources say first what they are, and then send it.
     func parameterSetsChange() {}
 }

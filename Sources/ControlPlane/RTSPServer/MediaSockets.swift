@@ -21,7 +21,6 @@ final class MediaSockets {
     static let number: UInt8 = 0
     /// Room for one datagram; reports are far below, and of what is longer the beginning suffices.
     private static let datagramBytesMax = 2_048
-    private static let datagramsPerRead = 16
 
     private init(pairs: [DatagramPair], first: DatagramPair, channels: [any Channel], isIPv6: Bool) {
         self.pairs = pairs
@@ -49,8 +48,10 @@ final class MediaSockets {
             // Reports are to come one by one, not several of equal size in one train.
             pair.takeTrains(false)
             port.submit(.addDatagramEgress(number, worker: UInt8(clamping: worker), rtp: pair.rtp, rtcp: pair.rtcp))
-            channels.append(read(pair.rtp, port.eventLoop) { if isRTCP($2) { onReport($0, $1, $2) } })
-            channels.append(read(pair.rtcp, port.eventLoop, onReport))
+            let loop = port.eventLoop
+            channels.append(
+                DatagramInbox.read(pair.rtp, loop, datagramBytesMax: datagramBytesMax, { if isRTCP($2) { onReport($0, $1, $2) } }))
+            channels.append(DatagramInbox.read(pair.rtcp, loop, datagramBytesMax: datagramBytesMax, onReport))
         }
         logger.info(
             "media ports of readers",
@@ -65,23 +66,6 @@ final class MediaSockets {
             let second = datagram.getInteger(at: datagram.readerIndex + 1, as: UInt8.self)
         else { return false }
         return first >> 6 == 2 && (192...223).contains(second)
-    }
-
-    private static func read(
-        _ descriptor: CInt, _ loop: any EventLoop, _ onDatagram: @escaping (HostAddress, UInt16, ByteBuffer) -> Void
-    ) -> EventLoopFuture<any Channel> {
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard copy >= 0 else { return loop.makeFailedFuture(ListenError(address: "media ports", trouble: "no descriptor is left")) }
-        let bound = NIOLoopBound(onDatagram, eventLoop: loop)
-        return DatagramBootstrap(group: loop)
-            .channelOption(.datagramVectorReadMessageCount, value: datagramsPerRead)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: datagramsPerRead * datagramBytesMax))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramInbox(onDatagram: bound.value))
-                }
-            }
-            .withBoundSocket(copy)
     }
 
     /// Sends a report to a reader from the RTCP port, without waiting.
@@ -100,25 +84,5 @@ final class MediaSockets {
     func close() {
         for channel in channels { channel.close(promise: nil) }
         for pair in pairs { pair.close() }
-    }
-}
-
-/// Hands datagrams on with their sender.
-private final class DatagramInbox: ChannelInboundHandler {
-    typealias InboundIn = AddressedEnvelope<ByteBuffer>
-    private let onDatagram: (HostAddress, UInt16, ByteBuffer) -> Void
-
-    init(onDatagram: @escaping (HostAddress, UInt16, ByteBuffer) -> Void) { self.onDatagram = onDatagram }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let envelope = unwrapInboundIn(data)
-        guard let host = HostAddress(envelope.remoteAddress), let port = envelope.remoteAddress.port.flatMap(UInt16.init(exactly:)) else {
-            return
-        }
-        onDatagram(host, port, envelope.data)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // An ICMP answer to something the engine sent (a reader's port is closed): it concerns that reader, not the socket.
     }
 }

@@ -194,15 +194,7 @@ final class PullMedia {
         return port == 0 ? nil : port
     }
 
-    /// Whom to take datagrams from. A `source=` within a private network, or seen through a loopback connection, is often not
-    /// where the packets come from (LIVE555 names its first interface); the connection's other end is.
-    private func host(_ source: String?) -> HostAddress? {
-        let peer = HostAddress(remote)
-        guard let source, let peer, let address = try? SocketAddress(ipAddress: source, port: 0), let host = HostAddress(address) else {
-            return peer
-        }
-        return host.isGlobal && peer.isGlobal ? host : peer
-    }
+    private func host(_ source: String?) -> HostAddress? { HostAddress(sending: source, to: remote) }
 }
 
 /// Closes a pair when the engine is done with both of its sockets.
@@ -237,6 +229,15 @@ enum ChannelDescriptor {
 }
 
 extension HostAddress {
+    /// Whom to take datagrams from that a server promised. A `source=` within a private network, or seen through a loopback connection, is
+    /// often not where the packets come from (LIVE555 names its first interface); the connection's other end is.
+    init?(sending source: String?, to remote: SocketAddress) {
+        guard let peer = HostAddress(remote) else { return nil }
+        self = peer
+        guard let source, let address = try? SocketAddress(ipAddress: source, port: 0), let host = HostAddress(address) else { return }
+        if host.isGlobal, peer.isGlobal { self = host }
+    }
+
     /// Neither loopback nor private nor link-local nor unspecified.
     var isGlobal: Bool {
         if let ipv4 {

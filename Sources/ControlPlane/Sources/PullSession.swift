@@ -32,6 +32,8 @@ final class PullSession {
         /// UDP was agreed on and nothing arrived.
         case noDatagrams
         case transportRefused(String)
+        /// What the server describes is Windows Media.
+        case windowsMedia
         /// The server answered so, and in these words.
         case refused(RTSPStatus, String)
         case failed(String)
@@ -283,6 +285,7 @@ final class PullSession {
         case .send(let bytes):
             // A server that asks and asks and never reads the answers would fill our memory.
             guard write(bytes) else { return finish(.failed("the server does not read what it is sent")) }
+        case .described(let sdp) where MSRTSPDescription.isMSRTSP(sdp): finish(.windowsMedia)
         case .described(let sdp):
             do {
                 description = try owner?.sessionDescribed(sdp)

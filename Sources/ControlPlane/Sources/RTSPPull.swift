@@ -19,6 +19,8 @@ final class RTSPPull: PathSource {
     private var level = SourceLevel.idle
     private var session: PullSession?
     private var isConcluding = false
+    /// Another source has taken its place.
+    private var isReplaced = false
     private let redial: Redial
     private let transport: PathSettings.Transport
     /// Chosen by what worked; kept for the next dial.
@@ -99,7 +101,7 @@ final class RTSPPull: PathSource {
     /// Does what the level asks for, as far as it can be done now.
     private func pursue() {
         // Called back by its own doing: whoever called goes on afterwards.
-        guard !isConcluding, onStopped == nil else { return }
+        guard !isConcluding, !isReplaced, onStopped == nil else { return }
         if let session {
             if level == .idle { session.close() } else { session.want(level) }
         } else if level == .idle {
@@ -187,6 +189,12 @@ extension RTSPPull: PullSessionOwner {
         case .refused(let status, let words):
             host?.sourceRefused(status)
             return failed(words)
+        case .windowsMedia:
+            isReplaced = true
+            if let host, host.sourceTurnsOut(windowsMedia: true) { return nil }
+            isReplaced = false
+            return failed(
+                "what the server has is Windows Media, which a path with transforms, with backups or of other protocols cannot carry")
         case .failed(let words): return failed(words)
         }
     }

@@ -29,7 +29,7 @@ extension WindowsMediaPlayer {
 extension PathOverview {
     /// What only a path of Windows Media can say.
     mutating func take(windowsMedia path: Path) {
-        guard path.settings.source.isWindowsMedia else { return }
+        guard path.isWindowsMedia else { return }
         if path.readers > 0, path.lastTrouble == nil { state = .playing }
         guard let broadcast = path.windowsMediaLive?.broadcast else { return }
         packetsReceived = broadcast.packetsReceived

@@ -4,19 +4,26 @@ import PlaneLink
 import Signalling
 import WireFormats
 
-/// Live Windows Media that is pulled from a server or an encoder by HTTP: dials, hands packets to the path's broadcast, dials again. Players
-/// stay while the source is away; when it is back its time goes on where it was.
+/// Live Windows Media that is pulled from a server or an encoder, by RTSP or HTTP: dials, hands packets to the path's broadcast, dials again.
+/// Players stay while the source is away; when it is back its time goes on where it was. What plays on demand is taken as if it were live.
 final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private let settings: PathSettings
     private let port: EnginePort
+    private let mediaPorts: MediaPorts
     private let logger: Logger
     private weak var host: (any PathSourceHost)?
     private let dialler: SourceDialler
-    private let url: WMSPSourceURL
+    private let route: WindowsMediaRoute
+    /// The way that is being tried, or that worked last.
+    private var place = 0
+    /// Ways that failed since the last wait, or since media came.
+    private var waysFailed = 0
+    private var hasBegun = false
+    private var isPlain = false
     /// Where the source redirected to, for one attempt: what comes after a failure is the URL that was configured.
-    private var detour: (url: WMSPSourceURL, trail: [WMSPSourceURL])?
+    private var detour: Detour?
     private var resumption: WindowsMediaPullSession.Resumption?
-    private var session: WindowsMediaPullSession?
+    private var session: (any WindowsMediaPullLink)?
     private let pursuit = LevelPursuit()
     private let redial: Redial
     private var lastWords = "not dialled"
@@ -32,22 +39,36 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private(set) var broadcast: WindowsMediaBroadcast?
     let waiting = BroadcastWaiting()
 
+    private enum Detour {
+        case http(WMSPSourceURL, trail: [WMSPSourceURL])
+        case rtsp(SourceURL, trail: [SourceURL])
+    }
+
     /// A source that is not dialled yet.
     init(
-        url: WMSPSourceURL, settings: PathSettings, port: EnginePort, host: any PathSourceHost, dialler: SourceDialler = .tcp,
-        logger: Logger
+        route: WindowsMediaRoute, settings: PathSettings, port: EnginePort, mediaPorts: MediaPorts, host: any PathSourceHost,
+        dialler: SourceDialler = .tcp, logger: Logger
     ) {
-        self.url = url
+        self.route = route
         self.settings = settings
         self.port = port
+        self.mediaPorts = mediaPorts
         self.host = host
         self.dialler = dialler
         self.logger = logger
         redial = Redial(port.eventLoop, host: host, chance: dialler.chance)
         redial.onDue = { [weak self] in
-            guard let self, pursuit.level > .idle, session == nil else { return }
+            guard let self, pursuit.level > .idle, session == nil, !turnsPlain() else { return }
             dial()
         }
+    }
+
+    /// The last answer was of RTP: hands the path over to a source of such, where that can be.
+    private func turnsPlain() -> Bool {
+        guard isPlain else { return false }
+        isPlain = false
+        waiting.fail(.notReady("the source has no Windows Media any more", retryAfterSeconds: Path.retryAfterSeconds))
+        return host?.sourceTurnsOut(windowsMedia: false) ?? false
     }
 
     var words: String { session?.words ?? lastWords }
@@ -57,7 +78,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         pursuit.want(level) { [self] level in
             guard level == .idle else {
                 if session != nil { return }
-                return redial.isWaiting ? redial.hurry() : dial()
+                return redial.isWaiting ? redial.hurry() : turnsPlain() ? () : dial()
             }
             end("nobody is interested")
             lastWords = "not dialled"
@@ -74,7 +95,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     }
 
     /// What is pulled, without user information.
-    var origin: String { url.whole }
+    var origin: String { route.origin }
 
     /// What a player did, for the source to hear if it wants to.
     func tell(_ event: RemoteEvent) { session?.send(event) }
@@ -97,23 +118,52 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         offersPipelining = true
     }
 
-    private func noteDropped(_ session: WindowsMediaPullSession) {
+    private func noteDropped(_ session: any WindowsMediaPullLink) {
         guard session.feedbackDropped > 0 else { return }
         logger.warning("logs of players were not told on: too many at once", metadata: ["logs": "\(session.feedbackDropped)"])
     }
 
     private func dial() {
         redial.dialled()
-        var order = WindowsMediaPullSession.Order(url: detour?.url ?? url, silenceMilliseconds: settings.silenceMilliseconds)
-        order.trail = detour?.trail ?? []
+        hasBegun = false
+        let way = route.ways[place]
+        let session: any WindowsMediaPullLink =
+            switch (detour, way) {
+            case (.http(let url, let trail)?, _): httpSession(url, trail)
+            case (.rtsp(let url, let trail)?, .rtsp(_, let transport)): rtspSession(url, transport, trail)
+            case (.rtsp(let url, let trail)?, .http): rtspSession(url, url.transport ?? .tcp, trail)
+            case (nil, .http(let url)): httpSession(url, [])
+            case (nil, .rtsp(let url, let transport)): rtspSession(url, transport, [])
+            }
+        self.session = session
+        session.dial()
+    }
+
+    private func httpSession(_ url: WMSPSourceURL, _ trail: [WMSPSourceURL]) -> WindowsMediaPullSession {
+        var order = WindowsMediaPullSession.Order(url: url, silenceMilliseconds: settings.silenceMilliseconds)
+        order.trail = trail
         // As RTSP has it, by the name of the protocol that it goes over.
         order.via = host?.via.map { $0.replacing("RTSP/1.0", with: "HTTP/1.1") }
         order.resumption = broadcast == nil ? nil : resumption
         order.offersPipelining = offersPipelining
         logger.info("dialling", metadata: ["source": "\(order.url)"])
-        let session = WindowsMediaPullSession(order, eventLoop: port.eventLoop, dialler: dialler, owner: self)
-        self.session = session
-        session.dial()
+        return WindowsMediaPullSession(order, eventLoop: port.eventLoop, dialler: dialler, owner: self)
+    }
+
+    private func rtspSession(
+        _ url: SourceURL, _ transport: TransportSpec.LowerTransport, _ trail: [SourceURL]
+    ) -> MSRTSPPullSession {
+        var order = MSRTSPPullSession.Order(
+            url: url, transport: transport, silenceMilliseconds: settings.silenceMilliseconds,
+            firstMilliseconds: settings.udpWaitMilliseconds)
+        order.trail = trail
+        order.via = host?.via
+        order.asker = host?.asker
+        order.isReconnecting = broadcast != nil
+        order.isTrial = route.rollsOver
+        logger.info("dialling", metadata: ["source": "\(url)", "transport": "\(transport == .udp ? "udp" : "tcp")"])
+        return MSRTSPPullSession(
+            order, eventLoop: port.eventLoop, mediaPorts: mediaPorts, dialler: dialler, owner: self, logger: logger)
     }
 }
 
@@ -128,8 +178,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
 
     private func begin(_ header: ASFHeader, entry: WindowsMediaBroadcast.Entry?) throws {
         var live = try header.rewritten(ASFRewrite(form: .live))
-        redial.succeeded()
-        resumption = nil
+        began()
         renumbering = nil
         if let broadcast { splice?.ends { broadcast.take(packet: $0) } }
         if let before = broadcast?.header, before.bytes != live.bytes, !live.continues(before), let numbers = live.renumbering(to: before) {
@@ -172,10 +221,16 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     }
 
     func pullGoesOn() {
-        redial.succeeded()
-        resumption = nil
+        began()
         logger.info("the source goes on where it broke off")
         host?.sourcePlays()
+    }
+
+    private func began() {
+        redial.succeeded()
+        resumption = nil
+        hasBegun = true
+        waysFailed = 0
     }
 
     func pulled(_ packet: [UInt8]) {
@@ -191,6 +246,8 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
 
     func pullFlushes() { broadcast?.flush() }
 
+    func pullDropped(_ datagrams: UInt64) { host?.sourceDropped(datagrams) }
+
     func pullEnded(_ end: WindowsMediaPullSession.End) {
         if let session {
             noteDropped(session)
@@ -205,14 +262,64 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         let wasDetour = detour
         detour = nil
         guard pursuit.level > .idle else { return }
+        var isUnsuitable = false
         switch end {
         case .redirected(let target) where settings.permits(target.host):
-            detour = (target, (wasDetour?.trail ?? []) + [wasDetour?.url ?? url])
+            detour = .http(target, trail: trail(wasDetour))
+            return dial()
+        case .redirectedByRTSP(let target) where settings.permits(target.host):
+            if let why = dialler.refusal(target) {
+                lastWords = why
+                break
+            }
+            detour = .rtsp(target, trail: trail(wasDetour))
             return dial()
         case .redirected(let target): lastWords = "the source redirects to \(target.host), which `allow:` does not name"
+        case .redirectedByRTSP(let target): lastWords = "the source redirects to \(target.host), which `allow:` does not name"
+        case .plain:
+            // Not at once: a server that cannot make up its mind would be asked without end.
+            lastWords = "what the server has is no Windows Media"
+            isPlain = true
+        case .unsuitable(let words):
+            lastWords = words
+            isUnsuitable = true
         case .failed(let words): lastWords = words
         }
+        if !isPlain, !hasBegun, isUnsuitable || route.rollsOver {
+            waysFailed += 1
+            let before = route.ways[place].words
+            place = (place + 1) % route.ways.count
+            // What is no matter of how media is carried is the same over RTSP's other way.
+            while !isUnsuitable, waysFailed < route.ways.count, case .rtsp = route.ways[place] {
+                waysFailed += 1
+                place = (place + 1) % route.ways.count
+            }
+            if waysFailed < route.ways.count {
+                logger.notice(
+                    "trying another way", metadata: ["after": "\(before)", "trouble": "\(lastWords)", "way": "\(route.ways[place].words)"])
+                // The redirection holds for the other way of carrying media, too.
+                if isUnsuitable { detour = wasDetour }
+                return dial()
+            }
+        }
+        waysFailed = 0
         host?.sourceFailed(lastWords)
         redial.wait(nanoseconds: redial.failed())
+    }
+
+    private func trail(_ detour: Detour?) -> [WMSPSourceURL] {
+        switch (detour, route.ways[place]) {
+        case (.http(let url, let trail)?, _): trail + [url]
+        case (nil, .http(let url)): [url]
+        default: []
+        }
+    }
+
+    private func trail(_ detour: Detour?) -> [SourceURL] {
+        switch (detour, route.ways[place]) {
+        case (.rtsp(let url, let trail)?, _): trail + [url]
+        case (nil, .rtsp(let url, _)): [url]
+        default: []
+        }
     }
 }

@@ -16,6 +16,8 @@ protocol WindowsMediaPullSessionOwner: AnyObject {
     func pulled(_ packet: [UInt8])
     /// What came together was told.
     func pullFlushes()
+    /// The kernel dropped so many of the source's datagrams, because a socket's receive buffer was full.
+    func pullDropped(_ datagrams: UInt64)
     /// It is over.
     func pullEnded(_ end: WindowsMediaPullSession.End)
 }
@@ -26,6 +28,11 @@ final class WindowsMediaPullSession {
     enum End {
         /// The source lives elsewhere.
         case redirected(WMSPSourceURL)
+        case redirectedByRTSP(SourceURL)
+        /// This way of carrying media does not work; another one may.
+        case unsuitable(String)
+        /// The server has something else under this URL.
+        case plain
         case failed(String)
     }
 

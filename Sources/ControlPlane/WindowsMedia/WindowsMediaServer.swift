@@ -193,10 +193,12 @@ final class WindowsMediaServer {
         let decision = server.access.decide(.read, of: path?.settings, request: message, from: connection.host, now: now)
         try obey(decision, "\(message.method.name) /\(name.prefix(64))", connection)
         guard let path else { throw .notFound("nothing is served as /\(name.prefix(64))") }
-        guard path.settings.source.isWindowsMedia else {
-            throw .unplayable("/\(path.name) is not Windows Media: play it by RTSP, as rtsp://HOST:PORT/\(path.name) at this address")
-        }
+        guard path.isWindowsMedia || path.mayBeWindowsMedia else { throw Self.notWindowsMedia(path) }
         return path
+    }
+
+    private static func notWindowsMedia(_ path: Path) -> WMSPRefusal {
+        .unplayable("/\(path.name) is not Windows Media: play it by RTSP, as rtsp://HOST:PORT/\(path.name) at this address")
     }
 
     private func obey(_ decision: AccessControl.Decision, _ what: String, _ connection: WMSPConnection) throws(WMSPRefusal) {
@@ -235,6 +237,7 @@ final class WindowsMediaServer {
         of path: Path, for request: WMSPRequest, on connection: WMSPConnection,
         _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) -> (() -> Void)? {
+        path.asker = SourceAsker(agent: connection.agent, verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
             playlistContent(of: path, programme, for: request, from: connection.host.text, done)
         } else if let file = path.windowsMediaFile {
@@ -248,8 +251,19 @@ final class WindowsMediaServer {
                 }
                 done(result.map { .live($0) }.mapError { $0 })
             }
+        } else if path.mayBeWindowsMedia {
+            // Its source has to say first what it has.
+            path.describe(for: RelayTrail()).assumeIsolated().whenComplete { [weak self] result in
+                if path.isWindowsMedia, let self {
+                    _ = content(of: path, for: request, on: connection, done)
+                } else if case .failure(let error) = result {
+                    done(.failure(error))
+                } else {
+                    done(.failure(Self.notWindowsMedia(path)))
+                }
+            }
         } else {
-            done(.failure(PathError.refused("/\(path.name) has no source")))
+            done(.failure(path.isWindowsMedia ? PathError.refused("/\(path.name) has no source") : Self.notWindowsMedia(path)))
         }
         return nil
     }

@@ -186,6 +186,8 @@ extension MSRTSPClient {
     var media: Media {
         var media = Media()
         media.header = description?.header ?? []
+        media.descriptions = description?.contentDescriptions ?? []
+        media.isPlaylist = isLaterEntry || description?.features.contains(.playlist) ?? false
         media.isInterleaved = isInterleaved
         media.source = source
         for slot in slots where slot.isSetUp {

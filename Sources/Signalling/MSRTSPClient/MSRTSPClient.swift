@@ -57,6 +57,10 @@ package struct MSRTSPClient: Sendable {
     package struct Media: Sendable, Equatable {
         /// The ASF header, as the server has it.
         package var header: [UInt8] = []
+        /// What is told of it: a list for each language.
+        package var descriptions: [ContentDescription] = []
+        /// It is an entry of a playlist.
+        package var isPlaylist = false
         package var isInterleaved = false
         /// Who sends, where the server says so.
         package var source: String?
@@ -66,6 +70,13 @@ package struct MSRTSPClient: Sendable {
         package var retransmission: Retransmission?
         /// Payload types of the media and of error correction; nil: none comes.
         package var correction: Correction?
+
+        /// As the other dialect tells it.
+        package var metadata: WMSPMetadata {
+            WMSPMetadata(
+                playlistGenID: nil, features: [.playlist],
+                descriptions: descriptions.isEmpty ? [ContentDescription(language: "", [])] : descriptions)
+        }
 
         package struct Retransmission: Sendable, Equatable {
             package var ssrc: UInt32
