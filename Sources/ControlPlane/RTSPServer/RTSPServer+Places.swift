@@ -14,7 +14,7 @@ extension RTSPServer {
         /// What holds for it.
         var settings: PathSettings? { path?.settings ?? match?.settings }
         /// Whether it is Windows Media, as far as is known.
-        var isWindowsMedia: Bool { settings?.source.isWindowsMedia ?? false }
+        var isWindowsMedia: Bool { path?.isWindowsMedia ?? settings?.source.isWindowsMedia ?? false }
     }
 
     /// Finds what a request names; nothing is made. Names that are listed go before those that expressions fit.
@@ -73,7 +73,7 @@ extension RTSPServer {
     /// Whether all that is served is Windows Media: then the server calls itself so to whoever asks about none of it.
     var servesWindowsMediaAlone: Bool {
         let all = paths.all
-        return !all.isEmpty && paths.expressions.isEmpty && all.allSatisfy(\.settings.source.isWindowsMedia)
+        return !all.isEmpty && paths.expressions.isEmpty && all.allSatisfy(\.isWindowsMedia)
     }
 
     // MARK: Load distribution

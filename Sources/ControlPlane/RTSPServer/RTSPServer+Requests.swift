@@ -56,16 +56,24 @@ extension RTSPServer {
             throw RequestRefusal.notFound("/\(place.path.name) has no multicast group")
         }
         try distribute(place.path, request, connection)
-        place.path.describe(for: connection.trail).assumeIsolated().whenComplete { result in
+        place.path.asker = SourceAsker(agent: request.message.headers["User-Agent"], verb: "DESCRIBE") ?? place.path.asker
+        place.path.describe(for: connection.trail).assumeIsolated().whenComplete { [self] result in
             switch result {
             case .success(let description):
                 let offersOnePort = place.path.settings.multiplexing == .offer && place.path.multicast == nil
                 let unicast = offersOnePort ? description.sdp.offeringMultiplexing : description.sdp
                 let sdp = group?.description(description.sdp, tracks: description.tracks.map(\.number)) ?? unicast
                 connection.answer(ServerAnswers.describe(uri: request.message.uri, description: sdp.serialized()))
-            case .failure(let error): connection.answer(RequestRefusal(pathError: error))
+            case .failure(let error): notDescribed(error, place.path, request, connection)
             }
         }
+    }
+
+    /// Why a path could not be described; where that is because it turned out to be Windows Media, the request goes where such go.
+    private func notDescribed(_ error: any Error, _ path: Path, _ request: ServerRequest, _ connection: RTSPConnection) {
+        guard !connection.isClosed else { return }
+        if case .notRTP? = error as? PathError, path.isWindowsMedia, windowsMediaRTSP.take(request, on: connection) { return }
+        connection.answer((error as? RequestRefusal) ?? RequestRefusal(pathError: error))
     }
 
     // MARK: SETUP
@@ -84,9 +92,7 @@ extension RTSPServer {
             guard !connection.isClosed else { return }
             do {
                 try setUpTrack(request, place.control, try result.get(), nil, place.path, connection)
-            } catch let refusal as RequestRefusal {
-                connection.answer(refusal)
-            } catch { connection.answer(RequestRefusal(pathError: error)) }
+            } catch { notDescribed(error, place.path, request, connection) }
         }
     }
 

@@ -182,6 +182,7 @@ final class WindowsMediaRTSP {
         of path: Path, for request: MSRTSPRequest, on line: MSRTSPLine,
         _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) -> (() -> Void)? {
+        path.asker = SourceAsker(agent: request.message.headers["User-Agent"], verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
             playlistContent(of: path, programme, for: request, on: line, done)
         } else if let file = path.windowsMediaFile {
