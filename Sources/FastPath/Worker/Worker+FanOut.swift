@@ -192,16 +192,27 @@ extension Worker where K: ~Copyable {
     /// Brings newcomers, readers whose sockets were full and readers whose path takes no trains up to date. In each round every one
     /// of them gets one train: those that stand at the same packet share it.
     private mutating func sendLagging(_ stream: Int, _ limit: UInt64) {
+        if streams[stream].state.isVerbatim { passOver(stream, limit) }
         var round = 0
         while round < Self.lagTrainsPerTurn, sendLaggingRound(stream, limit), !isOvertime() { round += 1 }
         settleLagging(stream, limit)
         batchPin = .max
     }
 
+    /// Readers that begin further on pass over what is before that, before bounds are looked at.
+    private mutating func passOver(_ stream: Int, _ limit: UInt64) {
+        var index = streams[stream].state.lagging.first
+        while index != SubscriberList.end {
+            let reader = Int(index)
+            index = subscribers[reader].next
+            if subscribers[reader].hasBeginning, subscribers[reader].state == .playing { passOver(reader, stream, limit) }
+        }
+        batchPin = .max
+    }
+
     /// How far a reader is walked now: as far as all, or to a place that it must not pass before that is told. Not at all where its media
     /// ends here.
     private mutating func walkEnd(_ reader: Int, _ stream: Int, _ limit: UInt64) -> UInt64 {
-        if subscribers[reader].hasBeginning { passOver(reader, stream, limit) }
         guard subscribers[reader].sendFirst != .max else { return limit }
         settlePlaces(reader, stream)
         guard subscribers[reader].state == .playing else { return subscribers[reader].cursor }

@@ -173,12 +173,19 @@ extension Worker where K: ~Copyable {
     /// Passes over packets before the one with which the reader begins (``Command/armAt(_:packet:)``).
     mutating func passOver(_ reader: Int, _ stream: Int, _ limit: UInt64) {
         let cursor = subscribers[reader].cursor
-        guard cursor < limit else { return }
-        // What is not in the log any more is for the bounds to find.
-        if pinForBatch(stream, cursor) {
-            subscribers[reader].cursor = packet(stream, atOrBehind: subscribers[reader].beginning, from: cursor, to: limit)
+        let beginning = subscribers[reader].beginning
+        for _ in 0..<4 {
+            // Those that it passes over may be gone already, many that came at once.
+            let oldest = max(cursor, streams[stream].state.board.load(.tail))
+            guard oldest < limit else { return }
+            guard pinForBatch(stream, oldest) else { continue }
+            let first = packet(stream, atOrBehind: beginning, from: oldest, to: limit)
+            if first < limit { subscribers[reader].hasBeginning = false }
+            // If the one that it begins with is gone, too, that is for the bounds to find.
+            let isGone = first == oldest && oldest > cursor && streams[stream].state.log.record(oldest).timestamp != beginning
+            if !isGone { subscribers[reader].cursor = first }
+            return
         }
-        if subscribers[reader].cursor < limit { subscribers[reader].hasBeginning = false }
     }
 
     /// Whether a reader that is sent the past is sent it at a rate of its own.

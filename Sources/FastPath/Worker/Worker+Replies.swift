@@ -13,8 +13,9 @@ extension Worker where K: ~Copyable {
             return report(.refused(.wrongKind, errorNumber: EINVAL))
         }
         guard Int(subscribers[reader].sendsQueued) < limits.queuedSendsMax, freeSendNode != .max else {
-            report(.bufferReturned(buffer))
-            return fail(reader, .queueFull)
+            // First that it failed: what comes back without that has left.
+            fail(reader, .queueFull)
+            return report(.bufferReturned(buffer))
         }
         let node = freeSendNode
         freeSendNode = sendNodes[Int(node)].next

@@ -22,6 +22,7 @@ import PlaneLink
     private struct StreamEntry {
         var home: UInt8 = 0
         var readers: UInt32 = 0
+        var generation: UInt32 = 0
     }
 
     private struct Load {
@@ -37,14 +38,14 @@ import PlaneLink
         self.lines = lines
         streams = Array(repeating: StreamEntry(), count: limits.streamsMax)
         readers = Array(repeating: Self.none, count: limits.subscribersMax)
-        readerStreams = Array(repeating: 0, count: limits.subscribersMax)
+        readerStreams = Array(repeating: StreamHandle(index: 0, generation: 0), count: limits.subscribersMax)
         sources = Array(repeating: 0, count: limits.sourcesMax)
         loads = Array(repeating: Load(), count: lines.count)
         egress = Array(repeating: 0, count: Limits.egressMax)
     }
 
-    /// The stream of each reader, to take it off the stream's count.
-    private var readerStreams: [UInt32]
+    /// The stream of each reader, to take it off the stream's count. A reader may go long after its stream, when the slot is another's.
+    private var readerStreams: [StreamHandle]
 
     // MARK: Submission
 
@@ -55,7 +56,7 @@ import PlaneLink
             let home = leastLoaded { loads[$0].streams }
             memory.board.store(.home, UInt64(home))
             guard pushToAll(command) else { return false }
-            streams[Int(handle.index)] = StreamEntry(home: UInt8(home))
+            streams[Int(handle.index)] = StreamEntry(home: UInt8(home), generation: handle.generation)
             loads[home].streams += 1
             return true
         case .setTrack, .setPolicy, .removeStream, .removeDatagramEgress, .shutdown: return pushToAll(command)
@@ -129,7 +130,7 @@ import PlaneLink
         }
         guard push(command, to: worker) else { return false }
         readers[reader] = UInt8(worker)
-        readerStreams[reader] = stream.index
+        readerStreams[reader] = stream
         loads[worker].readers += 1
         streams[Int(stream.index)].readers += 1
         return true
@@ -163,8 +164,8 @@ import PlaneLink
         let reader = Int(handle.index)
         guard reader < readers.count, readers[reader] != Self.none else { return }
         loads[Int(readers[reader])].readers -= 1
-        let stream = Int(readerStreams[reader])
-        if streams[stream].readers > 0 { streams[stream].readers -= 1 }
+        let stream = Int(readerStreams[reader].index)
+        if streams[stream].generation == readerStreams[reader].generation, streams[stream].readers > 0 { streams[stream].readers -= 1 }
         readers[reader] = Self.none
     }
 

@@ -36,8 +36,9 @@ struct FeedDraft {
         var isStray = false
     }
 
-    /// Its packets are fed with the frame's head as part of them, which is what readers are sent.
+    /// Its packets are fed to be sent as they are, and this many bytes of a frame's head are part of them.
     var isVerbatim = false
+    var headBytes = 0
     var bytes: [UInt8] = []
     var places: [Place] = []
     var count: Int { bytes.count }
@@ -62,8 +63,8 @@ struct FeedDraft {
 
     /// Adds an RTP packet of `count` bytes; everything in it follows from its number.
     mutating func addPacket(_ place: Place, marker: Bool, ssrc: UInt32) {
-        if isVerbatim { begin(place.startsKeyFrame ? 1 : 0, place.count + Self.headBytes) }
-        begin(2 * place.track, place.count)
+        if isVerbatim { begin(place.startsKeyFrame ? 1 : 0, place.count + headBytes) }
+        if !isVerbatim || headBytes > 0 { begin(2 * place.track, place.count) }
         var place = place
         place.offset = bytes.count
         bytes.append(0x80)

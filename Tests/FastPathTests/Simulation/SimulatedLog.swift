@@ -71,7 +71,7 @@ final class SimulatedLog {
         while entries.count < head {
             let record = log.record(UInt64(entries.count))
             // The head that readers are sent with it is part of a verbatim packet, and told apart from it here.
-            let head = stream.isVerbatim ? FeedDraft.headBytes : 0
+            let head = stream.headBytes
             let bytes = unsafe UnsafeRawBufferPointer(start: log.bytes(of: record) + head, count: Int(record.length) - head)
             let offset = store.count
             unsafe store += bytes

@@ -5,7 +5,7 @@ import PlaneLink
 /// One reader of a simulation: what it asked for, what it was promised, and what it has been sent.
 final class SimulatedReader {
     /// Where the control plane stands with it.
-    enum Control { case idle, arming, joined, playing, failed, removing, gone }
+    enum Control { case idle, arming, joined, playing, ending, failed, removing, gone }
 
     unowned let simulation: Simulation
     /// Counts all readers of the simulation; its UDP ports follow from it.
@@ -39,6 +39,7 @@ final class SimulatedReader {
     private(set) var cursor = 0
     private var beginning = Beginning()
     private var goes = 0
+    var hasGone: Bool { control == .joined || control == .playing || goes > 0 }
     /// UDP: the kernel refused for want of room since the last packet that it took.
     var wasDeferred = false
     /// Packets refused one by one in a way that may mean trains: the engine tries again, or counts them as lost.
@@ -46,6 +47,18 @@ final class SimulatedReader {
     private var instant: UInt64 = 0
     private var instantBytes = 0
     private var instantPacketBytes = 0
+
+    /// Where its media ends, as far as the engine knows.
+    private var last: Int? { marks.first { $0.isLast && $0.isTaken }?.placeMax }
+
+    struct Mark {
+        let buffer: LinkBuffer
+        let place: Int
+        /// It waits behind what was queued before.
+        let placeMax: Int
+        let isLast: Bool
+        var isTaken = false
+    }
 
     /// What is still to be held against the promise.
     private struct Beginning {
@@ -64,10 +77,18 @@ final class SimulatedReader {
     private var frameChannels: UInt8 = 0
     private var frameGoes = 0
     private var frameBeginning = Beginning()
+    /// Where its media ended then.
+    private var frameLast: Int?
     /// Replies that were submitted and have not arrived.
     var replies: [[UInt8]] = []
     /// Of replies with a place in a verbatim stream: before which packet that is.
     var places: [[UInt8]: Int] = [:]
+    /// Places without bytes that were asked for and have not been told, in order; whether its media ends there; the engine knows of it.
+    var marks: [Mark] = []
+    /// The highest place that was asked for.
+    var placeAsked = 0
+    /// Numbers of packets that it may be sent once more.
+    var resends: Set<Int> = []
     /// The highest place that it was sent replies for since it was last stopped: no packet from before that may follow.
     private var placeReached = 0
 
@@ -146,11 +167,35 @@ final class SimulatedReader {
     /// A packet of a verbatim stream: what has its place before it has come, and it belongs behind what has come.
     private func checkPlace(_ place: Int) {
         guard stream.isVerbatim else { return }
+        if let last = isInterleaved ? frameLast : last, last <= place {
+            simulation.fail("\(name) is sent packet \(place), and its last one goes before \(last)")
+        }
         if place < placeReached {
             simulation.fail("\(name) is sent packet \(place) behind a reply that goes before packet \(placeReached)")
         }
         guard let reply = replies.first, let before = places[reply], before <= place, frameGoes == goes, isAllowed else { return }
         simulation.fail("\(name) is sent packet \(place) before the reply that goes before packet \(before)")
+    }
+
+    /// It is told that it has come to a place: what goes before that has left, or is counted.
+    func reached(_ mark: Mark) {
+        guard isAllowed, failure == nil, !beginning.isStarting, !simulation.isShuttingDown, let log = stream.log else { return }
+        log.sync()
+        // What one passes over that waits for a key frame is counted when that comes.
+        guard (overload ?? stream.policy.overload) != .skipToKeyFrame, stream.policy.overload != .skipToKeyFrame else { return }
+        let end = log.entries.indices.first { log.entries[$0].place >= mark.place } ?? log.entries.count
+        if cursor < end { countMissed(log, cursor..<end, channels) }
+        cursor = max(cursor, end)
+        if mark.isLast, isInterleaved, isWithinFrame { simulation.fail("\(name) has come to packet \(mark.place) within a frame") }
+    }
+
+    /// It is sent a packet once more.
+    @unsafe func takeAgain(_ bytes: UnsafeRawBufferPointer) {
+        stream.log?.sync()
+        guard let number = unsafe stream.log?.locate(0, bytes, from: 0), let place = stream.log?.entries[number].place else {
+            return simulation.fail("\(name) is sent something again that was never logged")
+        }
+        if !resends.contains(place) { simulation.fail("\(name) is sent packet \(place) again, and has not asked for it") }
     }
 
     /// The reader was to be sent this packet alone, and it was refused in a way that may mean trains.
@@ -252,6 +297,7 @@ final class SimulatedReader {
                     frameChannels = channels
                     frameGoes = goes
                     frameBeginning = beginning
+                    frameLast = last
                 }
                 guard let length = frameLength(start), inbox.count - start >= 4 + length else { break }
                 takeFrame(start, length)
@@ -287,7 +333,7 @@ final class SimulatedReader {
             unsafe take(channel, payload, isLost: false, channels: frameChannels)
         }
         if frameGoes != goes { beginning = next }
-        simulation.mediaBytesStreamed += length + (stream.isVerbatim ? FeedDraft.headBytes : 0)
+        simulation.mediaBytesStreamed += length + stream.headBytes
         simulation.mediaPacketsStreamed += 1
     }
 
@@ -296,7 +342,14 @@ final class SimulatedReader {
     /// The simulation is quiet: everything that was logged must have arrived, or be counted if that was before the calm.
     func checkComplete() {
         guard isAllowed, failure == nil, let log = stream.log else { return }
-        if isInterleaved, !inbox.isEmpty || !replies.isEmpty { simulation.fail("\(name) has not got the rest of a frame, or a reply") }
+        // Behind a place that has not come, everything waits.
+        let waits = marks.contains { $0.place > stream.packetsFed }
+        if isInterleaved, !waits, !inbox.isEmpty || !replies.isEmpty {
+            let reply = replies.first.map { String(decoding: $0, as: UTF8.self) } ?? "none"
+            simulation.fail(
+                "\(name) has not got the rest of a frame (\(inbox.count) bytes of it), or a reply (\(reply)); \(stream.packetsFed) were fed"
+            )
+        }
         var from = cursor
         if beginning.isStarting {
             let starts = (0..<2).compactMap { track in
@@ -306,10 +359,12 @@ final class SimulatedReader {
             from = starts.min() ?? log.entries.count
         }
         let calm = max(from, min(stream.calmSince, log.entries.count))
-        // A sender report of the last step may still be collected with what comes after it.
-        let step: UInt64 = simulation.circumstances.delayMicroseconds > 0 ? 100_000_000 : 0
+        // A sender report may still be collected with what comes after it: it ends no frame, so it was let go in the step before the last.
+        let step: UInt64 = simulation.circumstances.delayMicroseconds > 0 ? 200_000_000 : 0
         if let missing = log.next(from: calm, channels: channels), log.entries[missing].arrival + step < simulation.time {
-            simulation.fail("\(name) has not got packet \(missing) of \(log.entries.count)")
+            simulation.fail(
+                "\(name) has not got packet \(missing) of \(log.entries.count), which came \(simulation.time - log.entries[missing].arrival) ns "
+                    + "ago\(stream.isVerbatim ? ", verbatim" : "")")
         }
         countMissed(log, from..<calm, channels)
     }

@@ -8,8 +8,12 @@ final class SimulatedStream {
     let memory: StreamMemory
     let policy: StreamPolicy
     let codec: TrackCodec
-    /// Its packets go as they are fed, to TCP readers alone. They are interleaved frames all the same, so that readers can tell them apart.
+    /// Its packets go as they are fed. With their framing, to TCP readers alone, they are interleaved frames all the same, so that readers can
+    /// tell them apart; of finished RTP the framing is the engine's.
     let isVerbatim: Bool
+    let isFinished: Bool
+    /// What is part of its packets before their RTP header.
+    var headBytes: Int { isVerbatim && !isFinished ? FeedDraft.headBytes : 0 }
     /// Of a verbatim stream: packets fed so far.
     var packetsFed = 0
     /// The worker that the router chose; -1 until then.
@@ -60,6 +64,7 @@ final class SimulatedStream {
         // By a random number of its own, so that runs without such streams are what they were.
         var kind = SplitMix64(seed: simulation.seed &* 31 &+ UInt64(handle.index) &* 7 &+ UInt64(handle.generation))
         isVerbatim = kind.happens(250)
+        isFinished = isVerbatim && kind.happens(600)
         codec = isVerbatim || simulation.random.happens(850) ? .h264 : .opaque
         packetBytes = simulation.random.pick(circumstances.packetBytes)
         keyFrameBytes = simulation.random.pick(circumstances.keyFrameBytes)
@@ -130,9 +135,10 @@ final class SimulatedStream {
         return drafts.removeFirst()
     }
 
+    private var newDraft: FeedDraft { FeedDraft(isVerbatim: isVerbatim, headBytes: headBytes) }
+
     private func compose(_ simulation: Simulation, wantsKeyFrame: Bool) {
-        var draft = FeedDraft()
-        draft.isVerbatim = isVerbatim
+        var draft = newDraft
         if simulation.random.happens(300) { addAudio(&draft, simulation) }
         let isKeyFrame = wantsKeyFrame || framesToKeyFrame <= 0
         framesToKeyFrame = isKeyFrame ? simulation.random.within(2...12) : framesToKeyFrame - 1
@@ -168,8 +174,7 @@ final class SimulatedStream {
             if simulation.random.happens(20) { addAudio(&draft, simulation) }
             if simulation.random.happens(30), left > 0 {
                 drafts.append(draft)
-                draft = FeedDraft()
-                draft.isVerbatim = isVerbatim
+                draft = newDraft
             }
         }
     }

@@ -13,6 +13,8 @@ enum SimulatedEffect {
     case removeStream(SimulatedStream)
     case beginEpoch(SimulatedStream, Int)
     case feed(SimulatedStream, [FedPacket], bytes: Int)
+    case mark(SimulatedReader, LinkBuffer)
+    case resend(SimulatedReader, [Int])
 }
 
 /// The control plane of a simulation.
@@ -25,6 +27,11 @@ extension Simulation {
         case .channels(let reader, let channels, let wires):
             reader.channels = channels
             reader.wires = wires
+        case .mark(let reader, let buffer):
+            if let place = reader.marks.firstIndex(where: { $0.buffer.identity == buffer.identity }) { reader.marks[place].isTaken = true }
+        case .resend(let reader, let places):
+            reader.resends.formUnion(places)
+            resendsAsked += places.count
         case .removeStream(let stream): for reader in readers where reader.stream === stream && reader.worker == worker { reader.stop() }
         case .beginEpoch(let stream, let epoch): stream.epochTaken = epoch
         case .feed(let stream, let packets, let bytes):
@@ -40,7 +47,7 @@ extension Simulation {
         let present = readers.filter { $0.control != .gone && $0.worker >= 0 }
         let loads = kernels.indices.map { index in present.count { $0.worker == index } }
         let isFree = reader.sockets == 0
-        let hasFew = present.count { $0.stream.handle.index == reader.stream.handle.index } < CommandRouter.spreadFrom
+        let hasFew = present.count { $0.stream === reader.stream } < CommandRouter.spreadFrom
         let expected = isFree ? hasFew && worker == reader.stream.home || loads[worker] == loads.min() : worker == Int(reader.sockets) - 1
         if !expected {
             fail("\(reader.name) was given to worker \(worker); they have \(loads), its stream's home is \(reader.stream.home)")
@@ -105,7 +112,7 @@ extension Simulation {
         switch failure {
         case .connectionLost: isExplained = reader.connection.isBroken
         case .stalled: isExplained = reader.connection.tookAt + limits.writeStallNanoseconds < time
-        case .queueFull: isExplained = reader.isInterleaved && reader.replies.count >= limits.queuedSendsMax
+        case .queueFull: isExplained = reader.replies.count + reader.marks.count >= limits.queuedSendsMax
         case .tooSlow: if case .disconnect = policy { isExplained = true } else { isExplained = false }
         }
         if !isExplained { fail("\(reader.name) failed: \(failure)") }
@@ -134,6 +141,15 @@ extension Simulation {
         }
         if unsafe lent[place].isBack { fail("a buffer came back twice") }
         unsafe lent[place].isBack = true
+        for reader in readers {
+            guard let place = reader.marks.firstIndex(where: { $0.buffer.identity == buffer.identity }) else { continue }
+            let mark = reader.marks.remove(at: place)
+            if place > 0, reader.failure == nil { fail("\(reader.name) has come to packet \(mark.place) before what comes before it") }
+            reader.reached(mark)
+            guard mark.isLast, reader.control == .ending else { continue }
+            reader.control = .idle
+            reader.stop()
+        }
     }
 
     private func streamRemoved(_ handle: StreamHandle) {

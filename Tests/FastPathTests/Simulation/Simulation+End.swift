@@ -68,6 +68,7 @@ extension Simulation {
             for _ in 0..<5 where !hasFailed { pass(milliseconds: 1) }
             for number in 0...circumstances.workers { submit(.removeDatagramEgress(UInt8(number))) }
         }
+        isShuttingDown = true
         submit(.shutdown)
         // A worker looks at its commands until it comes to the end of them.
         while hasCommandsQueued, !hasFailed {

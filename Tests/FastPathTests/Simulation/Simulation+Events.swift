@@ -37,8 +37,14 @@ extension Simulation {
         case 640..<670: if let reader = someReader([.playing, .joined, .idle]), !reader.mayAnswerLate { arm(reader) }
         case 670..<700: if let reader = someReader([.idle, .arming, .joined, .playing]) { remove(reader) }
         case 700..<780:
-            if let reader = readers.randomLive(&random), reader.isInterleaved {
-                if reader.stream.isVerbatim, random.happens(500) { placedReply(reader) } else { replies(reader) }
+            if let reader = readers.randomLive(&random) {
+                if reader.stream.isVerbatim, random.happens(reader.isInterleaved ? 200 : 700) {
+                    mark(reader)
+                } else if reader.isInterleaved {
+                    if reader.stream.isVerbatim, random.happens(500) { placedReply(reader) } else { replies(reader) }
+                } else if reader.stream.isFinished {
+                    resend(reader)
+                }
             }
         case 780..<860: makeRoom(random.happens(100))
         case 860..<880: egressFullUntil[random.below(circumstances.workers)] = time + UInt64(random.pick([1, 5, 50, 700])) * 1_000_000
@@ -158,19 +164,19 @@ extension Simulation {
             let slot = readerTable.take()
         else { return }
         let handle = SubscriberHandle(index: slot.index, generation: slot.generation)
-        let isInterleaved = random.happens(circumstances.interleavedPermille) || stream.isVerbatim
+        let isInterleaved = random.happens(circumstances.interleavedPermille) || stream.isVerbatim && !stream.isFinished
         let channels = stream.isVerbatim ? 1 : UInt8(random.pick([0b1111, 0b1111, 0b1111, 0b0011, 0b0101, 0b1100]))
         let host = HostAddress(ipv4: 10 << 24 | UInt32(random.below(circumstances.networks.count)) << 8 | UInt32(readers.count & 0xFF))
         let reader = SimulatedReader(
             self, serial: readers.count, handle: handle, stream: stream, isInterleaved: isInterleaved, channels: channels,
-            wires: stream.isVerbatim ? ChannelMap(identity: 1) : wires(channels), host: host,
+            wires: stream.headBytes > 0 ? ChannelMap(identity: 1) : wires(channels), host: host,
             sockets: isInterleaved || random.happens(500) ? 0 : UInt8(random.within(1...circumstances.workers)))
         readers.append(reader)
         if isInterleaved {
             reader.connection.room = random.within(circumstances.connectionRoom)
             let descriptor = descriptor(of: reader)
             submit(
-                stream.isVerbatim
+                stream.headBytes > 0
                     ? .addVerbatimSubscriber(handle, stream.handle, descriptor: descriptor, chunked: false)
                     : .addInterleavedSubscriber(handle, stream.handle, descriptor: descriptor, channels: reader.wires),
                 .addReader(reader))
@@ -193,6 +199,15 @@ extension Simulation {
 
     private func arm(_ reader: SimulatedReader) {
         reader.control = .arming
+        if reader.stream.isVerbatim, random.happens(300) {
+            // Not what it may be sent meanwhile.
+            let packet = reader.stream.packetsFed + random.within((reader.hasGone ? 0 : -20)...20)
+            return submit(.armAt(reader.handle, packet: UInt32(max(packet, 0))), .stop(reader))
+        }
+        if reader.stream.isVerbatim, random.happens(300) {
+            let rate = random.pick([0, 100_000_000, 1_000_000_000] as [UInt64])
+            submit(.setBurst(reader.handle, nanoseconds: UInt64(random.below(5)) * 1_000_000_000, bitsPerSecondMax: rate))
+        }
         submit(.arm(reader.handle, now: random.happens(400)), .stop(reader))
     }
 
@@ -207,7 +222,7 @@ extension Simulation {
                 if reader.isInterleaved, random.happens(700) { reply(reader) }
                 submit(.go(reader.handle), .go(reader))
             case .failed: remove(reader)
-            case .arming, .playing, .removing, .gone: break
+            case .arming, .playing, .ending, .removing, .gone: break
             }
         }
     }
@@ -241,9 +256,35 @@ extension Simulation {
         if reader.control != .removing, reader.control != .failed {
             reader.replies.append(bytes)
             // Packets behind an earlier place may be on their way already.
-            if before == reader.stream.packetsFed { reader.places[bytes] = before }
+            if before == reader.stream.packetsFed, reader.placeAsked <= before { reader.places[bytes] = before }
+            reader.placeAsked = max(reader.placeAsked, before)
         }
         submit(.sendBefore(reader.handle, lend(bytes), packet: UInt32(before)))
+    }
+
+    /// A place without bytes, perhaps the last that it comes to: ahead of what was fed, or behind it.
+    private func mark(_ reader: SimulatedReader) {
+        guard reader.control == .playing else { return }
+        let place = max(reader.stream.packetsFed + random.pick([-30, -1, 0, 0, 3, 20]), 0)
+        let buffer = lend([])
+        let isLast = random.happens(400)
+        reader.placeAsked = max(reader.placeAsked, place)
+        reader.marks.append(SimulatedReader.Mark(buffer: buffer, place: place, placeMax: reader.placeAsked, isLast: isLast))
+        if isLast { reader.control = .ending }
+        let command: Command =
+            isLast
+            ? .sendLast(reader.handle, buffer, packet: UInt32(place)) : .sendBefore(reader.handle, buffer, packet: UInt32(place))
+        submit(command, .mark(reader, buffer))
+    }
+
+    /// Asks for packets once more: near the newest one, or gone long ago.
+    private func resend(_ reader: SimulatedReader) {
+        let first = max(reader.stream.packetsFed - random.within(1...random.pick([5, 60, 2_000])), 0)
+        let following = random.next() & random.next()
+        var places = [first]
+        for bit in 0..<64 where following >> UInt64(bit) & 1 == 1 { places.append(first + 1 + bit) }
+        let port = SimulatedReader.port(serial: reader.serial, channel: 2)
+        submit(.resend(reader.handle, packet: UInt32(first), following: following, port: port), .resend(reader, places))
     }
 
     private func setOverload(_ reader: SimulatedReader) {

@@ -20,6 +20,8 @@ extension Simulation {
         let reader = readers[serial]
         if reader.worker != worker { fail("\(reader.name) is sent to by worker \(worker)") }
         if reader.host != host || reader.isInterleaved || isRTCP != (channel & 1 == 1) { fail("\(reader.name): a datagram went astray") }
+        let isAgain = reader.stream.isFinished && channel == 2
+        if isAgain { return unsafe again(reader, bytes, option: option) }
         if !reader.isAllowed { fail("\(reader.name) is sent a datagram, but not since `go`") }
         let segment = option > 0 ? min(option, bytes.count) : bytes.count
         let packets = (bytes.count + segment - 1) / segment
@@ -35,6 +37,15 @@ extension Simulation {
         unsafe deliver(reader, channel, bytes, segment, isLost: false)
         datagramPackets += packets
         datagramBytes += bytes.count
+        return 0
+    }
+
+    /// A packet that was asked for once more, alone in its message.
+    @unsafe private func again(_ reader: SimulatedReader, _ bytes: UnsafeRawBufferPointer, option: Int) -> Int32 {
+        if option > 0, option < bytes.count { fail("\(reader.name): a packet that is sent again is cut at \(option) bytes") }
+        if let errorNumber = refusal(reader.worker, reader.host, option: option) { return -errorNumber }
+        resendsSeen += 1
+        unsafe reader.takeAgain(bytes)
         return 0
     }
 
@@ -142,6 +153,10 @@ extension Simulation {
         }
         let explained = counters[.packetsLogPinned] + counters[.packetsBeforeKeyFrame] + counters[.packetsBeforeSplice]
         if UInt64(packetsAbsent) > explained { fail("\(packetsAbsent) packets never reached a log, \(explained) were counted") }
+        let resent = Int(clamping: counters[.packetsResent])
+        if resent != resendsSeen { fail("\(resent) packets are counted as sent again, \(resendsSeen) were") }
+        let answered = resent + Int(clamping: counters[.resendsTooLate] + counters[.resendsRefused])
+        if answered > resendsAsked { fail("\(resendsAsked) packets were asked for again, \(answered) are counted") }
         let caused = counters[.packetsOverrun] + counters[.packetsOverPolicy] + counters[.packetsDroppedNoRoom] + counters[.packetsRefused]
         let missed = streams.reduce(UInt64(0)) { $0 + $1.memory.counters[.packetsDropped] }
         if caused != missed { fail("streams count \(missed) packets missed, their causes make \(caused)") }

@@ -20,6 +20,7 @@ import PlaneLink
     var isRunningDown = false
     /// Nothing is refused, no write is short, all sockets have room.
     var isCalm = false
+    var isShuttingDown = false
 
     // The two planes' link, as the engine makes it.
     let lines: [WorkerLine]
@@ -40,6 +41,9 @@ import PlaneLink
     var lent: [LentBuffer] = unsafe []
     private var packetNumber = 0
     var feedBytesQueued = 0
+    /// Packets that were asked for once more by commands that the engine took, and that left again.
+    var resendsAsked = 0
+    var resendsSeen = 0
     /// Until then each worker's UDP sockets are full.
     var egressFullUntil: [UInt64]
 

@@ -47,6 +47,7 @@ import Testing
         .datagramsMalformed, .packetsBeforeKeyFrame, .ringOverruns, .packetsOverrun, .sendsDeferred, .packetsDroppedNoRoom, .trainsRefused,
         .packetsRefused, .shortWrites, .readersStalled, .readersConnectionLost, .readersQueueFull, .readersTooSlow, .packetsOverPolicy,
         .joinBursts, .pacedTurns, .handovers, .packetsLogPinned, .zcSent, .zcCopied, .staleCommands,
+        .packetsResent, .resendsTooLate, .resendsRefused,
     ]
 }
 
