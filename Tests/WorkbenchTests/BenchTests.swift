@@ -105,6 +105,27 @@ struct BenchTests {
         #expect((report.ratioToLimit ?? 0) > 0)
     }
 
+    @Test(arguments: [1, 2])
+    func finishedMeasuresBothSides(workers: Int) throws {
+        var options = VerbatimOptions()
+        options.transport = .udp
+        options.subscribers = 20
+        options.bitRate = 2_000_000
+        options.duration = 1.2
+        options.engine.workers = workers
+        let report = try VerbatimBench.run(options)
+        for side in [report.verbatim, report.interleaved] {
+            #expect(side.packets > 0 && side.packets % 20 == 0)
+            #expect((side.nanosecondsPerPacket ?? 0) > 0)
+            #expect((side.meanTrain ?? 0) >= 1)
+            #expect(side.lost == 0)
+        }
+        #expect((report.ratioToInterleaved ?? 0) > 0)
+        #expect(report.drops == 0 && report.workers == workers)
+        options.chunked = true
+        #expect(throws: WorkbenchError.self) { try options.check() }
+    }
+
     @Test(arguments: [false, true], [1, 2])
     func verbatimMeasuresBothSides(chunked: Bool, workers: Int) throws {
         var options = VerbatimOptions()

@@ -2,7 +2,9 @@ import FastPath
 
 /// What `bench verbatim` measures.
 package struct VerbatimOptions: Sendable {
-    /// TCP readers of each of the two streams.
+    /// Over UDP both streams are of the same RTP packets: the one is finished RTP, the other plain.
+    package var transport = ReaderTransport.tcp
+    /// Readers of each of the two streams.
     package var subscribers = 2_000
     /// Bits per second of the stream.
     package var bitRate = 1_000_000
@@ -45,6 +47,9 @@ package struct VerbatimOptions: Sendable {
         guard (64...65_000).contains(packetSize) else { throw .usage("--packet-size \(packetSize): 64 to 65000 bytes, framing included") }
         guard packetsPerSecond >= 1, packetsPerSecond <= 10_000 else {
             throw .usage("--packet-size \(packetSize) at --bit-rate \(bitRate): 1 to 10000 packets a second")
+        }
+        guard transport == .tcp || !chunked && collectMilliseconds == 0 else {
+            throw .usage("--chunked and --collect are for --transport tcp")
         }
         guard (0...1_000).contains(collectMilliseconds) else { throw .usage("--collect \(collectMilliseconds): 0 to 1000 ms") }
         guard duration >= 0.2, duration <= 3_600 else { throw .usage("--duration \(duration): 0.2 to 3600 seconds") }

@@ -10,9 +10,14 @@ package struct VerbatimReport: Sendable {
         package var meanTrain: Double?
         /// CPU time of the engine's threads per byte: the middle of the turns.
         package var nanosecondsPerByte: Double?
+        /// The same per packet.
+        package var nanosecondsPerPacket: Double? {
+            guard packets > 0, let nanosecondsPerByte else { return nil }
+            return nanosecondsPerByte * Double(bytes) / Double(packets)
+        }
         /// Arrival minus the least-delay line at sampled readers; nil where they cannot tell.
         package var lateness: Percentiles?
-        /// Numbers that sampled readers missed.
+        /// Numbers that sampled readers missed; over UDP packets that left and did not arrive at all of them together.
         package var lost: UInt64 = 0
 
         var json: JSONValue {
@@ -20,6 +25,7 @@ package struct VerbatimReport: Sendable {
                 .init(name: "packets", value: .count(packets)), .init(name: "bytes", value: .count(bytes)),
                 .init(name: "mean_train", value: .optional(meanTrain)),
                 .init(name: "cpu_ns_per_byte", value: .optional(nanosecondsPerByte)),
+                .init(name: "cpu_ns_per_packet", value: .optional(nanosecondsPerPacket)),
                 .init(name: "lateness_ms", value: Percentiles.json(lateness, withMax: true)), .init(name: "lost", value: .count(lost)),
             ])
         }
@@ -27,7 +33,7 @@ package struct VerbatimReport: Sendable {
 
     /// The stream whose packets are sent as they are.
     package var verbatim = Side()
-    /// The RTP stream of the same bit rate, interleaved.
+    /// The RTP stream of the same bit rate, interleaved, or over UDP.
     package var interleaved = Side()
     /// CPU time per byte, verbatim ÷ interleaved: the middle of the pairs.
     package var ratioToInterleaved: Double?
@@ -43,16 +49,20 @@ package struct VerbatimReport: Sendable {
     /// A report of nothing.
     package init() {}
 
+    /// What the RTP beside it is called.
+    private var rtp: String { options.transport == .udp ? "rtp" : "interleaved" }
+
     /// The result as one JSON object.
     package var json: JSONValue {
         .object([
-            .init(name: "ratio_to_interleaved", value: .optional(ratioToInterleaved)), .init(name: "verbatim", value: verbatim.json),
-            .init(name: "interleaved", value: interleaved.json), .init(name: "drops", value: .count(drops)),
+            .init(name: "ratio_to_\(rtp)", value: .optional(ratioToInterleaved)), .init(name: "verbatim", value: verbatim.json),
+            .init(name: rtp, value: interleaved.json), .init(name: "drops", value: .count(drops)),
             .init(name: "subscribers", value: .integer(Int64(options.subscribers))),
             .init(name: "bit_rate", value: .integer(Int64(options.bitRate))),
             .init(name: "packet_size", value: .integer(Int64(options.packetSize))),
             .init(name: "collect_ms", value: .integer(Int64(options.collectMilliseconds))),
-            .init(name: "chunked", value: .boolean(options.chunked)), .init(name: "backend", value: .text(backend)),
+            .init(name: "transport", value: .text(options.transport.rawValue)), .init(name: "chunked", value: .boolean(options.chunked)),
+            .init(name: "backend", value: .text(backend)),
             .init(name: "workers", value: .integer(Int64(workers))), .init(name: "pairs", value: .integer(Int64(options.pairs))),
         ])
     }

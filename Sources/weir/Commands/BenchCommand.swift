@@ -96,16 +96,20 @@ struct FanoutCommand: ParsableCommand {
 struct VerbatimCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verbatim",
-        abstract: "A stream that is no RTP, such as Windows Media, beside interleaved RTP of the same bit rate, over the same connections.",
+        abstract: "A stream that is sent as it is fed, such as Windows Media, beside RTP of the same bit rate, to the same readers.",
         discussion: """
             Each packet of the stream that is no RTP is fed by itself, at its own time, and sent to TCP readers as it is, or with --chunked \
             as an HTTP chunk. In turns with it the same readers are sent RTP at 30 frames a second. ratio_to_interleaved is the CPU time per \
-            byte of the first divided by the second's. Sampled readers tell lateness and losses, but for chunks.
+            byte of the first divided by the second's. Sampled readers tell lateness and losses, but for chunks. With --transport udp both \
+            are the same RTP packets, of the one stream finished when they are fed, and the ratio is ratio_to_rtp.
 
             Example: two thousand readers, three packet sizes:
 
               weir bench verbatim --subscribers 2000 --packet-size 1400,3200,8192 --json
             """)
+
+    @Option(help: "tcp, or udp for finished RTP.")
+    var transport = ReaderTransport.tcp
 
     @Option(help: "Readers of each stream.")
     var subscribers = 2_000
@@ -140,6 +144,7 @@ struct VerbatimCommand: ParsableCommand {
 
     private func options(_ packetSize: Int) throws -> VerbatimOptions {
         var options = VerbatimOptions()
+        options.transport = transport
         options.subscribers = subscribers
         options.bitRate = bitRate
         options.packetSize = packetSize
