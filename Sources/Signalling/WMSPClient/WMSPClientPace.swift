@@ -5,9 +5,10 @@ struct WMSPClientPace: Sendable, Equatable {
     private var since: UInt64?
     /// Milliseconds of media that came.
     private var media: UInt64 = 0
+    /// The latest time at which anything of this entry was due.
     private var last: UInt32?
 
-    /// A time that goes on by more is none that is played.
+    /// A time that leaps by more begins anew. Packets of several streams go back by less.
     static let leapMilliseconds: Int32 = 5_000
 
     /// Packets of another entry follow, whose times have nothing to do with those before.
@@ -15,11 +16,14 @@ struct WMSPClientPace: Sendable, Equatable {
 
     /// A packet came, which is due at that time.
     mutating func take(sendTime: UInt32, now: UInt64) {
-        if let last {
-            let step = Int32(bitPattern: sendTime &- last)
-            if step > 0, step <= Self.leapMilliseconds { media &+= UInt64(step) }
+        let step = last.map { Int32(bitPattern: sendTime &- $0) } ?? .max
+        switch step {
+        case 1...Self.leapMilliseconds:
+            media &+= UInt64(step)
+            last = sendTime
+        case -Self.leapMilliseconds...0: break
+        default: last = sendTime
         }
-        last = sendTime
         // What came late is not made up for.
         if let since, since &+ media >= now { return }
         since = now &- min(media, now)

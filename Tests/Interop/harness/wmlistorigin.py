@@ -59,9 +59,9 @@ class Asked:
                  rf"Host: 127\.0\.0\.1:{port}", *[f"Pragma: {part}" for part in pragma], f"Supported: {PREDICTION}"]
         if self.name == "Log":
             lines.append(f"Content-Type: {LOG_TYPE}")
+        lines += [r"Via: HTTP/1\.1 weir-[0-9a-f]{16}( \([^)]*\))?", "Connection: (Keep-Alive|close)"]
         if line.startswith("POST"):
             lines.append(rf"Content-Length: {len(body)}")
-        lines += [r"Via: HTTP/1\.1 weir-[0-9a-f]{16}( \([^)]*\))?", "Connection: (Keep-Alive|close)"]
         match = re.fullmatch("\r\n".join(lines), head)
         if not match:
             self.fault = f"{self.name} is not as it must be:\n{head}\nbut\n" + "\n".join(lines)

@@ -195,7 +195,7 @@ import WireFormats
 }
 
 /// Numbers that are the same each time.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

@@ -315,6 +315,50 @@ extension WMSPClientScript {
         #expect(event.first == .connect(.feedback) && event.text().isEmpty)
     }
 
+    /// What servers say, in any order, now and then with bytes changed and in pieces, with anything asked for in between: it fails with words,
+    /// or goes on, and waits for nothing without end.
+    @Test(arguments: 0..<8) func anythingMayCome(seed: UInt64) throws {
+        var dice = SplitMix(seed: seed)
+        let words = [
+            WMSPClientScript.describe(), WMSPClientScript.testAnswer, WMSPClientScript.testResult(), WMSPClientScript.testResult("0"),
+            WMSPClientScript.media(WMSPClientScript.metadata(7) + header + WMSPClientScript.data(0)), ChunkedCoding.end,
+            ChunkedCoding.chunk(WMSPClientScript.data(1)), ChunkedCoding.chunk(WMSPClientScript.entryChange),
+            ChunkedCoding.end + WMSPClientScript.logged + WMSPClientScript.media(WMSPClientScript.data(2)), WMSPClientScript.empty,
+            WMSPClientScript.logged, ChunkedCoding.chunk(WMSPFraming.endOfStream(.done)),
+            WMSPClientScript.modern(["WWW-Authenticate: Basic realm=\"r\"", "Content-Length: 0"], status: "401 Unauthorized"),
+        ]
+        for _ in 0..<300 {
+            var script = Bool.random(using: &dice) ? try WMSPClientScript.pipelined() : try WMSPClientScript { $0.offersPipelining = true }
+            script.start()
+            for _ in 0..<Int.random(in: 1...12, using: &dice) {
+                var bytes = words.randomElement(using: &dice) ?? []
+                if Int.random(in: 0..<6, using: &dice) == 0, !bytes.isEmpty {
+                    bytes[Int.random(in: 0..<bytes.count, using: &dice)] = UInt8.random(in: 0...255, using: &dice)
+                }
+                script.receive(bytes, step: Int.random(in: 1...900, using: &dice))
+                script.now += UInt64.random(in: 0...4_000, using: &dice)
+                switch Int.random(in: 0..<14, using: &dice) {
+                case 0: script.close()
+                case 1: script.play(from: .packet(UInt64.random(in: 0...UInt64.max, using: &dice)))
+                case 2: script.run { $0.stop(now: $1) }
+                case 3: script.run { $0.leave(now: $1) }
+                case 4: script.run { $0.select(WMSPSelection(keyFramesOnly: [1]), now: $1) }
+                case 5, 6: script.run { $0.timeElapsed(now: $1) }
+                case 7, 8, 9: script.play()
+                default: break
+                }
+                let client = script.client
+                #expect(client.media.expected.count <= WMSPClient.expectedMax)
+                #expect(client.deadline != nil || !client.media.expected.contains { $0.exchange.carriesMedia }, "\(client.phase)")
+            }
+            let ends = script.actions.count { action in
+                if case .failed(let failure) = action { return !failure.description.isEmpty }
+                return action == .left
+            }
+            #expect(ends == (script.client.phase == .over ? 1 : 0))
+        }
+    }
+
     /// The beginning of each entry comes faster than it is played. What is more than is meant to be buffered is told.
     @Test func whatComesTooEarlyIsTold() throws {
         var script = try WMSPClientScript.pipelined { $0.lagMillisecondsMax = 5_000 }
@@ -323,6 +367,8 @@ extension WMSPClientScript {
             // 4 s of media in 3 s, the sample's preroll being 1 s.
             for step in 0...8 {
                 script.receive(ChunkedCoding.chunk(WMSPClientScript.data(UInt32(step), at: UInt32(step * 500))))
+                // Of another stream, and a little behind.
+                script.receive(ChunkedCoding.chunk(WMSPClientScript.data(UInt32(step), at: UInt32(max(step * 500 - 300, 0)))))
                 script.now += step < 8 ? 375 : 0
             }
             let said = script.receive(ChunkedCoding.chunk(WMSPClientScript.entryChange)).text()
