@@ -255,10 +255,15 @@ final class WindowsMediaPullSession {
         } catch { end(.failed("the source's header cannot be used: \(error)")) }
     }
 
+    /// A server keeps a change of entry eight seconds away from a SelectStream ([MS-WMSP] 3.2.4.2): behind short entries it is as silent.
+    private static let changeSilenceMilliseconds = 10_000
+
     private func heard() {
-        silence.start(milliseconds: order.silenceMilliseconds) { [weak self] in
+        let isHeldBack = !client.isPipelined && client.features?.contains(.playlist) ?? false
+        let patience = isHeldBack ? max(order.silenceMilliseconds, Self.changeSilenceMilliseconds) : order.silenceMilliseconds
+        silence.start(milliseconds: patience) { [weak self] in
             guard let self else { return }
-            end(.failed("no packet for \(order.silenceMilliseconds / 1_000) s"))
+            end(.failed("no packet for \(patience / 1_000) s"))
         }
     }
 

@@ -138,6 +138,8 @@ package struct WMSPClient: Sendable {
     /// A pipelined session ended because the server did not do as it should: the next one had better not be.
     package internal(set) var pipeliningFailed = false
     var pace = WMSPClientPace()
+    /// Everything but events goes over the connection of the media.
+    package var isPipelined: Bool { media.isPipelined }
     /// What the server wants to hear of players.
     var subscriptions: Set<RemoteEvent.Kind> = []
     /// What came since the media, or the entry, began; nil: none comes.

@@ -161,3 +161,17 @@ def wm_pull_leaves_pipelined(context):
     check(len(decoded(again, 20)) == 30, "nothing comes to the second player")
     check(not far.faults, lambda: "\n".join(far.faults))
     check(rows(again) == 30, "rows")
+
+
+@test(seconds_max=40)
+def weir_pulls_short_entries(context):
+    """Not pipelined, a server keeps changes eight seconds away from what it was told of the entry before: that is no silence of the source's."""
+    episodes = [Episode(context.cache, number, 2) for number in range(3)]
+    far = context.weir("relay", wsx(context, episodes), "--as", "tv")
+    way = context.closing(BreakingWay(far.port, [], plain=True))
+    weir = context.weir("serve", config=f"paths:\n  b:\n    source: mmsh://127.0.0.1:{way.port}/tv\n    silence: 3s\n")
+    whole = pictures(episodes)
+    seen = decoded(reader(context, weir, 110), 30)
+    first = whole.index(seen[0])
+    check_whole(seen, whole[first:first + 110], "ffmpeg")
+    check("no packet for" not in weir.log(), "the source is held to be silent")

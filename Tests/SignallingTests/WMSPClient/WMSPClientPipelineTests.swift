@@ -263,6 +263,31 @@ extension WMSPClientScript {
         #expect(script.receive(answer).packetNumbers == [41, 42] && script.client.deadline == nil)
     }
 
+    /// Between two Plays servers close connections. The session goes on without: over others, and the next Play is pipelined as before.
+    @Test(arguments: ["closed", "silent", "closes"]) func theConnectionMayGo(how: String) throws {
+        var script = try WMSPClientScript.pipelined()
+        script.run { $0.stop(now: $1) }
+        script.receive(ChunkedCoding.end + WMSPClientScript.empty)
+        switch how {
+        case "closed":
+            script.receive(WMSPClientScript.logged)
+            #expect(script.close() == [.close(.media)])
+        case "silent":
+            script.now += 10_000
+            #expect(script.run { $0.timeElapsed(now: $1) } == [.close(.media)])
+        default:
+            let last = WMSPClientScript.modern(["Content-Length: 0", "Connection: close"], status: "204 No Content")
+            #expect(script.receive(last) == [.close(.media)])
+        }
+        script.now += 30_000
+        #expect(script.run { $0.timeElapsed(now: $1) }.text(.feedback).contains("xKeepAliveInPause=1"))
+        script.receive(WMSPClientScript.head([]), .feedback)
+        let played = script.play()
+        #expect(played.first == .connect(.media) && played.text().contains("version11-enabled=1") && played.text().contains("client-id=99"))
+        script.receive(WMSPClientScript.media(header + WMSPClientScript.data(0)))
+        #expect(script.receive(ChunkedCoding.chunk(WMSPClientScript.entryChange)).text().contains("xPlayNextEntry=1"))
+    }
+
     /// [MS-WMSP] 4.8: Stop, Log, Play; what was on its way before the Stop was heard is none of the new Play's.
     @Test func seeks() throws {
         var script = try WMSPClientScript.pipelined()
