@@ -17,7 +17,7 @@ package struct ASFRewrite: Sendable, Hashable {
     /// The streams that stay; nil for all.
     package var streams: ASFStreamSet?
     /// Bytes that the result may have, the Data Object's 50 included; nil for any number. Padding goes first, then what players can do without:
-    /// metadata, markers, pictures, index parameters. libmms takes ``legacyBytesMax``.
+    /// metadata, markers, pictures, index parameters, commands at last. libmms takes ``legacyBytesMax``.
     package var bytesMax: Int?
 
     /// What players of the time before 9.0, and libmms, take.
@@ -34,7 +34,7 @@ package struct ASFRewrite: Sendable, Hashable {
     /// What goes when a header is too long, in this order.
     static let dispensable: [[ASFGUID]] = [
         [.metadataLibrary], [.marker], [.indexParameters, .mediaObjectIndexParameters, .timecodeIndexParameters],
-        [.extendedContentDescription], [.contentBranding], [.metadata], [.codecList], [.contentDescription],
+        [.extendedContentDescription], [.contentBranding], [.metadata], [.codecList], [.contentDescription], [.scriptCommand],
     ]
 }
 

@@ -88,7 +88,7 @@ package struct MSRTSPDescription: Sendable, Hashable {
     /// - Parameter base: the session's URL; a slash is put behind it.
     /// - Parameter durationMilliseconds: nil where the range shall have no end.
     /// - Parameter declaresNoData: whether the Data Object shall say that it is empty; see ``ASFRewrite/declaresNoData``.
-    /// - Throws: where the header cannot be made short enough.
+    /// - Throws: where the header cannot be rewritten.
     package init(
         of header: ASFHeader, origin: SDPOrigin, base: String, entityTag: String?, features: MSRTSPFeatures,
         durationMilliseconds: UInt64?, descriptions: [ContentDescription] = [], declaresNoData: Bool = false, fec: FECSettings? = nil,
@@ -119,11 +119,17 @@ package struct MSRTSPDescription: Sendable, Hashable {
         retransmission = hasRetransmission ? Retransmission() : nil
     }
 
+    /// A header that FFmpeg reads whole, if it can be made so; else as it is, which other players take.
     private static func fitting(_ header: ASFHeader, _ declaresNoData: Bool) throws(ASFHeaderError) -> ASFHeader {
         guard header.bytes.count > headerBytesMax || declaresNoData && header.data.byteCount != UInt64(ASFDataHead.byteCount) else {
             return header
         }
-        return try header.rewritten(ASFRewrite(declaresNoData: declaresNoData, bytesMax: headerBytesMax))
+        do throws(ASFHeaderError) {
+            return try header.rewritten(ASFRewrite(declaresNoData: declaresNoData, bytesMax: headerBytesMax))
+        } catch {
+            guard case .cannotFit = error else { throw error }
+            return try header.rewritten(ASFRewrite(declaresNoData: declaresNoData))
+        }
     }
 
     /// The stream of that control, as it stands in the description.

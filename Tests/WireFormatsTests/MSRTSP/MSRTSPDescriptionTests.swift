@@ -124,6 +124,15 @@ struct MSRTSPDescriptionTests {
         #expect(padding > 0 || description.header == big, "a header that fits is not touched")
     }
 
+    /// Commands go when nothing else helps; where that is not enough, the header is longer than FFmpeg reads.
+    @Test func goesWithoutCommands() throws {
+        let commands = asfObject(.scriptCommand, [UInt8](repeating: 0, count: 20_000))
+        let description = try Self.sample(asfHeader(children: commands))
+        #expect(try description.asfHeader().objects.allSatisfy { $0.guid != .scriptCommand })
+        let unknown = asfHeader(children: asfObject(ASFGUID(1, 2), [UInt8](repeating: 1, count: 20_000)))
+        #expect(try Self.sample(unknown).asfHeader().objects.contains { $0.guid == ASFGUID(1, 2) })
+    }
+
     @Test func translatesFeatures() {
         for raw in 0...255 as ClosedRange<UInt8> {
             let features = WMSPFeatures(rawValue: raw).subtracting(.live)
