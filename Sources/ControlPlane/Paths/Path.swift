@@ -35,6 +35,8 @@ final class Path {
     /// The stream, from the first description until nobody is interested or the publisher stays away.
     private(set) var live: LiveStream?
     private(set) var isPlaying = false
+    /// Its source described RTP once.
+    private var hasBeenRTP = false
     private(set) var readers = 0
     /// What became of the source so far.
     private(set) var history = SourceHistory()
@@ -120,6 +122,9 @@ final class Path {
         guard case .pull = settings.source else { return false }
         return live == nil && stage == nil && settings.redundancy.backups.isEmpty
     }
+
+    /// It never said anything, either.
+    var isUndecided: Bool { mayBeWindowsMedia && !hasBeenRTP && !isWindowsMedia }
 
     /// The playlist that it plays; nil for other paths.
     var programme: PlaylistProgramme? { (source as? any PlaylistOwner)?.programme }
@@ -342,6 +347,7 @@ extension Path: PathSourceHost {
     var isAwaited: Bool { readers > 0 || !describers.isEmpty || !players.isEmpty }
 
     func sourceDescribed(_ sdp: SessionDescription) throws -> StreamDescription {
+        hasBeenRTP = true
         if let live {
             let before = live.description
             switch try live.adopt(sdp) {
@@ -482,28 +488,5 @@ extension Path: SlateHost {
         let waiting = players.removeAll()
         for promise in waiting { promise.succeed(live.description) }
         if !waiting.isEmpty { touch() }
-    }
-}
-
-/// Promises that wait for the source, each with its time.
-struct WaitingList {
-    private var entries: [Int: (promise: EventLoopPromise<StreamDescription>, timer: LoopTimer)] = [:]
-    private var next = 0
-
-    var isEmpty: Bool { entries.isEmpty }
-
-    mutating func add(_ promise: EventLoopPromise<StreamDescription>, _ timer: LoopTimer) -> Int {
-        next += 1
-        entries[next] = (promise, timer)
-        return next
-    }
-
-    mutating func remove(_ number: Int) -> EventLoopPromise<StreamDescription>? { entries.removeValue(forKey: number)?.promise }
-
-    mutating func removeAll() -> [EventLoopPromise<StreamDescription>] {
-        let all = entries.sorted { $0.key < $1.key }.map(\.value)
-        entries = [:]
-        for entry in all { entry.timer.stop() }
-        return all.map(\.promise)
     }
 }

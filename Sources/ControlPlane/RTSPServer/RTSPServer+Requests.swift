@@ -14,7 +14,7 @@ extension RTSPServer {
             if windowsMediaRTSP.take(request, on: connection) { return }
             try authorize(request, connection)
             switch message.method {
-            case .options: try keepAlive(request, connection, ServerAnswers.options(registering: settings.register.isOn))
+            case .options: try options(request, connection)
             case .getParameter, .setParameter:
                 guard try !pass(request, connection) else { return }
                 try request.checkParameters()
@@ -43,6 +43,35 @@ extension RTSPServer {
     private func keepAlive(_ request: ServerRequest, _ connection: RTSPConnection, _ response: RTSPResponse) throws {
         let session = try request.session.map { try self.session($0, for: connection) }
         connection.answer(response, session: session)
+    }
+
+    // MARK: OPTIONS
+
+    private func options(_ request: ServerRequest, _ connection: RTSPConnection) throws {
+        let response = ServerAnswers.options(registering: settings.register.isOn)
+        guard let path = undecided(request, connection) else { return try keepAlive(request, connection, response) }
+        // Whichever comes first answers.
+        var isAnswered = false
+        let timer = LoopTimer(port.eventLoop)
+        let answer = { [self] in
+            guard !isAnswered, !connection.isClosed else { return }
+            isAnswered = true
+            timer.stop()
+            if !path.isWindowsMedia || !windowsMediaRTSP.take(request, on: connection) { connection.answer(response) }
+        }
+        timer.start(milliseconds: Self.decisionMilliseconds, answer)
+        path.describe(for: connection.trail).assumeIsolated().whenComplete { _ in answer() }
+    }
+
+    /// How long OPTIONS waits for a source to say what it has.
+    private static let decisionMilliseconds = 3_000
+
+    /// A path whose source has never said whether it has Windows Media, asked by a client that goes by the server's name in this answer: it
+    /// comes back with DESCRIBE.
+    private func undecided(_ request: ServerRequest, _ connection: RTSPConnection) -> Path? {
+        guard request.session == nil, let path = (try? found(by: request, on: connection))?.path, path.isUndecided else { return nil }
+        let agent = MSRTSPAgent(request.message.headers["User-Agent"])
+        return agent.product == .lavf || agent.product == .gstreamer ? path : nil
     }
 
     // MARK: DESCRIBE
