@@ -122,6 +122,7 @@ extension PathSettings {
                 path.parameters = try SettingValue.word(text, of: ParameterPassing.self)
             },
             Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
+            Field(key: "fec") { (path, text) throws(ValueProblem) in path.fec = try FECParameters(setting: text) },
             Field(key: "broadcast") { (path, text) throws(ValueProblem) in path.isBroadcast = try SettingValue.flag(text) },
             Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
             Field(key: "source-wait") { (path, text) throws(ValueProblem) in

@@ -85,6 +85,8 @@ package struct PathSettings: Sendable, Equatable {
     package var dial: Dial = .onDemand
     /// An ASF file that all players see at the same place, over and over, in place of each from its beginning.
     package var isBroadcast = false
+    /// What players of Windows Media over RTSP are offered against loss; nil: nothing.
+    package var fec: FECParameters?
     /// How long a source stays dialled after the last reader, in milliseconds.
     package var lingerMilliseconds = 10_000
     /// How long a DESCRIBE is held for a source that is not known yet, in milliseconds.

@@ -68,6 +68,8 @@ final class LivePlay {
     private var keyFrameDeadline: NIODeadline?
     private var isOver = false
     private(set) var packetsMissed: UInt64 = 0
+    /// The first packet that it will be sent, until it is sent media: what is said before stands before that.
+    private var beginning: UInt32?
     /// Where it begins is known, and nothing was sent yet, nor is before ``go()``; nil: it goes at once.
     var onBegin: ((_ variant: WindowsMediaVariant, _ packet: UInt32) -> Void)?
     /// It missed packets.
@@ -111,7 +113,7 @@ final class LivePlay {
     private func attach() {
         guard !isOver else { return }
         do {
-            let feed = try makeFeed(try broadcast.variant(feedKind(selection)))
+            let feed = try makeFeed(try firstVariant())
             self.feed = feed
             phase = .joining
             take(over: feed)
@@ -123,6 +125,15 @@ final class LivePlay {
             guard feed.subscription.arm(now: false) else { return fail("the engine is busy") }
             keyFrameDeadline = .now() + .seconds(Self.keyFrameWaitSeconds)
         } catch { fail("\(error)") }
+    }
+
+    private func firstVariant() throws -> WindowsMediaVariant {
+        let wanted = feedKind(selection)
+        guard case .promise? = wanted.origin else { return try broadcast.variant(wanted) }
+        do throws(PathError) { return try broadcast.variant(wanted) } catch {
+            // Without room for a class of its own its numbers leap.
+            return try broadcast.variant(WindowsMediaClass(selection: selection, form: kind.form))
+        }
     }
 
     private func feedKind(_ selection: WMSPSelection) -> WindowsMediaClass {
@@ -152,9 +163,9 @@ final class LivePlay {
     private func take(over feed: Feed) {
         feed.subscription.onGone = { [connection] in connection.writesReturned() }
         // Bytes of the protocol go behind all packets that came until now.
-        connection.handWritesOver { [subscription = feed.subscription, variant = feed.variant] bytes, onLeft in
+        connection.handWritesOver { [weak self, subscription = feed.subscription, variant = feed.variant] bytes, onLeft in
             variant.flush()
-            return subscription.send(bytes, before: variant.packetsFed, onLeft: onLeft)
+            return subscription.send(bytes, before: self?.beginning ?? variant.packetsFed, onLeft: onLeft)
         }
     }
 
@@ -166,6 +177,7 @@ final class LivePlay {
             phase = .playing
             guard let variant = feed?.variant, let onBegin else { return go() }
             self.onBegin = nil
+            beginning = point[0].timestamp
             onBegin(variant, point[0].timestamp)
         case .crossing(var crossing) where subscription === crossing.next.subscription:
             crossing.hasJoined = true
@@ -178,7 +190,7 @@ final class LivePlay {
     /// Sends from where it begins.
     func go() {
         guard !isOver, case .playing = phase, let feed else { return }
-        if !feed.subscription.go() { fail("the engine is busy") }
+        if feed.subscription.go() { beginning = nil } else { fail("the engine is busy") }
     }
 
     // MARK: Other streams

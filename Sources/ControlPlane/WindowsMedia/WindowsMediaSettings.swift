@@ -1,4 +1,5 @@
 import PlaneLink
+import WireFormats
 
 extension Configuration {
     /// What does not fit together about paths of Windows Media, each with its key.
@@ -8,6 +9,9 @@ extension Configuration {
             func report(_ key: String, _ problem: String) { problems.append(("paths.\(path.name).\(key)", problem)) }
             if path.isBroadcast, !path.source.isWindowsMedia {
                 report("broadcast", "it is about ASF files, and the path's source is none; leave it out")
+            }
+            if path.fec != nil, !path.mayBeWindowsMedia {
+                report("fec", "it is about Windows Media, and the path's source is none; leave it out")
             }
             var isList = false
             if case .playlist = path.source { isList = true }
@@ -26,5 +30,30 @@ extension Configuration {
             }
         }
         return problems
+    }
+}
+
+extension PathSettings {
+    /// Whether its source is Windows Media, or may turn out to be.
+    fileprivate var mayBeWindowsMedia: Bool {
+        if source.isWindowsMedia { return true }
+        return switch source {
+        case .pull, .template: true
+        default: false
+        }
+    }
+}
+
+extension FECParameters {
+    /// Reads `SPAN/PER-SPAN`.
+    init(setting text: String) throws(ValueProblem) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let span = UInt8(parts[0]), let perSpan = UInt8(parts[1]),
+            let parameters = FECParameters(span: span, perSpan: perSpan)
+        else {
+            throw ValueProblem(
+                "write SPAN/PER-SPAN, as in 8/2: of 1 to \(FECParameters.spanMax) packets each, and 1 to SPAN packets of FEC for them")
+        }
+        self = parameters
     }
 }

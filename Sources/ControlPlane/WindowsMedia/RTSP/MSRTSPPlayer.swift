@@ -26,6 +26,7 @@ final class MSRTSPPlayer {
     private var media = Media.none
     private var outlet: (any MSRTSPOutlet)?
     private var outletForm: WindowsMediaRTPForm?
+    private var outletHeader: ASFHeader?
     private var outletTransport: SessionTrack.Transport?
     private var allowance = ResendAllowance(now: .now())
     private var trail: Int?
@@ -33,6 +34,10 @@ final class MSRTSPPlayer {
     private var starts = 0
     /// What plays next goes on where it was held.
     private var isResuming = false
+    /// What is sent of the streams.
+    private var selection = WMSPSelection()
+    /// What a broadcast's next packet would have borne when it was held.
+    private var heldSequence: UInt16?
     private let endDelay: LoopTimer
 
     /// What sends.
@@ -87,12 +92,14 @@ final class MSRTSPPlayer {
         server.server.expectReports(ofMedia: id, host: line.connection.host, port: port)
     }
 
-    /// The broadcast that it plays; nil for what is on demand.
-    var broadcast: WindowsMediaBroadcast? { if case .live(_, let broadcast) = media { broadcast } else { nil } }
+    /// The broadcast that it plays, or was held at; nil for what is on demand.
+    var broadcast: WindowsMediaBroadcast? { if case .live(let broadcast)? = source { broadcast } else { nil } }
 
     /// Of the next packet, if nothing more were taken from now on.
     var nextSequence: UInt16? {
-        if case .live(let live, _) = media { live.nextSequence } else { outlet?.nextSequence }
+        if case .live(let live, _) = media, let sequence = live.nextSequence { return sequence }
+        if case .live? = source { return heldSequence }
+        return outlet?.nextSequence
     }
 
     // MARK: What the session machine says
@@ -101,27 +108,49 @@ final class MSRTSPPlayer {
     func start(_ play: MSRTSPPlay, _ wanted: WindowsMediaContent?) {
         starts += 1
         endDelay.stop()
-        let held = media
-        let isSame = self.play.map { $0.ssrc == play.ssrc && $0.transport == play.transport && $0.selection == play.selection } ?? false
+        let before = self.play
+        var play = play
         self.play = play
         if let wanted { source = wanted }
         guard let source else { return server.startFailed(self, .notNow(.play, "nothing was described")) }
-        // It goes on where it was.
-        isResuming = play.position == nil && isSame
-        if isResuming {
-            switch held {
-            case .file, .playlist: return begun(MSRTSPBeginning(sequence: outlet?.nextSequence))
-            case .none, .live: isResuming = false
-            }
-        }
-        stopMedia()
         do {
+            isResuming = play.position == nil && before.map { $0.rate == play.rate && $0.speed == play.speed } ?? false
+            if isResuming, try goesOn(play) { return }
+            isResuming = false
+            if play.position == nil { play.position = place }
+            stopMedia()
             switch source {
             case .file(let file): try start(file, play)
             case .live(let broadcast): start(broadcast, play)
             case .playlist(let start): try begin(start, play)
             }
         } catch { server.startFailed(self, .unavailable("\(error)", retryAfterSeconds: Path.retryAfterSeconds)) }
+    }
+
+    /// Goes on with what is held, where it is.
+    private func goesOn(_ play: MSRTSPPlay) throws -> Bool {
+        switch media {
+        case .none, .live: return false
+        case .file(let pump, let file):
+            let outlet = try outlet(for: play, file.header)
+            if play.selection != selection { pump.select(play.selection) }
+            selection = play.selection
+            begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+        case .playlist:
+            let outlet = try outlet(for: play, nil)
+            selection = play.selection
+            begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+        }
+        return true
+    }
+
+    /// Where what is held is; nil for what has no place.
+    private var place: WMSPPosition? {
+        switch media {
+        case .none, .live: nil
+        case .file(let pump, _): (pump as? FilePump).map { .packet(UInt64($0.position)) }
+        case .playlist: (playlist?.sentMilliseconds).map { .time(milliseconds: $0) }
+        }
     }
 
     private func begun(_ beginning: MSRTSPBeginning) { server.started(self, beginning) }
@@ -135,8 +164,9 @@ final class MSRTSPPlayer {
                 switch result {
                 case .success(let found):
                     let pump = MediaWish(play, words: words).pump(of: file, from: found.packet, on: server.port.eventLoop)
-                    attend(pump, outlet)
+                    attend(pump)
                     media = .file(pump, file)
+                    selection = play.selection
                     begun(
                         MSRTSPBeginning(sequence: outlet.nextSequence, rtpTime: found.sendTime, milliseconds: found.milliseconds))
                 case .failure(let error):
@@ -145,14 +175,15 @@ final class MSRTSPPlayer {
             }
     }
 
-    private func attend(_ pump: any MediaPump, _ outlet: any MSRTSPOutlet) {
-        pump.write = { [outlet] packet, number in outlet.write(packet, number) }
-        pump.flush = { [outlet] in outlet.flush() }
+    private func attend(_ pump: any MediaPump) {
+        pump.write = { [weak self] packet, number in self?.outlet?.write(packet, number) }
+        pump.flush = { [weak self] in self?.outlet?.flush() ?? false }
         pump.onEnd = { [weak self] (end: PumpEnd) in self?.ended(end) }
         if play?.transport.isInterleaved == true { line.onWritable = { [weak pump] in pump?.resume() } }
     }
 
-    private func start(_ broadcast: WindowsMediaBroadcast, _ play: MSRTSPPlay) {
+    /// `isTold`: the client knows that it is sent this.
+    private func start(_ broadcast: WindowsMediaBroadcast, _ play: MSRTSPPlay, isTold: Bool = false) {
         closeOutlet()
         let liveLine: any LiveLine
         switch play.transport {
@@ -172,10 +203,14 @@ final class MSRTSPPlayer {
             packetsMissed += UInt64(packets)
             server.lagged(self, cause, packets: packets)
         }
-        live.onBegin = { [weak self] variant, packet in
-            self?.begun(MSRTSPBeginning(sequence: variant.sequence(ofPacket: packet), rtpTime: variant.sendTime(ofPacket: packet)))
-        }
+        live.onBegin =
+            isTold
+            ? nil
+            : { [weak self] variant, packet in
+                self?.begun(MSRTSPBeginning(sequence: variant.sequence(ofPacket: packet), rtpTime: variant.sendTime(ofPacket: packet)))
+            }
         if play.isHeld { live.hold() }
+        carry(play)
         live.start { [weak self] failure in self?.ended(failure.map { .failed($0) } ?? .done) }
         if play.isHeld { begun(MSRTSPBeginning()) }
     }
@@ -183,7 +218,7 @@ final class MSRTSPPlayer {
     private func begin(_ start: PlaylistStart, _ play: MSRTSPPlay) throws {
         let outlet = try outlet(for: play, start.opened.header)
         let hooks = PlaylistPlay.Hooks(
-            write: { [outlet] in outlet.write($0, $1) }, flush: { [outlet] in outlet.flush() },
+            write: { [weak self] in self?.outlet?.write($0, $1) }, flush: { [weak self] in self?.outlet?.flush() ?? false },
             change: { [weak self] facts, entryEnded in self?.change(to: facts, entryEnded: entryEnded) },
             changeDelay: { 0 }, onRecede: { [weak self] in self?.recede(to: $0) },
             onEnd: { [weak self] in self?.ended($0) })
@@ -197,6 +232,7 @@ final class MSRTSPPlayer {
     private func change(to facts: WMSPContent, entryEnded: Bool) {
         _ = outlet?.flush()
         outlet?.begin(facts.header)
+        outletHeader = facts.header
         server.changeContent(of: self, to: facts, entryEnded: entryEnded)
     }
 
@@ -204,41 +240,55 @@ final class MSRTSPPlayer {
     private func recede(to facts: WMSPContent) {
         _ = outlet?.flush()
         outlet?.begin(facts.header)
+        outletHeader = facts.header
         server.changeContent(of: self, to: facts, entryEnded: true, isReceding: true)
+    }
+
+    private func carry(_ play: MSRTSPPlay) {
+        if case .interleaved(let rtp, let rtcp) = play.transport { line.carries(id, rtp: rtp, rtcp: rtcp) }
     }
 
     /// Sends from the place that was found.
     func go() {
         guard !isOver else { return }
-        if play?.transport.isInterleaved == true, case .interleaved(let rtp, let rtcp) = play?.transport {
-            line.carries(id, rtp: rtp, rtcp: rtcp)
-        }
+        play.map(carry)
         switch media {
         case .none: break
         case .file(let pump, _): if play?.isHeld != true { pump.start() }
         case .live(let live, _): live.go()
-        case .playlist(let playlist): if isResuming { playlist.goOn() } else { playlist.start() }
+        case .playlist(let playlist): if isResuming { resume(playlist) } else { playlist.start() }
         }
+    }
+
+    private func resume(_ playlist: PlaylistPlay) {
+        playlist.goOn()
+        playlist.select(selection)
     }
 
     /// Other streams, or the same again after ``hold()``.
     func select(_ selection: WMSPSelection) {
+        self.selection = selection
         play?.selection = selection
         let isHeld = play?.isHeld == true
         play?.isHeld = false
-        switch media {
-        case .none: break
-        case .file(let pump, _):
+        switch (media, source) {
+        case (.none, .live(let broadcast)?):
+            guard isHeld, var play else { return }
+            play.sequence = heldSequence
+            start(broadcast, play, isTold: true)
+        case (.none, _): break
+        case (.file(let pump, _), _):
             pump.select(selection)
             if isHeld { pump.start() }
-        case .live(let live, _): live.select(selection)
-        case .playlist(let playlist): playlist.select(selection)
+        case (.live(let live, _), _): live.select(selection)
+        case (.playlist(let playlist), _): resume(playlist)
         }
     }
 
     /// Sends nothing, and keeps the place.
     func hold() {
         starts += 1
+        play?.isHeld = true
         switch media {
         case .none: break
         case .file(let pump, _):
@@ -247,6 +297,7 @@ final class MSRTSPPlayer {
         // What is live goes on without it: it comes back to what is live then.
         case .live: stopMedia()
         case .playlist(let playlist):
+            playlist.hold()
             playlist.pause()
             _ = outlet?.flush()
         }
@@ -256,6 +307,7 @@ final class MSRTSPPlayer {
     func finish() {
         starts += 1
         guard case .live(let live, _) = media else { return stopMedia() }
+        heldSequence = live.nextSequence ?? heldSequence
         media = .none
         live.finish { live.stop() }
     }
@@ -295,7 +347,9 @@ final class MSRTSPPlayer {
         switch media {
         case .none: break
         case .file(let pump, _): pump.stop()
-        case .live(let live, _): live.stop()
+        case .live(let live, _):
+            heldSequence = live.nextSequence ?? heldSequence
+            live.stop()
         case .playlist(let playlist): playlist.stop()
         }
         _ = outlet?.flush()
@@ -322,10 +376,12 @@ final class MSRTSPPlayer {
     // MARK: Packets
 
     /// Where packets on demand go: the one that there is, as long as it is the same RTP session.
-    private func outlet(for play: MSRTSPPlay, _ header: ASFHeader) throws -> any MSRTSPOutlet {
+    private func outlet(for play: MSRTSPPlay, _ next: ASFHeader?) throws -> any MSRTSPOutlet {
         let form = WindowsMediaRTPForm(play)
+        guard let header = next ?? outletHeader else { throw PathError.refused("nothing was sent") }
         if let outlet, outletForm == form, outletTransport == play.transport {
-            outlet.begin(header)
+            if header.bytes != outletHeader?.bytes { outlet.begin(header) }
+            outletHeader = header
             if let sequence = play.sequence, sequence != outlet.nextSequence { outlet.begin(at: sequence) }
             return outlet
         }
@@ -352,6 +408,7 @@ final class MSRTSPPlayer {
             outlet = made
         }
         self.outlet = outlet
+        outletHeader = header
         outletForm = form
         outletTransport = play.transport
         return outlet

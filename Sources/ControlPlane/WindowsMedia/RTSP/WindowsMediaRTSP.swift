@@ -116,7 +116,13 @@ final class WindowsMediaRTSP {
             answer(request, nil, control: nil, on: connection)
             return true
         }
-        guard let found = try? server.found(by: request, on: connection), found.isWindowsMedia else { return false }
+        guard let found = try? server.found(by: request, on: connection) else {
+            // Only Windows Media asks this; the words of RTSP for it would be others.
+            guard request.session == nil, MSRTSPContentType(request.message.headers) == .contentInfo else { return false }
+            refuse(RequestRefusal.notFound("nothing is served there"), request.message.method, on: connection)
+            return true
+        }
+        guard found.isWindowsMedia else { return false }
         answer(request, found, on: connection)
         return true
     }
@@ -228,13 +234,13 @@ final class WindowsMediaRTSP {
         }
         let actions = sessions.receive(
             request, on: line.id, from: line.connection.host.text, content: facts.map { .success($0) },
-            place: place(for: request, source, on: line), now: now)
+            place: place(for: request, path, source, on: line), now: now)
         perform(actions, path: path, source: source)
         settle(source, on: line)
     }
 
     /// What the session machine has to know of where a request came from.
-    private func place(for request: MSRTSPRequest, _ source: WindowsMediaContent?, on line: MSRTSPLine) -> MSRTSPPlace {
+    private func place(for request: MSRTSPRequest, _ path: Path?, _ source: WindowsMediaContent?, on line: MSRTSPLine) -> MSRTSPPlace {
         var place = MSRTSPPlace(peer: line.connection.host.text)
         var player: MSRTSPPlayer?
         if case .id(let id) = request.session { player = players[id] }
@@ -249,6 +255,7 @@ final class WindowsMediaRTSP {
         if case .live(let broadcast)? = source { place.ssrcs = broadcast.rtpSources }
         if let broadcast = player?.broadcast { place.ssrcs = broadcast.rtpSources }
         place.nextSequence = player?.nextSequence
+        place.fec = path?.settings.fec.map { FECSettings($0) }
         return place
     }
 
@@ -268,6 +275,7 @@ final class WindowsMediaRTSP {
                     sessions.requestAnswered(session, status: UInt16(clamping: status.code), now: now)
                 }
             case .start(let play):
+                if let before = players[play.session]?.play?.retransmission { retransmissions[before.ssrc] = nil }
                 if let retransmission = play.retransmission { retransmissions[retransmission.ssrc] = play.session }
                 players[play.session]?.start(play, source)
             case .go(let session): players[session]?.go()
