@@ -54,8 +54,10 @@ final class WindowsMediaBroadcast {
     private var made: (generation: Int, facts: WMSPContent)?
     private let identity = UInt32.random(in: 1...UInt32.max)
 
-    /// Different selections that may be played at the same time: each has a packet log of its own.
-    static let variantsMax = 16
+    /// Different selections, and forms of them, that may be played at the same time: each has a packet log of its own.
+    static let variantsMax = 64
+    /// Of them those of single players, who were told which sequence number comes next.
+    static let promisesMax = 16
     /// So many players go over to another selection with one packet; others with a later one.
     static let crossingsMax = 64
     /// Seconds for which a selection that nobody plays any more is kept.
@@ -194,6 +196,9 @@ final class WindowsMediaBroadcast {
     func variant(_ wanted: WindowsMediaClass) throws(PathError) -> WindowsMediaVariant {
         if let variant = variants[wanted] { return variant }
         guard !isOver else { throw .notReady("the broadcast is over", retryAfterSeconds: Path.retryAfterSeconds) }
+        if case .promise? = wanted.origin, variants.keys.count(where: \.isPromised) >= Self.promisesMax {
+            throw .notReady("\(Self.promisesMax) players are sent something of their own already", retryAfterSeconds: 5)
+        }
         guard variants.count < Self.variantsMax else {
             throw .notReady("\(Self.variantsMax) different selections of its streams are played already", retryAfterSeconds: 5)
         }

@@ -38,6 +38,18 @@ extension WindowsMediaFile {
         }
     }
 
+    /// What is known of a packet with which a player goes on.
+    func goingOn(at packet: UInt32, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+            var beginning = Beginning(packet: packet)
+            if let bytes = try? read(packets: packet..<(packet &+ 1)), !bytes.isEmpty {
+                beginning.sendTime = (try? ASFPacket(bytes.span, packetBytes: header.packetBytes))?.sendTime
+            }
+            beginning.milliseconds = beginning.sendTime.map { UInt64($0 - min($0, header.file.prerollMilliseconds)) }
+            return beginning
+        }
+    }
+
     /// `X-StartupProfile` of these streams from that position on; nil when there is nothing to say. Read off the event loop.
     func startupProfile(_ wish: WMSPStartupWish, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in

@@ -29,6 +29,8 @@ struct WindowsMediaClass: Hashable {
     var form = WindowsMediaForm.wmsp
     /// For those who were told which sequence number comes next.
     var origin: Origin?
+    /// It is for one player alone.
+    var isPromised: Bool { if case .promise? = origin { true } else { false } }
 
     enum Origin: Hashable {
         /// They come from another class in the middle of a play, of which others may have come away before.

@@ -55,7 +55,7 @@ extension RTSPServerTests {
             let sdp = String(decoding: described.body, as: UTF8.self)
             #expect(described.status == .ok && sdp.contains("a=pgmpu:data:application/vnd.ms.wms-hdr.asfv1;base64,"))
             #expect(sdp.contains("x-asf-pf/1000") && sdp.contains("x-wms-rtx/1000") && described.headers.session == nil)
-            let control = try #require(sdp.firstMatch(of: /a=control:(audio|video|stream=1)\r/)?.1)
+            let control = try #require(sdp.firstMatch(of: /a=control:(audio|video|stream=1)/)?.1)
             let setUp = try client.ask("SETUP", "/a/\(control)", Self.player + [Self.interleaved])
             let session = try #require(setUp.headers.session?.id)
             #expect(UInt64(session) != nil && setUp.headers["Transport"]?.contains("interleaved=0-1") == true)
@@ -104,7 +104,7 @@ extension RTSPServerTests {
                 rtx.headers["Transport"]?.firstMatch(of: /server_port=(\d+)-(\d+)/).flatMap { UInt16($0.2) })
             let described = try client.ask("DESCRIBE", "/a", Self.player)
             let control = try #require(
-                String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)\r/)?.1)
+                String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)/)?.1)
             let media = try client.ask(
                 "SETUP", "/a/\(control)",
                 Self.player + ["Session: \(session)", "Transport: RTP/AVP/UDP;unicast;client_port=4000;ssrc=16a40000;mode=PLAY"])
@@ -150,7 +150,7 @@ extension RTSPServerTests {
                 let client = try harness.client()
                 let described = try client.ask("DESCRIBE", "/a", Self.player)
                 let control = try #require(
-                    String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)\r/)?.1)
+                    String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)/)?.1)
                 let session = try #require(
                     try client.ask("SETUP", "/a/\(control)", Self.player + [Self.interleaved]).headers.session?.id)
                 let played = try client.ask("PLAY", "/a", Self.player + ["Session: \(session)", "Range: npt=0.000-"])

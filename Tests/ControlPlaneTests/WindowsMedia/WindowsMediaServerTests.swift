@@ -151,15 +151,6 @@ extension RTSPServerTests {
             #expect(try Self.ask(harness, "GET /a HTTP/1.0\r\n\(Self.old)\r\n").head.hasPrefix("HTTP/1.0 200"))
         }
 
-        @Test("RTSP players of such a path are told by what to play it")
-        func rtspIsTold() throws {
-            let file = try SmallASF.File()
-            let harness = try Self.harness(file)
-            defer { try? harness.stop() }
-            let answer = try harness.client().ask("DESCRIBE", "/a")
-            #expect(answer.status == .notFound && String(decoding: answer.body, as: UTF8.self).contains("mmsh://"))
-        }
-
         @Test("A broadcast's players are readers in the engine, and the path's source ends with the last of them")
         func broadcasts() throws {
             let file = try SmallASF.File()

@@ -135,7 +135,11 @@ final class MSRTSPPlayer {
             let outlet = try outlet(for: play, file.header)
             if play.selection != selection { pump.select(play.selection) }
             selection = play.selection
-            begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+            guard let held = pump as? FilePump, held.position < file.packetCount else {
+                begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+                return true
+            }
+            tell(file.goingOn(at: held.position, on: server.port.eventLoop), outlet)
         case .playlist:
             let outlet = try outlet(for: play, nil)
             selection = play.selection
@@ -226,7 +230,29 @@ final class MSRTSPPlayer {
             start, wish: MediaWish(play, words: words), opener: server.playlistOpener, logger: server.logger, hooks: hooks)
         media = .playlist(playlist)
         if play.transport.isInterleaved { line.onWritable = { [weak playlist] in playlist?.resume() } }
-        begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+        guard !play.isHeld, play.rate == 1, case .file(let file) = start.opened.media else {
+            return begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+        }
+        var position = start.reader.position(play.position ?? .beginning, in: start.opened)
+        let from = UInt32(clamping: start.opened.entry.fromMilliseconds)
+        switch position {
+        case .beginning: if from > 0 { position = .time(milliseconds: from) }
+        case .time(let milliseconds): position = .time(milliseconds: max(milliseconds, from))
+        case .packet: break
+        }
+        tell(file.beginning(position, streams: play.selection.streams, on: server.port.eventLoop), outlet)
+    }
+
+    /// Says where it begins, when that is found; what cannot be read is not known.
+    private func tell(_ found: EventLoopFuture<WindowsMediaFile.Beginning>, _ outlet: any MSRTSPOutlet) {
+        let number = starts
+        found.assumeIsolated().whenComplete { [weak self] result in
+            guard let self, !isOver, number == starts else { return }
+            let beginning = try? result.get()
+            begun(
+                MSRTSPBeginning(
+                    sequence: outlet.nextSequence, rtpTime: beginning?.sendTime, milliseconds: beginning?.milliseconds))
+        }
     }
 
     private func change(to facts: WMSPContent, entryEnded: Bool) {
