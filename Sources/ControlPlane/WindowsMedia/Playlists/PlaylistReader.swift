@@ -7,6 +7,8 @@ final class PlaylistReader {
     let run: PlaylistRun
     /// The entry that plays, or was played last.
     private(set) var current: OpenedEntry?
+    /// What was opened for a session that has played nothing yet.
+    var prepared: OpenedEntry?
     /// A session has it, and closes it.
     var isKept = false
     /// Everything was played: the next Play begins anew.
@@ -41,6 +43,7 @@ final class PlaylistReader {
             sentMilliseconds = 0
         }
         current = opened
+        prepared = nil
     }
 
     /// The entry that plays was rewound to its beginning: this one stands before it.
