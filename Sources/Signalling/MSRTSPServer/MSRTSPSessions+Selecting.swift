@@ -31,11 +31,13 @@ extension MSRTSPSessions {
     ) throws(RequestRefusal) {
         let request = incoming.request, url = request.message.uri
         let thinning = try Self.thinning(of: number, request.entries)
-        let others = (known?.slots ?? []).filter { $0.url != url && !$0.isStale }
+        // A stream has one place, whatever its URL is spelled like.
+        let places = (known?.slots ?? []).filter { !$0.isStale && ($0.url == url || $0.stream == number) }
+        let others = (known?.slots ?? []).filter { !$0.isStale && !places.contains($0) }
         let situation = situation(incoming, kind: others.first?.transport.kind)
         let offer = try TransportOffer(header: request.message.headers["Transport"], situation: situation)
-        if let known, known.state == .playing,
-            known.slots.contains(where: { $0.url == url && !$0.isStale && $0.transport != offer.transport })
+        if known?.state == .playing,
+            places.contains(where: { $0.transport != offer.transport })
         {
             throw .notNow(.setup, "the stream is being sent; PAUSE first")
         }
@@ -44,7 +46,6 @@ extension MSRTSPSessions {
         }
         var session: MSRTSPSession
         if let known { session = known } else { session = try open(incoming, content) }
-        let old = session.slots.firstIndex { $0.url == url }
         let ssrc = incoming.place.ssrcs[number] ?? session.ssrcs[number] ?? makeSSRC(for: session)
         session.ssrcs[number] = ssrc
         var spec = Self.answer(offer, incoming.place, ssrc)
@@ -54,7 +55,9 @@ extension MSRTSPSessions {
             spec.fec = FECOffer(parameters)
         }
         let slot = MSRTSPSession.Slot(stream: number, thinning: thinning, url: url, transport: offer.transport, spec: spec, ssrc: ssrc)
-        if let old { session.slots[old] = slot } else { session.slots.append(slot) }
+        let index = session.slots.firstIndex { $0.url == url || !$0.isStale && $0.stream == number } ?? session.slots.count
+        session.slots.removeAll { $0.url == url || !$0.isStale && $0.stream == number }
+        session.slots.insert(slot, at: min(index, session.slots.count))
         sessions[session.id] = session
         answer(MSRTSPAnswers.setUp(spec), of: session, on: incoming.connection)
         goOn(session)

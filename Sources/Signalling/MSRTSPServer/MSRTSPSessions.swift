@@ -182,7 +182,8 @@ package struct MSRTSPSessions: Sendable {
     }
 
     /// The connection is gone. To be told of every connection over which a request came, whoever closed it. Sessions of Windows Media's own
-    /// clients wait for them to come back ([MS-RTSP] 3.2.7.1); others come back to none, unless their media goes another way.
+    /// clients wait for them to come back ([MS-RTSP] 3.2.7.1); others come back to none, unless their media goes another way. One that never
+    /// played is over.
     package mutating func connectionClosed(_ connection: UInt64, now: UInt64) -> [MSRTSPServerAction] {
         featuresByConnection[connection] = nil
         for id in (sessionsByConnection.removeValue(forKey: connection) ?? []).sorted() {
@@ -190,7 +191,9 @@ package struct MSRTSPSessions: Sendable {
             leave(&session, now: now)
             session.connection = nil
             sessions[id] = session
-            if !session.followsEntries, session.isSentInterleaved || session.isDismissed { end(id, .tornDown, closes: false) }
+            // Who never played has nothing to come back to, and holds nobody's place.
+            let comesBack = session.sent != nil && (session.followsEntries || !session.isSentInterleaved && !session.isDismissed)
+            if !comesBack { end(id, .tornDown, closes: false) }
         }
         return take()
     }
@@ -203,7 +206,9 @@ package struct MSRTSPSessions: Sendable {
         for session in sessions.values {
             if session.change.map({ $0.dueAt <= now && !session.expectsPlay }) ?? false { due.append(session.id) }
             let isCarried = session.state == .playing && session.isSentInterleaved && session.connection != nil
-            if !isCarried, session.state != .starting, session.idleSince &+ idle <= now { over.append(session.id) }
+            // Whoever looks for the place where media begins finds it, or says that there is none; for ever is too long in any case.
+            let patience = session.state == .starting ? 2 * idle : idle
+            if !isCarried, session.idleSince &+ patience <= now { over.append(session.id) }
         }
         for id in due.sorted() {
             guard var session = sessions[id], session.connection != nil else { continue }

@@ -79,6 +79,22 @@ import WireFormats
         #expect(moved.rest.isEmpty, "over UDP it goes on as it was")
     }
 
+    @Test("Who never played does not hold a place; a Play that nobody finds a place for does not last for ever")
+    func neverPlayed() throws {
+        var script = Script(try WMSPSample.file())
+        try script.setUp()
+        let closed = script.sessions.connectionClosed(1, now: script.now)
+        #expect(closed == [.ended(session: id, .tornDown)])
+        try script.setUp()
+        _ = try script.ask("PLAY rtsp://h/live")
+        script.now += 129_999
+        #expect(script.sessions.timeElapsed(now: script.now).isEmpty)
+        script.now += 1
+        let over = script.sessions.timeElapsed(now: script.now)
+        #expect(over.status == 455)
+        #expect(over.rest == [.stop(session: id), .ended(session: id, .idle), .close(connection: 1)])
+    }
+
     @Test("Who is silent goes, but not while TCP carries media to him")
     func idle() throws {
         for (transport, survives) in [(Script.interleaved, true), (Script.datagrams, false)] {

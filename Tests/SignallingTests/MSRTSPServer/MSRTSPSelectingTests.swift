@@ -6,6 +6,7 @@ import WireFormats
 /// SelectStream in its forms ([MS-RTSP] 3.2.5.6).
 @Suite struct MSRTSPSelectingTests {
     private typealias Script = MSRTSPServerScript
+    private let id = Script.id
     private let list = ["Content-Type: application/x-wms-streamswitch"]
 
     private func selection(_ script: Script) -> WMSPSelection? { script.sessions.facts(of: Script.id)?.selection }
@@ -72,6 +73,22 @@ import WireFormats
         #expect(play.transport == .datagram(rtp: 1_790, rtcp: 1_791))
         #expect(play.retransmission?.port == 3_236)
         #expect(play.selection == WMSPSelection(whole: [1, 2, 3]))
+    }
+
+    @Test("A stream has one place, however often it is set up, and by whatever name")
+    func onePlace() throws {
+        var script = Script(try WMSPSample.file(streams: [1, 2]))
+        for host in ["h", "H", "h:554"] {
+            for name in ["audio", "stream=1"] {
+                let actions = try script.ask(
+                    "SETUP rtsp://\(host)/live/\(name)", [Script.interleaved], session: script.sessions.count == 0 ? nil : id)
+                #expect(actions.status == 200)
+            }
+        }
+        #expect(script.sessions.sessions[id]?.slots.count == 1)
+        #expect(script.sessions.sessions[id]?.slots.first?.url == "rtsp://h:554/live/stream=1")
+        try script.setUp(["stream=2"])
+        #expect(script.sessions.sessions[id]?.slots.map(\.stream) == [1, 2])
     }
 
     @Test("Streams over TCP share their channels")
