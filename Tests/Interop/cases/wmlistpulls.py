@@ -2,6 +2,7 @@
 import json
 
 from harness.asffile import Objects, Packet
+from harness.process import wait_until
 from harness.registry import check, test
 from harness.windowsmedia import check_whole, play
 from .wmplayer import MODES, kinds, opened, player_of, same_packets
@@ -89,4 +90,26 @@ def wm_playlist_takes_the_path_that_pulls(context):
     events = player.read()
     check(kinds(events)[-5:] == ["M", "H", "D", "$E(0)", "body-end"], lambda: f"{kinds(events)}")
     same_packets(player.entries[-1], episode.file)
+    weir.check_alive()
+
+
+@test(seconds_max=30, leaves=["while it plays", "before its turn"])
+def wm_playlist_lets_go_of_what_it_pulls(context, leaves):
+    """A player that goes leaves no connection to the server that its entry was pulled from."""
+    here, there = Episode(context.cache, 0, 6), Episode(context.cache, 1, 6)
+    origin = context.weir("relay", there.path, "--as", "clip")
+    url = f"mmsh://{origin.host}:{origin.port}/clip"
+    media = [f'<media src="{url}"/>'] if leaves == "while it plays" else [f'<media src="{here.path}"/>', f'<media src="{url}"/>']
+    weir = context.weir("relay", context.write("list.wsx", f"<smil>{''.join(media)}</smil>"), "--as", "list")
+    player = player_of(context, weir, "plain", path="/list")
+    opened(player)
+    player.play()
+    player.read(until=lambda event: event.kind == "D" and len(player.entries[-1].packets) == 5)
+
+    def pulled():
+        return status(context, origin)["paths"][0]["readers"], status(context, weir)["paths"][0]["playlist"]["pulls"]
+    wait_until(lambda: pulled() == (1, 1), 8, "the entry is pulled")
+    player.close()
+    wait_until(lambda: pulled()[0] == 0, 8, "nobody reads from the origin")
+    check(pulled()[1] == 0, f"{pulled()}")
     weir.check_alive()

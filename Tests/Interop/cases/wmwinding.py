@@ -5,7 +5,7 @@ from harness.asffile import Objects
 from harness.registry import check, test
 from harness.wmplayer import RECEDING, REWOUND, SUPPORTED
 from .wmplayer import FAST, MODES, kinds, opened, player_of
-from .wmplaylists import DECLINES, Episode, three, told, wsx
+from .wmplaylists import DECLINES, Episode, first_of_next, three, told, wsx
 
 PROFILE = "com.microsoft.wm.startupprofile"
 
@@ -195,4 +195,54 @@ def wm_playlist_next_entry_profile(context, predicts):
         since = time.monotonic()
         player.read(until=lambda event: event.kind == "D" and event.asf.send > player.entries[-1].packets[0].asf.send + 3500)
         check(time.monotonic() - since < 3, "what was granted is not sent faster")
+    weir.check_alive()
+
+
+@test(seconds_max=30, mode=MODES)
+def wm_playlist_event_in_its_time(context, mode):
+    """What `weir playlist jump` says is due two seconds later (begin="News+2s") interrupts in its time, and what it interrupted goes on behind it."""
+    episodes = [Episode(context.cache, 0, 9), Episode(context.cache, 1, 2)]
+    media = (f'<media src="{episodes[0].path}" mediaName="entry 0" begin="0s"/>'
+             f'<media src="{episodes[1].path}" mediaName="entry 1" begin="News+2s; Late"/>')
+    source = context.write("list.wsx", f'<smil><excl><priorityClass peers="pause">{media}</priorityClass></excl></smil>')
+    weir = context.weir("relay", source, "--as", "simple.wsx")
+    player = player_of(context, weir, mode)
+    opened(player)
+    player.play()
+    player.read(until=first_of_next(player))
+    code, out, err = context.run_weir("playlist", "jump", "simple.wsx", "News", name="playlist")
+    check(code == 0, f"jump: {out} {err}")
+    said = time.monotonic()
+    player.keep_alive()
+    events = player.read(until=lambda event: event.kind == "D" and len(player.entries) == 2)
+    took = time.monotonic() - said
+    words = [word for word in kinds(events) if word != "D"]
+    check(words == ["$C(0)", "M", "H"], lambda: f"{words}")
+    check(1.6 < took < 2.8, f"an event that is due after two seconds came after {took:.2f} s")
+    told(player, 1)
+    if player.pipelined:
+        player.next_entry(player.whole(player.entries[-1].header))
+        player.read(until=lambda event: event.kind == "answer" and event.request == "PlayNextEntry")
+        player.read(until=lambda event: event.kind == "D" and len(player.entries) == 3)
+        told(player, 0)
+        first = player.entries[-1].packets[0]
+        check(first.location > 0 and player.entries[-1].generation != player.entries[0].generation, "it does not go on where it was")
+    weir.check_alive()
+
+
+@test(seconds_max=30)
+def wm_playlist_part_of_a_round(context):
+    """repeatCount="1.5": the file, and the first half of it."""
+    episode = Episode(context.cache, 0, 4)
+    source = context.write("list.wsx", f'<smil><media src="{episode.path}" repeatCount="1.5"/></smil>')
+    weir = context.weir("relay", source, "--as", "simple.wsx")
+    player = player_of(context, weir, "pipelined")
+    opened(player)
+    player.play(more=FAST)
+    player.read(until=lambda event: event.kind == "H" and len(player.entries) == 2)
+    player.next_entry(player.whole(player.entries[-1].header))
+    player.read()
+    whole, half = player.entries
+    spans = [(entry.packets[-1].asf.send - entry.packets[0].asf.send) / 1000 for entry in (whole, half)]
+    check(len(whole.packets) == len(episode.file.packets) and abs(spans[1] - 2) < 0.3, f"rounds of {spans} s")
     weir.check_alive()

@@ -19,6 +19,7 @@ final class EntryPull {
     private var source: (any PathSource & WindowsMediaLive)?
     private var tap: Tap?
     private var done: ((Result<WindowsMediaBroadcast, PlaylistOpener.Trouble>) -> Void)?
+    private var isCounted = true
     private var keptBytes = 0
     private var taken = 0
 
@@ -35,7 +36,7 @@ final class EntryPull {
 
     deinit {
         source?.stop {}
-        pulls.running -= 1
+        leave()
     }
 
     fileprivate func open(_ url: WMSPSourceURL, _ done: @escaping (Result<WindowsMediaBroadcast, PlaylistOpener.Trouble>) -> Void) {
@@ -61,8 +62,15 @@ final class EntryPull {
         tap = nil
         let source = source
         self.source = nil
+        leave()
         // Not while it says something.
         if let source { pulls.eventLoop.assumeIsolated().execute { source.stop {} } }
+    }
+
+    private func leave() {
+        guard isCounted else { return }
+        isCounted = false
+        pulls.running -= 1
     }
 
     /// Takes the packet that has waited longest.
