@@ -50,8 +50,14 @@ final class DatagramPair {
     /// Sends one datagram without waiting. A refusal is of no consequence: RTCP is repeated, and a punch is a courtesy.
     func send(_ bytes: [UInt8], from descriptor: CInt, to address: SocketAddress) {
         guard isOpen else { return }
-        _ = unsafe address.withSockAddr { pointer, size in
-            unsafe sendto(descriptor, bytes, bytes.count, CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL), pointer, socklen_t(size))
+        let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
+        unsafe address.withSockAddr { pointer, size in
+            // The engine may send trains from this socket, and has the kernel cut what leaves there.
+            let sent = unsafe WholeDatagram.send(bytes, from: descriptor, to: pointer, size, flags: flags)
+            // A kernel that knows no trains does not know how to ask for none.
+            if sent < 0, errno == EINVAL {
+                _ = unsafe sendto(descriptor, bytes, bytes.count, flags, pointer, socklen_t(size))
+            }
         }
     }
 
