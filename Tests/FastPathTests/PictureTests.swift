@@ -67,6 +67,18 @@ import WireFormats
         #expect(bench.memory.counters[.picturesNotHeld] == 0 && bench.memory.counters[.framesCut] == 0)
     }
 
+    @Test("Two stray packets of one sender with packets of the source between them are not two in a row, though those are held")
+    func straysApart() throws {
+        var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)
+        bench.feed(picture(10, 0))
+        let epochs = bench.memory.counters[.epochs]
+        let second = picture(13, 3_600, count: 4)
+        let strays = picture(9_000, 7_200, ssrc: 9, count: 2)
+        bench.feed([second[0], strays[0], second[1], strays[1], second[2], second[3]])
+        #expect(sequences(bench) == [10, 11, 12, 13, 14, 15, 16])
+        #expect(bench.memory.counters[.epochs] == epochs)
+    }
+
     @Test("A stray packet between two pictures is nobody's picture: the next ones are held all the same", arguments: [true, false])
     func strayBetween(marker: Bool) throws {
         var bench = try ScriptedWorker(sizing: Self.memory, codec: .h264)

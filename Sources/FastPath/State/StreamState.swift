@@ -24,7 +24,11 @@ struct TrackState: BitwiseCopyable {
     var timestampOut: UInt32 = 0
     /// The highest timestamp that readers have seen: with pictures out of order not that of the newest packet.
     var timestampMax: UInt32 = 0
+    /// From one frame to the next: the smaller of the last two such steps, so that one pause of the source is none.
     var timestampStep: UInt32 = 0
+    var stepBefore: UInt32 = 0
+    /// The next packet is the first of a time line: what lies between it and the last one is no step.
+    var isLineNew = false
     /// The newest packet was not the last of its frame.
     var isFrameOpen = false
     var arrival: UInt64 = 0

@@ -72,6 +72,7 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].timestampOffset = timestamp &- header.timestamp
         }
         streams[stream].state.tracks[track].hasInput = true
+        streams[stream].state.tracks[track].isLineNew = true
         streams[stream].state.tracks[track].hasCut = false
         streams[stream].state.tracks[track].isPrefaceOwed = true
         if track == streams[stream].state.anchor { streams[stream].state.keeper?.interrupt() }

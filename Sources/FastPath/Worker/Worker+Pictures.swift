@@ -16,6 +16,8 @@ extension Worker where K: ~Copyable {
         let state = streams[stream].state.tracks[track]
         // Whether somebody else is the source from now on is for the time line to judge; until then its packets are no pictures of ours.
         if state.hasInput, header.ssrc != state.ssrcIn { return unsafe ingestRTP(stream, track, bytes, count) }
+        // Packets of somebody else are not two in a row with one of the source between them, though that has not gone on yet.
+        if state.candidateCount > 0, state.ssrcCandidate != header.ssrc { streams[stream].state.tracks[track].candidateCount = 0 }
         var verdict = unsafe offerPicture(stream, header, bytes, count)
         if verdict == .follows {
             passPicture(stream, track)

@@ -156,7 +156,11 @@ extension Worker where K: ~Copyable {
         streamCounters.add(track, .bytes, UInt64(payloadBytes))
         if state.hasOutput, Int16(bitPattern: sequence &- state.sequenceOut) <= 0 { return }
         let step = timestamp &- state.timestampOut
-        if state.hasOutput, step > 0, step < state.plan.clockRate { streams[stream].state.tracks[track].timestampStep = step }
+        if step > 0, step < state.plan.clockRate, isStep(state, sequence) {
+            streams[stream].state.tracks[track].timestampStep = state.stepBefore == 0 ? step : min(step, state.stepBefore)
+            streams[stream].state.tracks[track].stepBefore = step
+        }
+        streams[stream].state.tracks[track].isLineNew = false
         streams[stream].state.tracks[track].sequenceOut = sequence
         streams[stream].state.tracks[track].isFrameOpen = !endsFrame
         streams[stream].state.tracks[track].timestampOut = timestamp
@@ -166,6 +170,11 @@ extension Worker where K: ~Copyable {
             streams[stream].state.tracks[track].clock.arrived(timestamp: timestamp, clockRate: state.plan.clockRate, at: now)
         }
         streams[stream].state.tracks[track].hasOutput = true
+    }
+
+    /// Whether nothing is missing between the newest packet and this one.
+    private func isStep(_ state: TrackState, _ sequence: UInt16) -> Bool {
+        state.hasOutput && !state.isLineNew && sequence == state.sequenceOut &+ 1
     }
 
     /// Shows where the track stands. After the packet is in the log: whoever reads this and then the log's head misses none.
