@@ -110,21 +110,37 @@ final class DatagramOutlet: MSRTSPOutlet {
     /// For so long what was sent can be sent once more, where the bit rate is the header's.
     static let windowMilliseconds = 10_000
     private static let bitRateMin: UInt64 = 500_000
+    /// What is kept of what was sent, whatever bit rate a header says: at more than that would hold, for a shorter time.
+    static let windowBytesMax: UInt64 = 8 << 20
+
+    /// The memory of a player of content of so many bits per second.
+    static func sizing(bitsPerSecond: UInt64) -> StreamSizing {
+        let rate = max(min(bitsPerSecond, 1 << 40), bitRateMin) / 4 * 5
+        let milliseconds = min(UInt64(windowMilliseconds), windowBytesMax * 8 * 1_000 / rate)
+        return StreamSizing(bitRate: Int(clamping: rate), windowMilliseconds: Int(clamping: milliseconds))
+    }
+
+    /// Memory that the engine gave it.
+    let streamBytes: Int
+
+    /// Why one more player is not sent datagrams.
+    struct StreamsTaken: Error, CustomStringConvertible {
+        var description: String { "as many play on demand over UDP as this server has streams for; TCP goes on" }
+    }
 
     /// What a stream of one reader is made of.
     private struct Parts {
         let stream: StreamHandle
         let source: EngineSource
         let subscription: Subscription
+        let bytes: Int
     }
 
     /// One for a player of that port. Throws ``EnginePort/Refusal``.
     static func open(
-        host: HostAddress, clientPort: UInt16, form: WindowsMediaRTPForm, header: ASFHeader, bitsPerSecond: UInt64, sequence: UInt16,
+        host: HostAddress, clientPort: UInt16, form: WindowsMediaRTPForm, header: ASFHeader, sizing: StreamSizing, sequence: UInt16,
         port: EnginePort
     ) throws -> DatagramOutlet {
-        let sizing = StreamSizing(
-            bitRate: Int(clamping: max(min(bitsPerSecond, 1 << 40), bitRateMin) / 4 * 5), windowMilliseconds: windowMilliseconds)
         var policy = StreamPolicy()
         policy.pacing = .off
         // Everything goes to the one reader, whenever it was made.
@@ -139,7 +155,7 @@ final class DatagramOutlet: MSRTSPOutlet {
             var ports = PortMap()
             ports[0] = clientPort
             let subscription = try Subscription.datagram(port: port, stream: stream, host: host, ports: ports)
-            let parts = Parts(stream: stream, source: made, subscription: subscription)
+            let parts = Parts(stream: stream, source: made, subscription: subscription, bytes: sizing.bytes)
             return DatagramOutlet(parts, ASFRTPPacketiser(form, of: header, sequence: sequence), delegate: delegate, port: port)
         } catch {
             source?.remove()
@@ -152,6 +168,7 @@ final class DatagramOutlet: MSRTSPOutlet {
         stream = parts.stream
         source = parts.source
         subscription = parts.subscription
+        streamBytes = parts.bytes
         self.packetiser = packetiser
         self.delegate = delegate
         self.port = port

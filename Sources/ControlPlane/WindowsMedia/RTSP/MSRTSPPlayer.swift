@@ -418,9 +418,11 @@ final class MSRTSPPlayer {
         case .interleaved(let rtp, _):
             outlet = InterleavedOutlet(line, channel: rtp, form: form, header: header, sequence: sequence)
         case .datagram(let rtp, _), .multicast(let rtp, _):
+            let sizing = DatagramOutlet.sizing(
+                bitsPerSecond: max(header.bitrate(of: play.selection.whole), UInt64(header.file.bitrateMax)))
+            guard server.takesAnotherStream(sizing) else { throw DatagramOutlet.StreamsTaken() }
             let made = try DatagramOutlet.open(
-                host: line.connection.host, clientPort: rtp, form: form, header: header,
-                bitsPerSecond: max(header.bitrate(of: play.selection.whole), UInt64(header.file.bitrateMax)), sequence: sequence,
+                host: line.connection.host, clientPort: rtp, form: form, header: header, sizing: sizing, sequence: sequence,
                 port: server.port)
             made.onLost = { [weak self] in
                 guard let self else { return }
@@ -439,6 +441,9 @@ final class MSRTSPPlayer {
         outletTransport = play.transport
         return outlet
     }
+
+    /// Bytes of the engine's stream that is its own; nil where it has none.
+    var streamBytes: Int? { (outlet as? DatagramOutlet)?.streamBytes }
 
     private func closeOutlet() {
         outlet?.close()

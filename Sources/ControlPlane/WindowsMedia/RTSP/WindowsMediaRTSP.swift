@@ -224,7 +224,13 @@ final class WindowsMediaRTSP {
     private func receive(
         _ request: MSRTSPRequest, _ path: Path?, _ source: WindowsMediaContent?, _ facts: WMSPContent?, on line: MSRTSPLine
     ) {
-        if case .id(let id) = request.session, let player = players[id], player.line !== line { player.comes(over: line) }
+        // Whoever is refused by the machine takes no session along: one from another address, or about another path.
+        if case .id(let id) = request.session, let player = players[id], player.line !== line, let facts = sessions.facts(of: id),
+            facts.host == line.connection.host.text, facts.path == request.path,
+            ![.getContentInfo, .tcpPacketPair, .sendEvent].contains(request.kind)
+        {
+            player.comes(over: line)
+        }
         let isNew = request.kind == .selectStream && request.session == .none
         if isNew {
             do throws(RequestRefusal) { try server.admit(line.connection) } catch {
@@ -275,9 +281,13 @@ final class WindowsMediaRTSP {
                     sessions.requestAnswered(session, status: UInt16(clamping: status.code), now: now)
                 }
             case .start(let play):
-                if let before = players[play.session]?.play?.retransmission { retransmissions[before.ssrc] = nil }
+                guard let player = players[play.session] else {
+                    perform(sessions.startFailed(play.session, .unavailable("the session is over", retryAfterSeconds: 5), now: now))
+                    continue
+                }
+                if let old = player.play?.retransmission, old != play.retransmission { forget(old, of: player.id) }
                 if let retransmission = play.retransmission { retransmissions[retransmission.ssrc] = play.session }
-                players[play.session]?.start(play, source)
+                player.start(play, source)
             case .go(let session): players[session]?.go()
             case .select(let session, let selection): players[session]?.select(selection)
             case .hold(let session): players[session]?.hold()
@@ -320,7 +330,7 @@ final class WindowsMediaRTSP {
 
     private func forget(_ session: UInt64, _ reason: SessionEnd) {
         guard let player = players.removeValue(forKey: session) else { return }
-        if let ssrc = player.play?.retransmission?.ssrc { retransmissions[ssrc] = nil }
+        if let retransmission = player.play?.retransmission { forget(retransmission, of: session) }
         player.end()
         server.counts.ends[reason, default: 0] += 1
         logger.info(
@@ -330,6 +340,21 @@ final class WindowsMediaRTSP {
                 "transport": "\(player.transportWords)", "protocol": "ms-rtsp", "reason": "\(reason.rawValue)",
                 "seconds": "\((NIODeadline.now() - player.began).nanoseconds / 1_000_000_000)",
             ])
+    }
+
+    /// Nobody asks for lost packets by that any more, if it was that session's.
+    private func forget(_ retransmission: MSRTSPPlay.Retransmission, of session: UInt64) {
+        if retransmissions[retransmission.ssrc] == session { retransmissions[retransmission.ssrc] = nil }
+    }
+
+    /// Whether one more player may be sent datagrams by a stream of the engine that is its own. Half of the streams, and of the memory for
+    /// packets, is left to what is live: those who play on demand must not keep it from beginning.
+    func takesAnotherStream(_ sizing: StreamSizing) -> Bool {
+        let limits = port.engine.limits
+        let taken = players.values.reduce((streams: 0, bytes: 0)) { sum, player in
+            player.streamBytes.map { (sum.streams + 1, sum.bytes + $0) } ?? sum
+        }
+        return taken.streams < limits.streamsMax / 2 && taken.bytes + sizing.bytes <= limits.packetLogBytesMax / 2
     }
 
     // MARK: What players say
