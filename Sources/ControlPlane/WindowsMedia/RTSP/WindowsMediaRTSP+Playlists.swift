@@ -37,8 +37,6 @@ extension WindowsMediaRTSP {
                 done(result.map { .playlist(PlaylistStart(reader: reader, opened: $0, facts: $0.facts)) }.mapError { $0 })
             }
         }
-        // Whoever goes elsewhere wants no more of what is being sent.
-        reader.play?.stop()
         let headers = request.message.headers
         let wish = PlaylistSeek(
             generation: request.seekID, offset: request.offset ?? 0, rate: headers.scale ?? 1, hasPlace: headers.contains("Range"))
@@ -47,9 +45,12 @@ extension WindowsMediaRTSP {
                 if case .failure(let error) = result { self?.endIfStopped(reader, "\(error)") }
                 done(result)
             }
+            // Whoever goes elsewhere wants no more of what is being sent.
+            reader.play?.stop()
         } catch {
-            endIfStopped(reader, error.description)
-            done(.failure(RequestRefusal.notNow(.play, error.description)))
+            // Where nothing is on that side, what plays goes on.
+            let refusal = request.offset == nil ? RequestRefusal.notNow(.play, error.description) : .requestMalformed(error.description)
+            done(.failure(refusal))
         }
     }
 
