@@ -35,8 +35,11 @@ enum MSRTSPAnswers {
         let features = features(of: content, followsEntries: agent.isWindowsMedia)
         let length = features.contains(.broadcast) || agent.wantsOpenRange ? nil : content.header.file.contentMilliseconds
         do throws(ASFHeaderError) {
+            // Entries that are made one have no end that the first one's header could know.
+            let isOne = content.features.contains(.playlist) && !agent.isWindowsMedia
+            let header = isOne ? try content.header.rewritten(ASFRewrite(form: .live, declaresNoData: true)) : content.header
             let description = try MSRTSPDescription(
-                of: content.header, origin: origin(of: content), base: base, entityTag: tag(of: content), features: features,
+                of: header, origin: origin(of: content), base: base, entityTag: tag(of: content), features: features,
                 durationMilliseconds: length, descriptions: content.descriptions, declaresNoData: agent.wantsEmptyDataObject,
                 fec: place.fec, hasRetransmission: place.retransmits)
             return description.serialized()

@@ -223,6 +223,13 @@ import WireFormats
         let empty = try script.ask("DESCRIBE rtsp://h/live", session: nil)
         let third = try MSRTSPDescription(try SessionDescription(try #require(empty.answer).body))
         #expect(try third.asfHeader().data.byteCount == 50)
+        // Entries that are made one have no end.
+        script.content.features.formUnion([.playlist, .skipForward])
+        script.agent = "GStreamer/1.22.0"
+        let list = try script.ask("DESCRIBE rtsp://h/live", session: nil)
+        let fourth = try MSRTSPDescription(try SessionDescription(try #require(list.answer).body))
+        #expect(fourth.features.contains(.broadcast) && !fourth.features.contains(.playlist))
+        #expect(try fourth.asfHeader().file.isBroadcast)
     }
 
     @Test("Controls are the description's", arguments: [[UInt8(1)], [1, 2], [2, 5, 9]])
