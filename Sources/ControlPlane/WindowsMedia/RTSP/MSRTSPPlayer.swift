@@ -23,12 +23,12 @@ final class MSRTSPPlayer {
 
     private unowned let server: WindowsMediaRTSP
     private var source: WindowsMediaContent?
-    private var media = Media.none
-    private var outlet: (any MSRTSPOutlet)?
+    private(set) var media = Media.none
+    private(set) var outlet: (any MSRTSPOutlet)?
     private var outletForm: WindowsMediaRTPForm?
     private var outletHeader: ASFHeader?
     private var outletTransport: SessionTrack.Transport?
-    private var allowance = ResendAllowance(now: .now())
+    var allowance = ResendAllowance(now: .now())
     private var trail: Int?
     /// Counts the starts: what is found for an earlier one is of no interest.
     private var starts = 0
@@ -41,7 +41,7 @@ final class MSRTSPPlayer {
     private let endDelay: LoopTimer
 
     /// What sends.
-    private enum Media {
+    enum Media {
         case none
         case file(any MediaPump, WindowsMediaFile)
         case live(LivePlay, WindowsMediaBroadcast)
@@ -451,33 +451,6 @@ final class MSRTSPPlayer {
         outletForm = nil
     }
 
-    /// Sends lost packets once more; what came of it.
-    func resend(_ request: RetransmissionRequest, now: NIODeadline) -> ResendOutcome {
-        guard let play, let retransmission = play.retransmission, request.mediaSSRC == play.ssrc else { return .strange }
-        var outcome = ResendOutcome()
-        for entry in request.entries {
-            let count = 1 + entry.following.nonzeroBitCount
-            outcome.asked += count
-            guard allowance.take(count, now: now) else {
-                outcome.refused += count
-                continue
-            }
-            let isTaken: Bool
-            if case .live(let live, _) = media {
-                isTaken =
-                    live.sent.flatMap { sent in
-                        sent.variant.packet(ofSequence: entry.packetID).map {
-                            sent.subscription.resend($0, following: UInt64(entry.following), to: retransmission.port)
-                        }
-                    } ?? false
-            } else {
-                isTaken = outlet?.resend(entry, to: retransmission.port) ?? false
-            }
-            if !isTaken { outcome.gone += count }
-        }
-        return outcome
-    }
-
     /// What it was sent, where anybody counts that.
     var sent: (packets: UInt64, bytes: UInt64)? { outlet.map { ($0.packetsSent, $0.bytesSent) } }
 
@@ -492,22 +465,6 @@ final class MSRTSPPlayer {
 
     /// Whether it is being sent media.
     var isPlaying: Bool { if case .none = media { false } else { true } }
-}
-
-/// What came of a request for lost packets.
-struct ResendOutcome {
-    /// Packets that were asked for; of them those beyond what one player may have, and those that are not there any more.
-    var asked = 0
-    var refused = 0
-    var gone = 0
-    /// It is about nothing that the session was sent.
-    var isStrange = false
-
-    static let strange = {
-        var outcome = ResendOutcome()
-        outcome.isStrange = true
-        return outcome
-    }()
 }
 
 extension MSRTSPPlayer: PathObserver {
