@@ -78,7 +78,10 @@ extension WMSPClient {
         case .playing:
             let isNext = awaitsEntry
             awaitsEntry = false
-            if isNext { pace.entryBegins() }
+            if isNext {
+                pace.entryBegins()
+                entryLag = lagMilliseconds
+            }
             if received == nil { mediaBegins(metadata, isNext: isNext) }
             actions.append(.headerChanged(bytes, metadata, isNextEntry: isNext))
             // A server that does not predict waits for it, and one that does goes on to do so only if it hears it ([MS-WMSP] 3.2.4.2).

@@ -56,7 +56,7 @@ extension WMSPClient {
     /// Which entry a choice of streams is about, the choice, and how far ahead what came is.
     private var choiceTokens: [String] {
         var lines = playlistGenID == 0 ? [] : ["playlist-gen-id=\(playlistGenID)"]
-        if let server, server.version.major >= 5 { lines.append("client-lag=\(lagMilliseconds)") }
+        if let server, server.version.major >= 5 { lines.append("client-lag=\(entryLag ?? lagMilliseconds)") }
         return lines + switchTokens
     }
 

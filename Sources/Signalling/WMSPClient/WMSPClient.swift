@@ -138,6 +138,8 @@ package struct WMSPClient: Sendable {
     /// A pipelined session ended because the server did not do as it should: the next one had better not be.
     package internal(set) var pipeliningFailed = false
     var pace = WMSPClientPace()
+    /// ``lagMilliseconds`` when the entry that plays began: what comes of its beginning before that is told says nothing.
+    var entryLag: UInt64?
     /// Everything but events goes over the connection of the media.
     package var isPipelined: Bool { media.isPipelined }
     /// What the server wants to hear of players.
@@ -240,6 +242,7 @@ package struct WMSPClient: Sendable {
     package mutating func select(_ selection: WMSPSelection, now: UInt64) -> [Action] {
         self.now = now
         wanted?.selection = selection
+        entryLag = nil
         if phase == .playing, serverSupports.contains(.streamSwitch) {
             if media.isPipelined { say(.selectStream) } else { ask(.selectStream) }
         }

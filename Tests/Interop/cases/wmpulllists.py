@@ -71,8 +71,8 @@ def wm_pull_says_how_far_ahead(context, mode):
     choice = "PlayNextEntry" if mode == "agreed" else "SelectStream"
     lags = [int(one.values["lag"]) for one in far.requests if one.name == choice and one.values]
     check(not far.faults, lambda: "\n".join(far.faults))
-    # 2.5 s for each entry, of which the preroll of 3.1 s is meant to be buffered; what was told once is not told again.
-    check(len(lags) >= 3 and lags[0] == 0 and 1200 < lags[1] < 2700 and all(lag < 3500 for lag in lags), lambda: f"client-lag was {lags}")
+    # 2.5 s for each entry, of which the preroll of 3.1 s is meant to be buffered. Not held back it would be 7 s at the fourth.
+    check(len(lags) >= 3 and lags[0] == 0 and 1200 < lags[1] < 2700 and all(lag < 5500 for lag in lags), lambda: f"client-lag was {lags}")
 
 
 @test(seconds_max=45, case=[(mode, forgets) for mode in ("agreed", "declined") for forgets in (False, True)])

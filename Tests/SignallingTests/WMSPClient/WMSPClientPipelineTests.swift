@@ -404,6 +404,20 @@ extension WMSPClientScript {
         }
         #expect(lags == ["0", "1000", "2000", "3000", "4000", "5000"])
     }
+
+    /// Not pipelined, the choice is told behind the log: what came of the entry meanwhile is not counted.
+    @Test func whatComesBeforeTheChoiceIsToldIsNotCounted() throws {
+        var script = try WMSPClientScript()
+        script.start()
+        script.receive(WMSPClientScript.describe(WMSPClientScript.offering + ["Connection: close"]))
+        script.play()
+        script.receive(WMSPClientScript.modern(WMSPClientScript.offering + ["Connection: close"]) + header)
+        for step in 0...6 { script.receive(WMSPClientScript.data(UInt32(step), at: UInt32(step * 500))) }
+        script.receive(WMSPClientScript.entryChange)
+        for step in 0...6 { script.receive(WMSPClientScript.data(UInt32(step), at: UInt32(step * 500))) }
+        // 3 s at once, of which 1 s is meant to be buffered.
+        #expect(script.receive(WMSPClientScript.logged, .feedback).text(.feedback).contains("client-lag=2000\r\n"))
+    }
 }
 
 extension String {
