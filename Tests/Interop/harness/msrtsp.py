@@ -6,6 +6,7 @@ import sys
 from .asffile import Objects, Packet
 from .clip import framemd5
 from .players import GST_ENVIRONMENT, complain, mplayer_pictures
+from .process import wait_until
 from .registry import Failure, check
 from .windowsmedia import SHORT_MAX
 
@@ -87,7 +88,8 @@ def gst_play(context, url, transport, codec="wmv2", start=None, frames=None, sec
     if frames is None:
         process.wait(seconds)
     else:
-        process.wait_for(lambda: os.path.exists(raw) and os.path.getsize(raw) >= frames * bytes_, seconds, f"{frames} pictures")
+        # By TCP it ends with the connection.
+        wait_until(lambda: not process.running or os.path.exists(raw) and os.path.getsize(raw) >= frames * bytes_, seconds, f"{frames} pictures")
         process.stop(3.0)
     with open(raw, "rb") as file:
         data = file.read()

@@ -388,7 +388,8 @@ class Link:
         previous = self.entries[-1]
         check(previous.ended is not None, "Announce before EndOfStream")
         generation = int(message["x-playlist-gen-id"] or 0)
-        check(generation and generation not in [entry.generation for entry in self.entries], f"Announce: generation {generation}")
+        # An entry that one goes back to has the number that it had.
+        check(generation and generation != previous.generation, f"Announce: generation {generation}")
         self.generation = generation
         entry = Entry(Description(message.body, message.url.rstrip("/") + "/"), generation)
         entry.receding = message["x-receding-playlistchange"] == "1"
