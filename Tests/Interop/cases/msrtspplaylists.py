@@ -2,11 +2,13 @@
 import time
 
 from harness.msrtsp import ffmpeg_play, gst_play, play, same_units, short_of
-from harness.msrtspplayer import Player
+from harness.msrtspplayer import SUPPORTED, Player, runs
 from harness.msrtspwire import FEATURES
 from harness.registry import check, test
 from .msrtspplayer import FAST, TRANSPORTS
 from .wmplaylists import Episode, three, wsx
+
+DECLINES = tuple(word for word in SUPPORTED if not word.endswith("predstrm"))
 
 
 def player_of(context, weir, transport, path="/simple.wsx", **options):
@@ -53,6 +55,67 @@ def msrtsp_playlist_predicted(context, transport):
     weir.check_alive()
 
 
+@test(seconds_max=50, transport=TRANSPORTS)
+def msrtsp_playlist_not_predicted(context, transport):
+    """A player that does not list predstrm gets nothing of the next entry before its SETUP and Play; then what it selected."""
+    episodes = three(context)
+    weir = context.weir("relay", wsx(context, episodes), "--as", "simple.wsx")
+    player = player_of(context, weir, transport, supported=DECLINES)
+    player.describe()
+    player.set_up()
+    player.play(accelerate=FAST)
+    player.read_to_end(entry=0)
+    player.log_play()
+    player.wait(lambda: len(player.entries) == 2, 3, "Announce")
+    check(player.entries[1].predicted is None, "Announce predicts what the player declined")
+    player.spend(1)
+    check(not player.units, "packets of the next entry came unasked")
+    player.drop_old()
+    audio = next(number for number, kind in player.header.streams.items() if kind == "audio")
+    player.set_up([audio], pair=False)
+    player.play(accelerate=FAST)
+    player.read_to_end(entry=1)
+    player.check_start(entry=1)
+    same_units(player.entries[1].units, episodes[1].file, streams=[audio])
+    player.teardown()
+    words = [word for word in runs(player.history) if word not in ("rtp", "UdpPacketPair", "end")]
+    check(words[:10] == ["Describe", "SelectStream", "Play", "LogConnect", "eos", "announce", "LogPlay", "SelectStream", "Play", "eos"] or
+          transport == "udp" and words[-6:-2] == ["LogPlay", "SelectStream", "Play", "eos"], f"{words}")
+    weir.check_alive()
+
+
+@test(seconds_max=50, transport=TRANSPORTS)
+def msrtsp_playlist_skips(context, transport):
+    """The exchange of a skip: Play with pl-offset, 200 with X-Playlist-Change-Notice, EndOfStream, Announce, packets, Play with the kept streams;
+    back again; and a refusal where there is nothing before or behind."""
+    episodes = three(context)
+    weir = context.weir("relay", wsx(context, episodes), "--as", "simple.wsx")
+    player = player_of(context, weir, transport)
+    player.describe()
+    player.set_up()
+    player.play()
+    player.read_units(10)
+    answer = player.play(skip=-1, status=None)
+    check(answer.status in (400, 455), f"a skip to before the first entry: {answer}")
+    for skip, number in ((1, 1), (1, 2), (-1, 1)):
+        count = len(player.entries)
+        begin = len(player.history)
+        player.play(skip=skip)
+        player.wait(lambda: len(player.entries) == count + 1, 5, "Announce")
+        told(player, number)
+        # Going back is told as rewinding is; the document leaves that open.
+        reasons = ("end-of-playlist-entry", "recedingeos")[:1 if skip > 0 else 2]
+        check(player.entries[-2].ended.reason in reasons, f"EndOfStream says {player.entries[-2].ended.fields}")
+        player.wait(lambda: player.units, 5, "packets of the other entry")
+        player.play(kept=sorted(player.tracks))
+        player.wait(lambda: len(player.units) >= 10, 5, "more packets")
+        same_units(player.units[:10], episodes[number].file, last=10)
+        words = [word for word in runs(player.history[begin:]) if word != "rtp"]
+        check(words == ["Play", "eos", "announce", "Play"], f"the order of a skip: {words}")
+    player.teardown()
+    weir.check_alive()
+
+
 @test(seconds_max=50)
 def msrtsp_playlist_seeks_back(context):
     """After an Announce the player goes back into the entry before, by its number: EndOfStream at once, then that entry."""
@@ -72,6 +135,29 @@ def msrtsp_playlist_seeks_back(context):
         player.wait(lambda: player.entries[1].ended or len(player.units) > 20, 5, "what comes of it")
     player.teardown()
     weir.check_alive()
+
+
+@test(seconds_max=50)
+def msrtsp_playlist_lag(context):
+    """X-Player-Lag-Time holds the next Announce back, and no more than the next."""
+    episodes = [Episode(context.cache, number, 4) for number in range(3)]
+    weir = context.weir("relay", wsx(context, episodes), "--as", "simple.wsx")
+    player = player_of(context, weir, "tcp", supported=DECLINES)
+    player.describe()
+    player.set_up()
+    player.play(headers=["X-Player-Lag-Time: 2000"])
+    end = player.read_to_end(entry=0)
+    player.wait(lambda: len(player.entries) == 2, 6, "Announce")
+    late = player.server_requests[-1].at - end.at
+    check(1.6 <= late <= 3.0, f"with a lag of 2 s Announce came {late:.2f} s behind EndOfStream")
+    player.drop_old()
+    player.set_up(pair=False)
+    player.play()
+    end = player.read_to_end(entry=1)
+    player.wait(lambda: len(player.entries) == 3, 6, "Announce")
+    late = player.server_requests[-1].at - end.at
+    check(late < 1, f"without a lag Announce came {late:.2f} s behind EndOfStream")
+    player.teardown()
 
 
 @test(seconds_max=60, player=["ffmpeg-udp", "ffmpeg-tcp", "gstreamer-tcp", "mplayer-tcp"])

@@ -108,7 +108,7 @@ class Link:
         self.selector = selectors.DefaultSelector()
         self.tickets, self.history, self.entries = collections.deque(), [], []
         self.session, self.generation, self.cseq, self.etag = None, 0, 0, None
-        self.tracks, self.lines, self.rtx, self.fec = {}, {}, None, None
+        self.tracks, self.old_tracks, self.lines, self.rtx, self.fec = {}, {}, {}, None, None
         self.state, self.logs, self.pairs, self.nacked, self.early = "init", 0, [], 0, 0
         self.data = self.rtx_ports = self.link = None
         self.server_requests, self.features, self.stash = [], None, []

@@ -239,15 +239,15 @@ class Player(Link):
             entry.ended = None
         self.state = "playing"
 
-    def since_play(self):
-        """The packets of the last entry that belong to the last Play."""
-        starts = {track.ssrc: track.first[0] for track in self.tracks.values() if track.first}
-        return [unit for unit in self.units[self.entries[-1].mark:] if behind(unit.sequence, starts.get(unit.line.ssrc, unit.sequence)) >= 0]
+    def since_play(self, entry=-1):
+        """The packets of the last entry, or another one, that belong to the last Play."""
+        starts = {track.ssrc: track.first[0] for track in [*self.old_tracks.values(), *self.tracks.values()] if track.first}
+        return [unit for unit in self.entries[entry].units[self.entries[entry].mark:] if behind(unit.sequence, starts.get(unit.line.ssrc, unit.sequence)) >= 0]
 
-    def check_start(self):
+    def check_start(self, entry=-1):
         """The first packet of the last Play is the one that RTP-Info named."""
-        first = self.since_play()[0]
-        track = next(track for track in self.tracks.values() if track.ssrc == first.line.ssrc)
+        first = self.since_play(entry)[0]
+        track = next(track for track in [*self.tracks.values(), *self.old_tracks.values()] if track.ssrc == first.line.ssrc)
         check((first.sequence, first.timestamp) == track.first, f"RTP-Info says {track.first}, {(first.sequence, first.timestamp)} came first")
 
     def read_units(self, count, seconds=None):
