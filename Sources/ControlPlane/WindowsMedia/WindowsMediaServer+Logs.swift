@@ -25,17 +25,20 @@ extension WindowsMediaServer {
                 "session": "\(player.words)", "path": "\(PeerWords.printable(String(log.path.prefix(64))))",
                 "agent": "\(PeerWords.printable(log.agent))", "form": "\(log.kind.rawValue)", "log": Self.shortened(log.text),
             ])
-        guard log.kind == .play, let agent = WMSPAgent.client(log.agent) else { return }
-        tell(WMSPLog(form: .xml, text: log.text, agent: agent, path: log.path), of: player.line.connection.host)
+        // By RTSP players have another name, and say the session's number behind it.
+        let name = log.agent.prefix { $0 != " " }, version = name.drop { $0 != "/" }
+        guard log.kind == .play, MSRTSPAgent(log.agent).isWindowsMedia, let agent = WMSPAgent.client("NSPlayer\(version)") else { return }
+        let played = WMSPLog(form: .xml, text: log.text, agent: agent, path: log.path)
+        tell(played, of: player.line.connection.host, as: String(name))
     }
 
     /// Whoever the path is had from is told of its player.
-    private func tell(_ log: WMSPLog, of host: HostAddress?) {
+    private func tell(_ log: WMSPLog, of host: HostAddress?, as name: String? = nil) {
         guard let pull = pull(log.path) else { return }
         let relay = WMSPRenderingLog.Relay(
             player: host?.text ?? "-", address: nil, players: allPlayers.count + server.windowsMediaRTSP.sessions.playingCount)
         guard let rendering = WMSPRenderingLog(log, relay: relay) else { return }
-        pull.tell(rendering.event(agent: log.agent.text, url: pull.origin))
+        pull.tell(rendering.event(agent: name ?? log.agent.text, url: pull.origin))
     }
 
     /// What a relay says of a player of its own.

@@ -77,6 +77,8 @@ package struct MSRTSPReception: Sendable {
         var highest: Int64 = 0
         var held: [Int64: Held] = [:]
         var missing: [Int64: Missing] = [:]
+        /// Numbers to come that are of error correction.
+        var siblings: Set<Int64> = []
         /// Numbers from here on are of another entry.
         var end: Int64?
         var timestamp: UInt32 = 0
@@ -221,7 +223,14 @@ package struct MSRTSPReception: Sendable {
         if number > source.highest {
             // A way that keeps the order has lost what it leaves out.
             if number > source.highest + 1 {
-                for number in (source.highest + 1)..<number { source.missing[number] = Missing(since: isOrdered ? 0 : now) }
+                for number in (source.highest + 1)..<number {
+                    if source.siblings.remove(number) != nil {
+                        source.held[number] = Held(timestamp: header.timestamp, marker: true, payload: nil)
+                        heldCount += 1
+                    } else {
+                        source.missing[number] = Missing(since: isOrdered ? 0 : now)
+                    }
+                }
             }
             source.highest = number
         }
@@ -236,7 +245,23 @@ package struct MSRTSPReception: Sendable {
         source.held[number] = held
         heldCount += 1
         heldBytes += held.payload?.count ?? 0
+        if isCorrection { noteSiblings(of: packet, header, number, in: &source) }
         sources[ssrc] = source
+    }
+
+    /// The packets of error correction of one span follow one another: those that are missing are no gap in the media.
+    private mutating func noteSiblings(of packet: [UInt8], _ header: RTPHeader, _ number: Int64, in source: inout Source) {
+        guard let fec = FECHeader(packet.span.extracting(header.payloadOffset..<header.payloadEnd)), fec.index < fec.count else { return }
+        let first = number - Int64(fec.index)
+        source.siblings = source.siblings.filter { $0 > source.highest }
+        for sibling in first..<(first + Int64(fec.count)) where sibling != number && sibling >= source.next ?? 0 {
+            guard source.missing.removeValue(forKey: sibling) != nil, source.held[sibling] == nil else {
+                if sibling > source.highest { source.siblings.insert(sibling) }
+                continue
+            }
+            source.held[sibling] = Held(timestamp: header.timestamp, marker: true, payload: nil)
+            heldCount += 1
+        }
     }
 
     private mutating func release(_ held: Held) {
@@ -305,7 +330,8 @@ package struct MSRTSPReception: Sendable {
                 end += 1
             }
             sources[ssrc]?.next = end
-            sources[ssrc]?.receiver.gap()
+            // One number can be of error correction whose siblings are lost, too, or that has none.
+            sources[ssrc]?.receiver.gap(isOne: correction != nil && end == next + 1)
             return true
         }
         return false

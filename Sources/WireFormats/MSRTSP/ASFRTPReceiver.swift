@@ -31,6 +31,8 @@ package struct ASFRTPReceiver: Sendable {
     private var packetBytes: Int
     private let isPadded: Bool
     private var begun: Packet?
+    /// A number is missing behind what was begun.
+    private var isInterrupted = false
     /// Pieces go by until a packet begins.
     private var isSkipping = false
     /// What happened so far.
@@ -48,9 +50,17 @@ package struct ASFRTPReceiver: Sendable {
         self.packetBytes = packetBytes
     }
 
-    /// A sequence number is missing, or others follow: what was begun cannot be finished.
-    package mutating func gap() {
+    /// Sequence numbers are missing, or others follow: what was begun cannot be finished.
+    ///
+    /// With `isOne` a single number is missing where FEC has numbers, too: if that was one of FEC, the next piece goes on where the last one
+    /// ended, which it does in no other case.
+    package mutating func gap(isOne: Bool = false) {
         guard begun != nil else { return }
+        guard !isOne || isInterrupted else {
+            isInterrupted = true
+            return
+        }
+        isInterrupted = false
         begun = nil
         counters.packetsIncomplete &+= 1
         isSkipping = true
@@ -67,6 +77,7 @@ package struct ASFRTPReceiver: Sendable {
                 return gap()
             }
             let start = offset &+ header.byteCount
+            if isInterrupted, header.isWhole || header.lengthOrOffset == 0 { gap() }
             guard header.isWhole else { return take(piece: payload.extracting(start..<payload.count), header, marker, body) }
             finishBegun(body)
             let end = Self.end(of: header, at: offset, in: payload)
@@ -109,6 +120,7 @@ package struct ASFRTPReceiver: Sendable {
             }
             return gap()
         }
+        isInterrupted = false
         begun?.bytes.append(piece, 0..<piece.count)
         if let location = header.locationID { begun?.locationID = location }
         if marker || isWhole { finishBegun(body) }

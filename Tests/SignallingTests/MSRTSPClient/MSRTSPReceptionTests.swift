@@ -177,6 +177,35 @@ private struct Way {
         #expect(way.times.count >= 29)
     }
 
+    /// A packet of error correction that is lost is no gap in the media, wherever in its span it was.
+    @Test(arguments: 0..<3) func lostCorrectionIsNoLoss(index: Int64) throws {
+        var way = Way(fec: FECParameters(span: 8, perSpan: 3), first: 0)
+        for number in 0..<40 {
+            for packet in try way.make(UInt32(number * 40)) {
+                let sequence = Int64(packet[2]) << 8 | Int64(packet[3])
+                if packet[1] & 0x7F != 98 || sequence % 11 != 8 + index { way.receive(packet) }
+            }
+        }
+        #expect(way.times == (0..<40).map { UInt32($0 * 40) })
+        #expect(way.reception.counters.lost == 0 && way.reception.packetsBroken == 0)
+    }
+
+    /// One that has no siblings is waited for, and breaks nothing; a piece of media does.
+    @Test func lostCorrectionBreaksNoPacket() throws {
+        var way = Way(fec: FECParameters(span: 8, perSpan: 1), first: 0)
+        for number in 0..<40 {
+            for packet in try way.make(UInt32(number * 40)) {
+                let isCorrection = packet[1] & 0x7F == 98, sequence = UInt16(packet[2]) << 8 | UInt16(packet[3])
+                // The first two spans have neither correction nor, in the second, one piece.
+                if sequence < 18, isCorrection || sequence == 10 { continue }
+                way.receive(packet)
+            }
+            way.elapse(40)
+        }
+        way.elapse(2_000)
+        #expect(way.reception.counters.lost == 3 && way.times.count == 39)
+    }
+
     /// SSRCs that the server does not use, strangers, and a session that begins anew.
     @Test func strangers() throws {
         var unnamed = Way(named: false)
