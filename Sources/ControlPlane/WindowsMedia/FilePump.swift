@@ -76,18 +76,13 @@ final class FilePump: MediaPump {
 
     /// Begins. The first packets go out in this turn of the loop, or when they are read.
     func start() {
-        if isPaused {
-            // A pause is no time that would have to be made up for.
-            clock = nil
-            due = nil
-            plan.start = nil
-            plan.fastStart = nil
-        }
         isPaused = false
         if let pausedAt {
+            // A pause is no time that would have to be made up for.
             let pause = eventLoop.now - pausedAt
             clock?.shift(by: pause)
             due = due.map { $0 + pause }
+            plan.start = plan.start.map { $0 + pause }
         }
         pausedAt = nil
         run()

@@ -22,6 +22,14 @@ struct SentAheadTests {
         #expect(fast.milliseconds(at: Self.at(1_000)) == 1_000)
     }
 
+    @Test("While a player is paused it shows nothing")
+    func pauses() {
+        var ahead = SentAhead(now: Self.at(0))
+        ahead.sent(6_000, now: Self.at(1_000))
+        ahead.pass(.seconds(60))
+        #expect(ahead.milliseconds(at: Self.at(61_000)) == 5_000 && ahead.milliseconds(at: Self.at(63_000)) == 3_000)
+    }
+
     @Test("Nothing goes faster than it plays for a player that is ahead by as much as it may; one that is further ahead waits")
     func allows() {
         var ahead = SentAhead(now: Self.at(0))

@@ -25,7 +25,7 @@ final class EntryPull {
 
     /// Bytes that wait at most: a player that takes less than the server sends is told that it is over.
     static let keptBytesMax = 16 << 20
-    /// So long the server has for its header.
+    /// So long the server has for its header, by each way in which it may be reached.
     static let openMilliseconds = 6_000
 
     fileprivate init(_ pulls: PlaylistPulls) {
@@ -43,7 +43,8 @@ final class EntryPull {
         self.done = done
         source = pulls.make(url, self)
         guard let source else { return fail("\(url) cannot be pulled here") }
-        timer.start(milliseconds: Self.openMilliseconds) { [weak self] in self?.fail("\(url) did not say in time what it is") }
+        let ways = WindowsMediaRoute(url).ways.count
+        timer.start(milliseconds: Self.openMilliseconds * ways) { [weak self] in self?.fail("\(url) did not say in time what it is") }
         source.want(.playing)
     }
 
@@ -80,9 +81,11 @@ final class EntryPull {
             taken = 0
             return nil
         }
-        defer { taken += 1 }
-        keptBytes -= kept[taken].packet.count
-        return kept[taken]
+        let one = kept[taken]
+        kept[taken].packet = []
+        keptBytes -= one.packet.count
+        taken += 1
+        return one
     }
 
     fileprivate func take(_ packet: [UInt8], _ number: UInt32) {

@@ -42,6 +42,7 @@ final class PlaylistPlay {
     private var splicedNumber: UInt32 = 0
     private var isHeld: Bool
     private var isPaused = false
+    private var pausedAt: NIODeadline?
     private var isFirst = true
     private var ahead: SentAhead
     /// By how much the player may be ahead: the most that any entry's preroll, or a grant, allowed.
@@ -124,6 +125,7 @@ final class PlaylistPlay {
 
     /// Nothing until ``goOn()``.
     func pause() {
+        if !isPaused { pausedAt = opener.eventLoop.now }
         isPaused = true
         pump?.pause()
     }
@@ -131,6 +133,8 @@ final class PlaylistPlay {
     /// Goes on where it was paused.
     func goOn() {
         isPaused = false
+        if let pausedAt { ahead.pass(opener.eventLoop.now - pausedAt) }
+        pausedAt = nil
         pump?.goOn()
     }
 
@@ -279,6 +283,8 @@ final class PlaylistPlay {
         delay.stop()
         awaitsRoom = false
         endPump()
+        // One that was entered, and never began, has no pump that would let go of it.
+        current.pull?.stop()
         isBetween = true
     }
 

@@ -26,6 +26,7 @@ final class PulledPump: MediaPump {
     private var lastDuration: UInt64 = 0
     private var isHeld = false
     private var isPaused = true
+    private var pausedAt: NIODeadline?
     private var isOver = false
     private let timer: LoopTimer
 
@@ -44,6 +45,13 @@ final class PulledPump: MediaPump {
     }
 
     func start() {
+        if let pausedAt {
+            // A pause is no time that would have to be made up for.
+            let pause = eventLoop.now - pausedAt
+            clock?.shift(by: pause)
+            if let due = ahead?.due { ahead?.due = due + pause }
+        }
+        pausedAt = nil
         isPaused = false
         pull.onMore = { [weak self] in self?.run() }
         run()
@@ -60,6 +68,7 @@ final class PulledPump: MediaPump {
     }
 
     func pause() {
+        if !isPaused { pausedAt = eventLoop.now }
         isPaused = true
         timer.stop()
     }

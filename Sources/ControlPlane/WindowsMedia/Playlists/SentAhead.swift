@@ -26,6 +26,9 @@ struct SentAhead: Equatable {
         at = max(at, now)
     }
 
+    /// So much time passed in which nothing was shown: the player was paused.
+    mutating func pass(_ pause: TimeAmount) { at = at + pause }
+
     /// The level.
     func milliseconds(at now: NIODeadline) -> UInt64 { milliseconds - min(shown(until: now), milliseconds) }
 
