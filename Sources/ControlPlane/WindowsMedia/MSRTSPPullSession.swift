@@ -60,7 +60,7 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
     var pipeliningFailed: Bool { false }
     var feedbackDropped: Int { client.feedbackDropped }
 
-    /// How long an answer may take from a server of which it is not known that it speaks RTSP.
+    /// How long the description may take from a server of which it is not known that it speaks RTSP.
     private static let trialMilliseconds: UInt64 = 3_000
 
     init(
@@ -83,7 +83,7 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
         // Players that come are to find something to begin with at once.
         settings.burst = MSRTSPRate(milliseconds: 10_000, bitsPerSecond: 10_000_000)
         if order.isTrial {
-            settings.answerMilliseconds = Self.trialMilliseconds
+            settings.describeMilliseconds = Self.trialMilliseconds
             settings.asksContentInfo = false
         }
         client = MSRTSPClient(settings: settings)
@@ -200,10 +200,13 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
             words = "playing"
             reception?.learn(media)
             if media.isInterleaved { begin() }
-            awaitMedia(isFirst: !media.isInterleaved)
+            awaitMedia(isFirst: !media.isInterleaved && !hasBegun)
         case .packet(let bytes): reception?.receive(bytes, now: now)
         case .drain(let ends):
             isDraining = true
+            // The machine has a time of its own for the next entry.
+            words = "at the end of its media"
+            silence.stop()
             reception?.drain(ends, now: now)
         case .next(let media): enter(media)
         case .resumed: logger.info("the source's connection broke, and its session goes on")

@@ -36,13 +36,23 @@ final class MSRTSPPullSockets {
         onPause: @escaping () -> Void
     ) {
         for (descriptor, isResent) in [(media.rtp, false), (retransmission.rtp, true)] {
-            DatagramInbox.read(
-                descriptor, loop, datagramBytesMax: datagramBytesMax, { host, _, bytes in onDatagram(bytes, host, isResent) },
-                onPause: onPause
-            ).assumeIsolated().whenSuccess { [weak self] channel in
-                guard let self, !isClosed else { return channel.close(promise: nil) }
-                channels.append(channel)
-            }
+            keep(
+                DatagramInbox.read(
+                    descriptor, loop, datagramBytesMax: datagramBytesMax, { host, _, bytes in onDatagram(bytes, host, isResent) },
+                    onPause: onPause))
+        }
+        // Nothing is expected there, and what comes is not to count as dropped.
+        for descriptor in [media.rtcp, retransmission.rtcp] where descriptor != media.rtp && descriptor != retransmission.rtp {
+            keep(DatagramInbox.read(descriptor, loop, datagramBytesMax: Self.reportBytesMax, { _, _, _ in }))
+        }
+    }
+
+    private static let reportBytesMax = 2_048
+
+    private func keep(_ opening: EventLoopFuture<any Channel>) {
+        opening.assumeIsolated().whenSuccess { [weak self] channel in
+            guard let self, !isClosed else { return channel.close(promise: nil) }
+            channels.append(channel)
         }
     }
 

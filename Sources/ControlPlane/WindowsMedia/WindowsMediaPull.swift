@@ -20,6 +20,11 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private var waysFailed = 0
     private var hasBegun = false
     private var isPlain = false
+    /// Players that are let go of when it is stopped hear this.
+    private var partingWords = stopWords
+    private static let stopWords = "Weir stops"
+    /// The way that brought media last.
+    private var placeThatWorked: Int?
     /// Where the source redirected to, for one attempt: what comes after a failure is the URL that was configured.
     private var detour: Detour?
     private var resumption: WindowsMediaPullSession.Resumption?
@@ -67,8 +72,10 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private func turnsPlain() -> Bool {
         guard isPlain else { return false }
         isPlain = false
-        waiting.fail(.notReady("the source has no Windows Media any more", retryAfterSeconds: Path.retryAfterSeconds))
-        return host?.sourceTurnsOut(windowsMedia: false) ?? false
+        partingWords = "the source has no Windows Media any more"
+        if host?.sourceTurnsOut(windowsMedia: false) ?? false { return true }
+        partingWords = Self.stopWords
+        return false
     }
 
     var words: String { session?.words ?? lastWords }
@@ -90,8 +97,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 
     func stop(_ done: @escaping () -> Void) {
         pursuit.end()
-        end("Weir stops", done)
-        waiting.fail(.notReady("Weir stops", retryAfterSeconds: Path.retryAfterSeconds))
+        end(partingWords, done)
+        waiting.fail(.notReady(partingWords, retryAfterSeconds: Path.retryAfterSeconds))
     }
 
     /// What is pulled, without user information.
@@ -160,7 +167,7 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         order.via = host?.via
         order.asker = host?.asker
         order.isReconnecting = broadcast != nil
-        order.isTrial = route.rollsOver
+        order.isTrial = route.rollsOver && placeThatWorked != place
         logger.info("dialling", metadata: ["source": "\(url)", "transport": "\(transport == .udp ? "udp" : "tcp")"])
         return MSRTSPPullSession(
             order, eventLoop: port.eventLoop, mediaPorts: mediaPorts, dialler: dialler, owner: self, logger: logger)
@@ -230,6 +237,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         redial.succeeded()
         resumption = nil
         hasBegun = true
+        placeThatWorked = place
         waysFailed = 0
     }
 
@@ -279,7 +287,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         case .plain:
             // Not at once: a server that cannot make up its mind would be asked without end.
             lastWords = "what the server has is no Windows Media"
-            isPlain = true
+            isPlain = !route.rollsOver
         case .unsuitable(let words):
             lastWords = words
             isUnsuitable = true
@@ -287,16 +295,19 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         }
         if !isPlain, !hasBegun, isUnsuitable || route.rollsOver {
             waysFailed += 1
-            let before = route.ways[place].words
+            let before = route.ways[place]
             place = (place + 1) % route.ways.count
             // What is no matter of how media is carried is the same over RTSP's other way.
-            while !isUnsuitable, waysFailed < route.ways.count, case .rtsp = route.ways[place] {
-                waysFailed += 1
-                place = (place + 1) % route.ways.count
+            if case .rtsp = before, !isUnsuitable {
+                while waysFailed < route.ways.count, case .rtsp = route.ways[place] {
+                    waysFailed += 1
+                    place = (place + 1) % route.ways.count
+                }
             }
             if waysFailed < route.ways.count {
                 logger.notice(
-                    "trying another way", metadata: ["after": "\(before)", "trouble": "\(lastWords)", "way": "\(route.ways[place].words)"])
+                    "trying another way",
+                    metadata: ["after": "\(before.words)", "trouble": "\(lastWords)", "way": "\(route.ways[place].words)"])
                 // The redirection holds for the other way of carrying media, too.
                 if isUnsuitable { detour = wasDetour }
                 return dial()

@@ -51,7 +51,9 @@ extension MSRTSPClient {
     private mutating func answered(_ response: RTSPResponse) {
         // 100 Continue announces the real answer.
         guard response.status.code >= 200, !outstanding.isEmpty else { return }
-        let index = response.headers.cseqNumber.flatMap { number in outstanding.firstIndex { $0.number == number } } ?? 0
+        // Without a number it answers what was asked first; a number that is not known, nothing.
+        let place = response.headers.cseqNumber.map { number in outstanding.firstIndex { $0.number == number } } ?? 0
+        guard let index = place else { return }
         let asked = outstanding.remove(at: index)
         // It was waited for no longer.
         guard asked.deadline != .max else { return }
@@ -85,7 +87,8 @@ extension MSRTSPClient {
         }
         if let supported = MSRTSPSupported(response.headers) { serverSupports = supported }
         guard response.status.isSuccess else { return }
-        if let wanted = WMSPClient.subscriptions(response.headers) { subscriptions = wanted }
+        // Answers that do not speak of the content change nothing.
+        if phase == .asking || phase == .describing, let wanted = WMSPClient.subscriptions(response.headers) { subscriptions = wanted }
         if let id = response.headers.playlistGenID { generation = id }
     }
 

@@ -7,6 +7,9 @@ extension MSRTSPClient {
     /// Sends a request. Also called to send it again with an answer to a challenge.
     mutating func ask(_ question: Question) {
         guard phase != .over, isConnected else { return }
+        guard outstanding.count < Self.outstandingMax else {
+            return fail(.malformed("it leaves \(Self.outstandingMax) requests unanswered"))
+        }
         var message: RTSPRequest
         var milliseconds = settings.answerMilliseconds
         switch question {
@@ -15,6 +18,7 @@ extension MSRTSPClient {
             milliseconds = min(milliseconds, Self.contentInfoMilliseconds)
         case .describe:
             message = request(.describe, settings.url.request)
+            milliseconds = settings.describeMilliseconds
             message.headers.add("Accept", "application/sdp")
             message.headers.add("Supported", Self.supported.text)
             message.headers.add("X-Accept-Authentication", "Digest, Basic")
@@ -52,7 +56,8 @@ extension MSRTSPClient {
             message.headers.add("Proxy-Authorization", answer)
         }
         outstanding.append(
-            Outstanding(number: sequence, question: question, method: message.method, deadline: now &+ milliseconds))
+            Outstanding(
+                number: sequence, question: question, method: message.method, milliseconds: milliseconds, deadline: now &+ milliseconds))
         if sessionID != nil, phase != .leaving { scheduleKeepAlive() }
         actions.append(.send(message.serialized()))
     }

@@ -16,6 +16,8 @@ package struct MSRTSPClient: Sendable {
         package var guid = "00000000-0000-0000-0000-000000000000"
         /// How long an answer may take.
         package var answerMilliseconds: UInt64 = 10_000
+        /// The same of Describe's: shorter where it is not known that the server speaks RTSP.
+        package var describeMilliseconds: UInt64 = 10_000
         /// How long the next entry of a playlist may take to be announced.
         package var announceMilliseconds: UInt64 = 30_000
         /// The URLs that redirections led here from, the first one first.
@@ -174,6 +176,7 @@ package struct MSRTSPClient: Sendable {
         let number: UInt32
         let question: Question
         let method: RTSPMethod
+        let milliseconds: UInt64
         let deadline: UInt64
     }
 
@@ -258,6 +261,8 @@ package struct MSRTSPClient: Sendable {
 
     /// Redirections that are followed.
     package static let redirectionsMax = 5
+    /// Requests without an answer: two entries of many streams, and more than any server needs.
+    package static let outstandingMax = 256
     /// Logs and events without an answer.
     package static let feedbackMax = 16
     /// Requests that are not waited for any longer, and whose answers are still known should they come.
@@ -368,8 +373,11 @@ package struct MSRTSPClient: Sendable {
         return take()
     }
 
-    /// Datagrams of the media are not longer; after ``Action/described``.
-    package var packetBytesMax: Int { min(max((description?.packetBytesMax ?? 0) + 256, 2_048), 65_536) }
+    /// Datagrams of the media are not longer; after ``Action/described``. Entries of a playlist may have larger packets than the first.
+    package var packetBytesMax: Int {
+        guard let description, !description.features.contains(.playlist) else { return 65_536 }
+        return min(max(description.packetBytesMax, 1_792) + 256, 65_536)
+    }
 
     // MARK: Time
 
@@ -385,7 +393,8 @@ package struct MSRTSPClient: Sendable {
         while phase != .over, let place = outstanding.firstIndex(where: { $0.deadline <= now }) {
             let late = outstanding[place]
             // Should its answer come, after all, it is not to be taken for another's.
-            outstanding[place] = Outstanding(number: late.number, question: .keepAlive, method: late.method, deadline: .max)
+            outstanding[place] = Outstanding(
+                number: late.number, question: .keepAlive, method: late.method, milliseconds: 0, deadline: .max)
             if outstanding.count(where: { $0.deadline == .max }) > Self.lateMax {
                 outstanding.remove(at: outstanding.firstIndex { $0.deadline == .max } ?? 0)
             }
@@ -395,7 +404,7 @@ package struct MSRTSPClient: Sendable {
                 ask(.describe)
             case .setUpRetransmission, .setUpCorrection: answeredOptional(late.question)
             case let question where question.isEssential:
-                fail(.noAnswer(late.method, seconds: Int(clamping: settings.answerMilliseconds / 1_000)))
+                fail(.noAnswer(late.method, seconds: Int(clamping: late.milliseconds / 1_000)))
             default: break
             }
         }

@@ -52,9 +52,11 @@ package struct MSRTSPReception: Sendable {
 
     /// RTP sessions that there can be.
     package static let sourcesMax = 16
-    /// Packets and bytes that wait behind gaps: beyond that the oldest gap is given up.
+    /// Packets and bytes that wait behind gaps: beyond that gaps are given up, and of another entry, which cannot go out yet, packets.
     package static let heldMax = 4_096
     package static let heldBytesMax = 8 << 20
+    /// Numbers that are missed at a time, of one session: beyond that the same is done.
+    package static let missingMax = 2_048
     /// A number further ahead than this begins anew.
     static let jumpMax: Int64 = 3_000
 
@@ -103,6 +105,8 @@ package struct MSRTSPReception: Sendable {
     private var asksAt: UInt64 = 0
     private var output: [ASFRTPReceiver.Packet] = []
     private var isDraining = false
+    /// Nothing is waited for any longer.
+    private var hasDrainingEnded = false
     private var drainUntil: UInt64 = 0
     /// What happened so far.
     package private(set) var counters = Counters()
@@ -192,7 +196,10 @@ package struct MSRTSPReception: Sendable {
 
     private mutating func take(_ packet: [UInt8], _ header: RTPHeader, _ kind: Kind, _ now: UInt64) {
         let ssrc = header.ssrc
-        guard var source = sources[ssrc], let next = source.next else { return }
+        // Out of the dictionary, else each change would copy what waits.
+        guard var source = sources.removeValue(forKey: ssrc) else { return }
+        defer { sources[ssrc] = source }
+        guard let next = source.next else { return }
         var number = SequenceArithmetic.extended(header.sequence, near: source.highest)
         if number - source.highest > Self.jumpMax || source.highest - number > Self.jumpMax {
             // What is sent once more is never far away.
@@ -201,6 +208,8 @@ package struct MSRTSPReception: Sendable {
             for held in source.held.values { release(held) }
             source.held = [:]
             source.missing = [:]
+            source.siblings = []
+            source.correction?.reset()
             source.end = nil
             source.receiver.gap()
             number = Int64(header.sequence) + 65_536
@@ -212,6 +221,12 @@ package struct MSRTSPReception: Sendable {
             return
         } else if source.held[number] != nil {
             counters.duplicates += 1
+            return
+        }
+        if let end = source.end, number >= end,
+            heldCount >= Self.heldMax || heldBytes >= Self.heldBytesMax || source.missing.count > Self.missingMax
+        {
+            counters.late += 1
             return
         }
         switch kind {
@@ -246,7 +261,6 @@ package struct MSRTSPReception: Sendable {
         heldCount += 1
         heldBytes += held.payload?.count ?? 0
         if isCorrection { noteSiblings(of: packet, header, number, in: &source) }
-        sources[ssrc] = source
     }
 
     /// The packets of error correction of one span follow one another: those that are missing are no gap in the media.
@@ -314,24 +328,23 @@ package struct MSRTSPReception: Sendable {
 
     /// Whether a gap was given up. The first of each session is looked at.
     private mutating func giveUp(_ now: UInt64) -> Bool {
-        let isFull = heldCount > Self.heldMax || heldBytes > Self.heldBytesMax
-        for ssrc in sources.keys {
-            guard let source = sources[ssrc], let next = source.next, source.isBlocked else { continue }
-            let since = source.missing[next]?.since ?? 0
-            guard isFull || isOrdered || now >= since &+ wait || isDraining && now >= drainUntil else { continue }
+        for ssrc in Array(sources.keys) {
+            guard sources[ssrc]?.isBlocked ?? false, var source = sources.removeValue(forKey: ssrc) else { continue }
+            defer { sources[ssrc] = source }
+            guard let next = source.next else { continue }
+            let isFull = heldCount > Self.heldMax || heldBytes > Self.heldBytesMax || source.missing.count > Self.missingMax
+            let isAtOnce = isFull || isOrdered || isDraining && now >= drainUntil
             // All that is missing together is given up together.
             var end = next
-            while source.held[end] == nil, end <= source.highest {
-                guard isFull || isOrdered || now >= (source.missing[end]?.since ?? 0) &+ wait || isDraining && now >= drainUntil else {
-                    break
-                }
-                sources[ssrc]?.missing[end] = nil
+            while end <= source.highest, source.held[end] == nil, isAtOnce || now >= (source.missing[end]?.since ?? 0) &+ wait {
+                source.missing[end] = nil
                 counters.lost += 1
                 end += 1
             }
-            sources[ssrc]?.next = end
+            guard end > next else { continue }
+            source.next = end
             // One number can be of error correction whose siblings are lost, too, or that has none.
-            sources[ssrc]?.receiver.gap(isOne: correction != nil && end == next + 1)
+            source.receiver.gap(isOne: correction != nil && end == next + 1)
             return true
         }
         return false
@@ -351,9 +364,11 @@ package struct MSRTSPReception: Sendable {
             asksAt = now
         }
         var requests: [[UInt8]] = []
-        for (ssrc, source) in sources where !source.missing.isEmpty {
+        for ssrc in Array(sources.keys) {
             var due: [Int64] = []
-            for (number, missing) in source.missing where missing.asks < settings.asksMax && askAt(missing) <= now { due.append(number) }
+            for (number, missing) in sources[ssrc]?.missing ?? [:] where missing.asks < settings.asksMax && askAt(missing) <= now {
+                due.append(number)
+            }
             guard !due.isEmpty else { continue }
             due.sort()
             let granted = min(due.count, Int(max(asksLeft, 0)))
@@ -387,18 +402,22 @@ package struct MSRTSPReception: Sendable {
             guard retransmission != nil else { continue }
             for missing in source.missing.values where missing.asks < settings.asksMax { note(askAt(missing)) }
         }
-        if isDraining { note(drainUntil) }
+        if isDraining, !hasDrainingEnded { note(drainUntil) }
         return first
     }
 
     /// Gives up what was waited for long enough.
-    package mutating func timeElapsed(now: UInt64) { pump(now) }
+    package mutating func timeElapsed(now: UInt64) {
+        if isDraining, now >= drainUntil { hasDrainingEnded = true }
+        pump(now)
+    }
 
     // MARK: Entries of a playlist
 
     /// The media ends before these numbers, by SSRC; of others with what came. What follows waits for ``begin(_:packetBytes:)``.
     package mutating func drain(_ ends: [UInt32: UInt16], now: UInt64) {
         isDraining = true
+        hasDrainingEnded = false
         drainUntil = now &+ wait
         for ssrc in sources.keys {
             guard let source = sources[ssrc] else { continue }
@@ -426,6 +445,7 @@ package struct MSRTSPReception: Sendable {
     /// What comes from now on is of another entry.
     package mutating func begin(_ media: MSRTSPClient.Media, packetBytes: Int, now: UInt64) {
         isDraining = false
+        hasDrainingEnded = false
         self.packetBytes = packetBytes
         expected = media.streams
         correction = media.correction

@@ -116,4 +116,15 @@ import WireFormats
         try announce(&early, streams: [1])
         #expect(early.response()?.status == .ok && early.events.last == .described)
     }
+
+    /// A server that announces and announces, and answers nothing, is left.
+    @Test func announcementsWithoutEnd() throws {
+        var script = try MSRTSPClientScript()
+        try script.play()
+        end(&script)
+        script.take(script.client.drained(MSRTSPClient.Statistics(), now: script.now))
+        for _ in 0..<MSRTSPClient.outstandingMax where script.events.failure == nil { try announce(&script, streams: [1, 2, 3]) }
+        #expect(script.events.failure?.description.hasSuffix("it leaves 256 requests unanswered") == true)
+        #expect(script.client.deadline == nil)
+    }
 }
