@@ -150,8 +150,9 @@ extension MSRTSPSessions {
 
     // MARK: What a Play makes of it
 
-    /// A Play that leads to another entry: nothing of this one is sent for it.
-    mutating func goTo(_ target: WMSPContent, wish: Wish, isReceding: Bool, _ session: inout MSRTSPSession, _ incoming: Incoming) {
+    /// A Play that leads to another entry: nothing of this one is sent for it. The end is that of an entry also where the next one is the one
+    /// before: only rewinding recedes.
+    mutating func goTo(_ target: WMSPContent, wish: Wish, _ session: inout MSRTSPSession, _ incoming: Incoming) {
         let sequence = incoming.place.nextSequence
         if session.state == .playing {
             actions.append(.finish(session: session.id))
@@ -164,8 +165,8 @@ extension MSRTSPSessions {
         session.start = nil
         let isEndTold = session.change?.isEndTold ?? false
         session.change = nil
-        if !isEndTold { tellEnd(&session, isReceding ? .receding : .entry, sequence: sequence) }
-        announce(target, isReceding: isReceding, sequence: sequence, &session)
+        if !isEndTold { tellEnd(&session, .entry, sequence: sequence) }
+        announce(target, isReceding: false, sequence: sequence, &session)
         session.rate = 1
         session.speed = 1
         let isLive = target.features.contains(.broadcast)

@@ -37,10 +37,10 @@ extension MSRTSPSessions {
         session.expectsPlay = false
         session.allowsPause = false
         if let target = content.skipsTo.first, session.followsEntries {
-            return goTo(target, wish: Wish(), isReceding: (request.offset ?? 0) < 0, &session, incoming)
+            return goTo(target, wish: Wish(), &session, incoming)
         }
         if content.playlistGenID != session.content.playlistGenID {
-            return goTo(content, wish: wish, isReceding: false, &session, incoming)
+            return goTo(content, wish: wish, &session, incoming)
         }
         if session.change != nil { return goOnToChange(&session, incoming) }
         // What belongs to this content and no other: a profile of its beginning, a tag.

@@ -79,6 +79,8 @@ final class PlaylistPlay {
     }
 
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? 0 }
+    /// The entry that was entered, of which nothing is sent yet; nil while one is sent.
+    var entryToBegin: OpenedEntry? { pump == nil && !isBetween ? current : nil }
     /// Nothing more is sent.
     var isStopped: Bool { hooks == nil }
 

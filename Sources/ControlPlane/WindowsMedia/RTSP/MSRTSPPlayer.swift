@@ -140,10 +140,16 @@ final class MSRTSPPlayer {
                 return true
             }
             tell(file.goingOn(at: held.position, on: server.port.eventLoop), outlet)
-        case .playlist:
+        case .playlist(let playlist):
             let outlet = try outlet(for: play, nil)
             selection = play.selection
-            begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+            guard let entry = playlist.entryToBegin, play.rate == 1, case .file(let file) = entry.media else {
+                begun(MSRTSPBeginning(sequence: outlet.nextSequence))
+                return true
+            }
+            let from = UInt32(clamping: entry.entry.fromMilliseconds)
+            let position: WMSPPosition = from > 0 ? .time(milliseconds: from) : .beginning
+            tell(file.beginning(position, streams: play.selection.streams, on: server.port.eventLoop), outlet)
         }
         return true
     }
