@@ -286,6 +286,9 @@ final class RTSPConnection: ServerConnection {
         egress = .engine(subscription)
         subscription.onGone = { [self] in
             egress = .channel
+            let waiting = returned
+            returned = []
+            for one in waiting { write(one.bytes, one.onFlushed) }
             pump()
         }
     }

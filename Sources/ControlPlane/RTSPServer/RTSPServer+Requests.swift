@@ -71,6 +71,10 @@ extension RTSPServer {
     private func undecided(_ request: ServerRequest, _ connection: RTSPConnection) -> Path? {
         guard request.session == nil, let path = (try? found(by: request, on: connection))?.path, path.isUndecided else { return nil }
         let agent = MSRTSPAgent(request.message.headers["User-Agent"])
+        // Nobody has a source dialled who has not shown that he may read from it; OPTIONS asks for no password.
+        let decision = access.decide(
+            .read, of: path.settings, request: request.message, from: connection.host, now: Self.milliseconds(.now()))
+        guard case .allowed = decision else { return nil }
         return agent.product == .lavf || agent.product == .gstreamer ? path : nil
     }
 
@@ -101,7 +105,9 @@ extension RTSPServer {
     /// Why a path could not be described; where that is because it turned out to be Windows Media, the request goes where such go.
     private func notDescribed(_ error: any Error, _ path: Path, _ request: ServerRequest, _ connection: RTSPConnection) {
         guard !connection.isClosed else { return }
-        if case .notRTP? = error as? PathError, path.isWindowsMedia, windowsMediaRTSP.take(request, on: connection) { return }
+        if case .notRTP? = error as? PathError, path.isWindowsMedia, windowsMediaRTSP.take(request, on: connection, isAuthorized: true) {
+            return
+        }
         connection.answer((error as? RequestRefusal) ?? RequestRefusal(pathError: error))
     }
 
@@ -139,7 +145,9 @@ extension RTSPServer {
         situation.multiplexes = path.settings.multiplexing != .off
         if let known, known.connection !== connection {
             situation.interleavedRefusal = "the session was set up on another connection"
-        } else if connection.sessions.contains(where: { $0 !== known && $0.machine.isInterleaved == true }) {
+        } else if connection.windowsMedia?.carriesMedia == true
+            || connection.sessions.contains(where: { $0 !== known && $0.machine.isInterleaved == true })
+        {
             situation.interleavedRefusal = "another session's media uses this connection; open one connection for each"
         }
         // A player that has one track over UDP does not try TCP for the next.

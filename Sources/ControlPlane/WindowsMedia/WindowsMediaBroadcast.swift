@@ -58,6 +58,10 @@ final class WindowsMediaBroadcast {
     static let variantsMax = 64
     /// Of them those of single players, who were told which sequence number comes next.
     static let promisesMax = 16
+    /// Of them those of players that came from other selections.
+    static let continuationsMax = 24
+    /// With so many ways of FEC in use new players get it as the path offers it.
+    private static let fecFreeMax = 4
     /// So many players go over to another selection with one packet; others with a later one.
     static let crossingsMax = 64
     /// Seconds for which a selection that nobody plays any more is kept.
@@ -199,6 +203,9 @@ final class WindowsMediaBroadcast {
         if case .promise? = wanted.origin, variants.keys.count(where: \.isPromised) >= Self.promisesMax {
             throw .notReady("\(Self.promisesMax) players are sent something of their own already", retryAfterSeconds: 5)
         }
+        if case .crossing? = wanted.origin, variants.keys.count(where: \.isCrossed) >= Self.continuationsMax {
+            throw .notReady("too many players choose other streams just now", retryAfterSeconds: 5)
+        }
         guard variants.count < Self.variantsMax else {
             throw .notReady("\(Self.variantsMax) different selections of its streams are played already", retryAfterSeconds: 5)
         }
@@ -244,6 +251,9 @@ final class WindowsMediaBroadcast {
     static func windowMilliseconds(_ settings: PathSettings, _ port: EnginePort) -> Int {
         settings.windowMilliseconds ?? max(port.engine.limits.windowMilliseconds, 10_000)
     }
+
+    /// Whether players have chosen many ways of FEC already.
+    var hasManyFEC: Bool { Set(variants.keys.compactMap(\.fec)).count >= Self.fecFreeMax }
 
     /// The counters of all selections.
     var counters: [StreamCounters] { variants.values.map(\.counters) }

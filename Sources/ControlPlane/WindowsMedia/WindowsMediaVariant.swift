@@ -32,6 +32,10 @@ struct WindowsMediaClass: Hashable {
     /// It is for one player alone.
     var isPromised: Bool { if case .promise? = origin { true } else { false } }
 
+    /// It is for those who came from another one.
+    var isCrossed: Bool { if case .crossing? = origin { true } else { false } }
+    var fec: FECSettings? { if case .rtp(let form) = form { form.fec } else { nil } }
+
     enum Origin: Hashable {
         /// They come from another class in the middle of a play, of which others may have come away before.
         case crossing(stream: UInt32, generation: UInt32, crossings: Int)
@@ -127,6 +131,8 @@ final class WindowsMediaVariant {
         players -= 1
         guard players == 0 else { return }
         if isRetired { return end() }
+        // Nobody else will ever want what was made for players that did not come.
+        if kind.isCrossed, !isEntered { return onUnused() }
         linger.start(milliseconds: WindowsMediaBroadcast.variantLingerMilliseconds) { [weak self] in self?.onUnused() }
     }
 
@@ -241,7 +247,10 @@ extension WindowsMediaVariant {
         flush()
         other.flush()
         let next = other.nextSequence
-        if nextSequence == next { return true }
+        if nextSequence == next {
+            isEntered = true
+            return true
+        }
         guard !isEntered else { return false }
         isEntered = true
         packetiser?.sequence = next

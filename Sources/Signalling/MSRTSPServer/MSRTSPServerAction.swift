@@ -176,6 +176,8 @@ package struct MSRTSPPlace: Sendable, Equatable {
     package var retransmits = true
     /// What is offered against loss; nil: nothing.
     package var fec: FECSettings?
+    /// It is had as it is offered, whatever a client would rather have.
+    package var fecIsFixed = false
     /// What the session's next packet would bear if nothing more were taken from now on; nil where that is not known.
     package var nextSequence: UInt16?
 

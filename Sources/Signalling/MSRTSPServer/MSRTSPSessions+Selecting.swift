@@ -73,8 +73,8 @@ extension MSRTSPSessions {
         guard case .datagram(let port, _) = offer.transport else { throw .transportUnsupported("lost packets come over UDP") }
         let isTaken = known?.slots.contains { if case .datagram(port, _) = $0.transport { !$0.isStale } else { false } } ?? false
         guard !isTaken else { throw .transportUnsupported("a stream comes to that port; lost packets need another one") }
-        if known?.state == .playing, known?.retransmission != nil, known?.retransmission?.port != port {
-            throw .notNow(.setup, "lost packets go elsewhere already; PAUSE first")
+        if known?.state == .playing, known?.retransmission?.port != port {
+            throw .notNow(.setup, "where lost packets go is settled by PLAY; PAUSE first")
         }
         var session: MSRTSPSession
         if let known { session = known } else { session = try open(incoming, content) }
@@ -96,7 +96,8 @@ extension MSRTSPSessions {
         guard known?.state != .playing else { throw .notNow(.setup, "the stream is being sent; PAUSE first") }
         var session: MSRTSPSession
         if let known { session = known } else { session = try open(incoming, content) }
-        let parameters = offer.spec.fec?.parameters(defaults: fec.parameters) ?? fec.parameters
+        let wanted = incoming.place.fecIsFixed ? nil : offer.spec.fec?.parameters(defaults: fec.parameters)
+        let parameters = wanted ?? fec.parameters
         session.fec = FECSettings(parameters, payloadType: fec.payloadType)
         let ssrc = incoming.place.ssrcs[number] ?? session.ssrcs[number] ?? makeSSRC(for: session)
         session.ssrcs[number] = ssrc

@@ -176,6 +176,45 @@ extension RTSPServerTests {
             }
         }
 
+        @Test("Players of a broadcast that ask for lost packets first share its stream, too, and no two sessions play on one connection")
+        func shares() throws {
+            let file = try SmallASF.File()
+            let harness = try Self.harness(file, "    broadcast: true\n    linger: 100ms\n    source-wait: 2s\n")
+            defer { try? harness.stop() }
+            try harness.joinsAt(video: (0, 0), audio: nil)
+            var clients: [TestClient] = []
+            var ssrcs: Set<String> = []
+            for number in 0..<2 {
+                let client = try harness.client()
+                clients.append(client)
+                let described = try client.ask("DESCRIBE", "/a", Self.player)
+                let control = try #require(
+                    String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)/)?.1)
+                let port = 4_000 + 10 * number
+                let rtx = try client.ask(
+                    "SETUP", "/a/rtx", Self.player + ["Transport: RTP/AVP/UDP;unicast;client_port=\(port + 2)-\(port + 3);mode=PLAY"])
+                let session = try #require(rtx.headers.session?.id)
+                let media = try client.ask(
+                    "SETUP", "/a/\(control)",
+                    Self.player + ["Session: \(session)", "Transport: RTP/AVP/UDP;unicast;client_port=\(port);mode=PLAY"])
+                ssrcs.insert(String(try #require(media.headers["Transport"]?.firstMatch(of: /ssrc=([0-9A-Fa-f]{8})/)?.1)))
+                #expect(try client.ask("PLAY", "/a", Self.player + ["Session: \(session)"]).status == .ok)
+            }
+            #expect(ssrcs.count == 1)
+            #expect(try harness.run { $0.engine.log.count { $0.hasPrefix("addVerbatimStream") } } == 1)
+            let client = try harness.client()
+            let described = try client.ask("DESCRIBE", "/a", Self.player)
+            let control = try #require(
+                String(decoding: described.body, as: UTF8.self).firstMatch(of: /a=control:(audio|video|stream=1)/)?.1)
+            var sessions: [String] = []
+            for _ in 0..<2 {
+                let setUp = try client.ask("SETUP", "/a/\(control)", Self.player + [Self.interleaved])
+                sessions.append(try #require(setUp.headers.session?.id, "\(setUp)"))
+            }
+            #expect(try client.ask("PLAY", "/a", Self.player + ["Session: \(sessions[0])"]).status == .ok)
+            #expect(try client.ask("PLAY", "/a", Self.player + ["Session: \(sessions[1])"]).status == .methodNotValidInThisState)
+        }
+
         @Test("Plain RTSP on the same port is what it was")
         func plain() throws {
             let file = try SmallASF.File()

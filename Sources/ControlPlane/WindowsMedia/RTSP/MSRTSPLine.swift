@@ -37,6 +37,11 @@ final class MSRTSPLine {
     /// Whether what a client sends on a channel is to be thrown away.
     func takes(channel: UInt8) -> Bool { channels.contains(channel) }
 
+    /// Whether a session's media may go this way: nobody else's does, or will.
+    func mayCarry(_ session: UInt64) -> Bool {
+        carried.map { $0.session == session } ?? true && !connection.sessions.contains { $0.machine.isInterleaved == true }
+    }
+
     /// A session's media goes this way from now on.
     func carries(_ session: UInt64, rtp: UInt8, rtcp: UInt8) { carried = (session, rtp, rtcp) }
 

@@ -230,7 +230,7 @@ final class MSRTSPPlayer {
         let hooks = PlaylistPlay.Hooks(
             write: { [weak self] in self?.outlet?.write($0, $1) }, flush: { [weak self] in self?.outlet?.flush() ?? false },
             change: { [weak self] facts, entryEnded in self?.change(to: facts, entryEnded: entryEnded) },
-            changeDelay: { 0 }, onRecede: { [weak self] in self?.recede(to: $0) },
+            changeDelay: { 0 }, onRecede: { [weak self] in self?.change(to: $0, entryEnded: true, isReceding: true) },
             onEnd: { [weak self] in self?.ended($0) })
         let playlist = PlaylistPlay(
             start, wish: MediaWish(play, words: words), opener: server.playlistOpener, logger: server.logger, hooks: hooks)
@@ -261,19 +261,12 @@ final class MSRTSPPlayer {
         }
     }
 
-    private func change(to facts: WMSPContent, entryEnded: Bool) {
+    /// Another entry: the next one, or, backwards, the one before.
+    private func change(to facts: WMSPContent, entryEnded: Bool, isReceding: Bool = false) {
         _ = outlet?.flush()
         outlet?.begin(facts.header)
         outletHeader = facts.header
-        server.changeContent(of: self, to: facts, entryEnded: entryEnded)
-    }
-
-    /// It came to the beginning of an entry, backwards.
-    private func recede(to facts: WMSPContent) {
-        _ = outlet?.flush()
-        outlet?.begin(facts.header)
-        outletHeader = facts.header
-        server.changeContent(of: self, to: facts, entryEnded: true, isReceding: true)
+        server.changeContent(of: self, to: facts, entryEnded: entryEnded, isReceding: isReceding)
     }
 
     private func carry(_ play: MSRTSPPlay) {

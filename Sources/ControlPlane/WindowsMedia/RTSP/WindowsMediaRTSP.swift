@@ -72,9 +72,12 @@ final class WindowsMediaRTSP {
 
     func closed(_ line: MSRTSPLine) {
         lines[line.id] = nil
+        let own = line.sessions
         perform(sessions.connectionClosed(line.id, now: now))
         // What went that way has ended; the sessions wait for their clients to come back.
-        for player in Array(players.values) where player.line === line && player.play?.transport.isInterleaved == true { player.stop() }
+        for player in own.compactMap({ players[$0] }) where player.line === line && player.play?.transport.isInterleaved == true {
+            player.stop()
+        }
     }
 
     /// Looks at deadlines.
@@ -94,7 +97,9 @@ final class WindowsMediaRTSP {
     // MARK: Requests
 
     /// Whether a request is about Windows Media; then it is answered, now or later.
-    func take(_ request: ServerRequest, on connection: RTSPConnection) -> Bool {
+    ///
+    /// `isAuthorized`: whoever asks has shown already that he may.
+    func take(_ request: ServerRequest, on connection: RTSPConnection, isAuthorized: Bool = false) -> Bool {
         switch request.message.method {
         case .options, .describe, .setup, .play, .pause, .teardown, .getParameter, .setParameter: break
         case .announce, .record, .redirect, .register, .deregister, .other: return false
@@ -123,13 +128,13 @@ final class WindowsMediaRTSP {
             return true
         }
         guard found.isWindowsMedia else { return false }
-        answer(request, found, on: connection)
+        answer(request, found, isAuthorized: isAuthorized, on: connection)
         return true
     }
 
-    private func answer(_ request: ServerRequest, _ found: RTSPServer.Found, on connection: RTSPConnection) {
+    private func answer(_ request: ServerRequest, _ found: RTSPServer.Found, isAuthorized: Bool, on connection: RTSPConnection) {
         do {
-            try server.authorize(windowsMedia: request, found, connection)
+            if !isAuthorized { try server.authorize(windowsMedia: request, found, connection) }
             let place = try server.open(request, on: connection)
             answer(request, place.path, control: place.control, on: connection)
         } catch { refuse(error, request.message.method, on: connection) }
@@ -147,6 +152,9 @@ final class WindowsMediaRTSP {
             let request = try MSRTSPRequest(message, path: path?.name ?? "", control: control)
             guard let path else { return receive(request, nil, nil, nil, on: line) }
             if case .id(let id) = request.session, let player = players[id] {
+                guard player.line.connection.host == connection.host || Self.free.contains(request.kind) else {
+                    throw RequestRefusal.sessionForeign("the session belongs to another host")
+                }
                 guard player.user == nil || player.user == connection.user || player.line === line else {
                     throw RequestRefusal.sessionForeign("the session belongs to another user")
                 }
@@ -158,6 +166,9 @@ final class WindowsMediaRTSP {
             find(request, path, on: line)
         } catch { refuse(error, message.message.method, on: connection) }
     }
+
+    /// What says nothing to the session that it names.
+    private static let free: Set<MSRTSPRequest.Kind> = [.getContentInfo, .tcpPacketPair, .sendEvent]
 
     private func find(_ request: MSRTSPRequest, _ path: Path, on line: MSRTSPLine) {
         let number = path.trails.add(line.connection.trail)
@@ -227,7 +238,7 @@ final class WindowsMediaRTSP {
         // Whoever is refused by the machine takes no session along: one from another address, or about another path.
         if case .id(let id) = request.session, let player = players[id], player.line !== line, let facts = sessions.facts(of: id),
             facts.host == line.connection.host.text, facts.path == request.path,
-            ![.getContentInfo, .tcpPacketPair, .sendEvent].contains(request.kind)
+            !Self.free.contains(request.kind)
         {
             player.comes(over: line)
         }
@@ -243,6 +254,12 @@ final class WindowsMediaRTSP {
             place: place(for: request, path, source, on: line), now: now)
         perform(actions, path: path, source: source)
         settle(source, on: line)
+        // What is not wanted any more is not sent once more.
+        if request.kind == .selectStream, case .id(let id) = request.session, let old = players[id]?.play?.retransmission,
+            sessions.facts(of: id)?.retransmission?.ssrc != old.ssrc
+        {
+            forget(old, of: id)
+        }
     }
 
     /// What the session machine has to know of where a request came from.
@@ -258,8 +275,13 @@ final class WindowsMediaRTSP {
             place.interleavedRefusal = "another session's media uses this connection; open one connection for each"
         }
         if let media = server.media { place.serverPorts = PortPair(rtp: media.rtpPort, rtcp: media.rtcpPort) }
-        if case .live(let broadcast)? = source { place.ssrcs = broadcast.rtpSources }
-        if let broadcast = player?.broadcast { place.ssrcs = broadcast.rtpSources }
+        // All players of a broadcast know its streams by the same numbers, whichever they set up first.
+        var broadcast = player?.broadcast ?? path?.windowsMediaLive?.broadcast
+        if case .live(let own)? = source { broadcast = own }
+        if let broadcast {
+            place.ssrcs = broadcast.rtpSources
+            place.fecIsFixed = broadcast.hasManyFEC
+        }
         place.nextSequence = player?.nextSequence
         place.fec = path?.settings.fec.map { FECSettings($0) }
         return place
@@ -285,6 +307,12 @@ final class WindowsMediaRTSP {
                     perform(sessions.startFailed(play.session, .unavailable("the session is over", retryAfterSeconds: 5), now: now))
                     continue
                 }
+                guard !play.transport.isInterleaved || player.line.mayCarry(play.session) else {
+                    player.stop()
+                    let why = "another session's media uses this connection; open one connection for each"
+                    perform(sessions.startFailed(play.session, .notNow(.play, why), now: now))
+                    continue
+                }
                 if let old = player.play?.retransmission, old != play.retransmission { forget(old, of: player.id) }
                 if let retransmission = play.retransmission { retransmissions[retransmission.ssrc] = play.session }
                 player.start(play, source)
@@ -299,7 +327,7 @@ final class WindowsMediaRTSP {
             case .log(let session, let log): if let player = players[session] { server.windowsMedia.record(log, of: player) }
             case .event(_, let path, let event): server.windowsMedia.record(event, about: path)
             case .ended(let session, let reason): forget(session, SessionEnd(reason))
-            case .close(let id): lines[id]?.drain()
+            case .close(let id): if let line = lines[id], line.connection.sessions.isEmpty { line.drain() }
             }
         }
     }
