@@ -93,6 +93,8 @@ struct MSRTSPSession: Sendable {
     var change: Change?
     /// No Play came since the last Announce, or since the beginning (Play-Expected-Before-Announce).
     var expectsPlay = true
+    /// Its client paused: it is told of nothing before it plays again.
+    var isPaused = false
     /// Pause-Allowed-In-READY.
     var allowsPause = false
     /// The first packet of the entry that was announced.

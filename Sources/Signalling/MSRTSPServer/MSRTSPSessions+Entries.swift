@@ -134,7 +134,9 @@ extension MSRTSPSessions {
 
     /// Tells the client of the entry that waits, if it may be told now; whether it was.
     @discardableResult mutating func announceWhatIsDue(_ session: inout MSRTSPSession, now: UInt64) -> Bool {
-        guard let change = session.change, change.dueAt <= now, !session.expectsPlay, session.connection != nil else { return false }
+        guard let change = session.change, change.dueAt <= now, !session.expectsPlay, !session.isPaused, session.connection != nil else {
+            return false
+        }
         session.change = nil
         if !change.isEndTold { tellEnd(&session, change.isReceding ? .receding : .entry, sequence: nil) }
         announce(change.content, isReceding: change.isReceding, sequence: change.sequence, &session)

@@ -35,6 +35,7 @@ extension MSRTSPSessions {
         // Of an entry that was announced, the beginning is what is held.
         if wasAnnounced, session.hasMedia, wish.position == .beginning { wish.position = nil }
         session.expectsPlay = false
+        session.isPaused = false
         session.allowsPause = false
         if let target = content.skipsTo.first, session.followsEntries {
             return goTo(target, wish: Wish(), &session, incoming)

@@ -199,6 +199,7 @@ extension MSRTSPSessions {
         case .ready: throw .notNow(.pause, "nothing is being sent")
         case .starting: throw .notNow(.pause, "PLAY is not answered yet")
         }
+        sessions[session.id]?.isPaused = true
         reply(ServerAnswers.ok(), to: incoming)
     }
 

@@ -204,7 +204,7 @@ package struct MSRTSPSessions: Sendable {
         var over: [UInt64] = []
         var due: [UInt64] = []
         for session in sessions.values {
-            if session.change.map({ $0.dueAt <= now && !session.expectsPlay }) ?? false { due.append(session.id) }
+            if session.change.map({ $0.dueAt <= now && !session.expectsPlay && !session.isPaused }) ?? false { due.append(session.id) }
             let isCarried = session.state == .playing && session.isSentInterleaved && session.connection != nil
             // Whoever looks for the place where media begins finds it, or says that there is none; for ever is too long in any case.
             let patience = session.state == .starting ? 2 * idle : idle

@@ -41,6 +41,7 @@ import WireFormats
                 return [
                     "\(session.state)", session.connection == connection ? "here" : session.connection == nil ? "none" : "there", slots,
                     "\(session.hasMedia)\(session.hasEnded)\(session.expectsPlay)\(session.allowsPause)\(session.retransmission != nil)",
+                    "\(session.isPaused)",
                     session.start.map { if case .told = $0 { "told" } else { "answering" } } ?? "-", change,
                     "\(session.deferred != nil) \(session.lagMilliseconds > 0) \(session.content.playlistGenID == generation)",
                 ].joined(separator: ",")
