@@ -1,5 +1,5 @@
 /// What can be done with content: the tokens of `a=type` ([MS-RTSP] 2.2.5.1).
-package struct MSRTSPFeatures: OptionSet, Sendable, Hashable {
+package struct MSRTSPFeatures: NamedTokens, Sendable, Hashable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -18,7 +18,7 @@ package struct MSRTSPFeatures: OptionSet, Sendable, Hashable {
     /// The entry behind may be asked for.
     package static let skipForward = MSRTSPFeatures(rawValue: 1 << 6)
 
-    private static let names: [(MSRTSPFeatures, String)] = [
+    static let names: [(MSRTSPFeatures, String)] = [
         (.broadcast, "broadcast"), (.lastEntry, "lastentry"), (.notSeekable, "notseekable"), (.notStridable, "notstridable"),
         (.playlist, "playlist"), (.skipBackward, "skipbackward"), (.skipForward, "skipforward"),
     ]
@@ -26,13 +26,11 @@ package struct MSRTSPFeatures: OptionSet, Sendable, Hashable {
     /// The tokens of a list; unknown ones are left out.
     package init(_ text: String) {
         self = []
-        for word in text.byteSlice.split(whereSeparator: { $0 == ASCII.comma || ASCII.isBlank($0) }) {
-            for (feature, name) in Self.names where ASCII.equalIgnoringCase(word, name) { insert(feature) }
-        }
+        for word in text.byteSlice.split(whereSeparator: { $0 == ASCII.comma || ASCII.isBlank($0) }) { insert(named: word) }
     }
 
     /// The list; empty where there is nothing to say.
-    package var text: String { Self.names.filter { contains($0.0) }.map(\.1).joined(separator: ",") }
+    package var text: String { text(separator: ",") }
 
     /// The same as WMSP says it.
     package init(_ features: WMSPFeatures) {

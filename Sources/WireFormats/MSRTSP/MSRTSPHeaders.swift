@@ -79,7 +79,7 @@ package struct MSRTSPRate: Sendable, Hashable {
 }
 
 /// What a peer can do: the header `Supported` ([MS-RTSP] 2.2.6.10).
-package struct MSRTSPSupported: OptionSet, Sendable, Hashable {
+package struct MSRTSPSupported: NamedTokens, Sendable, Hashable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -100,7 +100,7 @@ package struct MSRTSPSupported: OptionSet, Sendable, Hashable {
     /// `X-StartupProfile`.
     package static let startupProfile = MSRTSPSupported(rawValue: 1 << 7)
 
-    private static let names: [(MSRTSPSupported, String)] = [
+    static let names: [(MSRTSPSupported, String)] = [
         (.packetPair, "com.microsoft.wm.srvppair"), (.streamSwitch, "com.microsoft.wm.sswitch"),
         (.endOfStream, "com.microsoft.wm.eosmsg"), (.prediction, "com.microsoft.wm.predstrm"),
         (.fastCache, "com.microsoft.wm.fastcache"), (.packetPairSSRC, "com.microsoft.wm.packetpairssrc"),
@@ -111,13 +111,11 @@ package struct MSRTSPSupported: OptionSet, Sendable, Hashable {
     package init?(_ headers: RTSPHeaders) {
         guard headers.contains("Supported") else { return nil }
         self = []
-        for word in headers.list(named: "Supported") {
-            for (feature, name) in Self.names where ASCII.equalIgnoringCase(word, name) { insert(feature) }
-        }
+        for word in headers.list(named: "Supported") { insert(named: word.byteSlice) }
     }
 
     /// The header's value.
-    package var text: String { Self.names.filter { contains($0.0) }.map(\.1).joined(separator: ", ") }
+    package var text: String { text(separator: ", ") }
 }
 
 /// What the body of a request is, which tells what is asked for ([MS-RTSP] 2.2.7).

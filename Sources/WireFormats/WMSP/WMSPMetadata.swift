@@ -57,7 +57,7 @@ package struct WMSPMetadata: Sendable, Hashable {
 }
 
 /// What can be done with content: the list `features` ([MS-WMSP] 2.2.1.4.5).
-package struct WMSPFeatures: OptionSet, Sendable, Hashable {
+package struct WMSPFeatures: NamedTokens, Sendable, Hashable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -78,7 +78,7 @@ package struct WMSPFeatures: OptionSet, Sendable, Hashable {
     /// The entry behind may be asked for.
     package static let skipForward = WMSPFeatures(rawValue: 1 << 7)
 
-    private static let names: [(WMSPFeatures, String)] = [
+    static let names: [(WMSPFeatures, String)] = [
         (.broadcast, "broadcast"), (.live, "live"), (.last, "last"), (.seekable, "seekable"), (.stridable, "stridable"),
         (.playlist, "playlist"), (.skipBackward, "skipbackward"), (.skipForward, "skipforward"),
     ]
@@ -86,17 +86,15 @@ package struct WMSPFeatures: OptionSet, Sendable, Hashable {
     /// The features of a list between commas; unknown ones are left out.
     package init(_ text: String) {
         self = []
-        for word in text.byteSlice.split(separator: ASCII.comma) {
-            for (feature, name) in Self.names where ASCII.equalIgnoringCase(word.trimmed, name) { insert(feature) }
-        }
+        for word in text.byteSlice.split(separator: ASCII.comma) { insert(named: word.trimmed) }
     }
 
     /// The list between commas, without quotes.
-    package var text: String { Self.names.filter { contains($0.0) }.map(\.1).joined(separator: ",") }
+    package var text: String { text(separator: ",") }
 }
 
 /// What a peer can do: the header `Supported` ([MS-WMSP] 2.2.1.10).
-package struct WMSPSupported: OptionSet, Sendable, Hashable {
+package struct WMSPSupported: NamedTokens, Sendable, Hashable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
@@ -111,7 +109,7 @@ package struct WMSPSupported: OptionSet, Sendable, Hashable {
     /// `X-StartupProfile`.
     package static let startupProfile = WMSPSupported(rawValue: 1 << 4)
 
-    private static let names: [(WMSPSupported, String)] = [
+    static let names: [(WMSPSupported, String)] = [
         (.packetPair, "com.microsoft.wm.srvppair"), (.streamSwitch, "com.microsoft.wm.sswitch"),
         (.prediction, "com.microsoft.wm.predstrm"), (.fastCache, "com.microsoft.wm.fastcache"),
         (.startupProfile, "com.microsoft.wm.startupprofile"),
@@ -123,12 +121,10 @@ package struct WMSPSupported: OptionSet, Sendable, Hashable {
         guard !values.isEmpty else { return nil }
         self = []
         for value in values {
-            for word in value.byteSlice.split(separator: ASCII.comma) {
-                for (feature, name) in Self.names where ASCII.equalIgnoringCase(word.trimmed, name) { insert(feature) }
-            }
+            for word in value.byteSlice.split(separator: ASCII.comma) { insert(named: word.trimmed) }
         }
     }
 
     /// The header's value.
-    package var text: String { Self.names.filter { contains($0.0) }.map(\.1).joined(separator: ", ") }
+    package var text: String { text(separator: ", ") }
 }
