@@ -3,7 +3,7 @@ import PlaneLink
 
 /// Finished RTP that a UDP reader did not get, and asks for.
 extension Worker where K: ~Copyable {
-    /// Packets that may be sent once more before the other commands of a turn: those wait for the next, media goes on.
+    /// Packets that may be sent once more before the other commands of a turn: those wait for the next.
     static var resendsPerTurn: Int { 1_024 }
 
     /// Sends stored packets once more, as they are.
