@@ -40,6 +40,7 @@ class Library:
     def __init__(self, folder, work):
         self.folder = os.path.abspath(folder)
         self.work = work
+        self.making = threading.Lock()
         self.header = os.path.join(self.folder, "include/fastpath.h")
         self.archive = os.path.join(self.folder, "lib/libfastpath.a")
         self.shared = os.path.realpath(os.path.join(self.folder, "lib/libfastpath.so"))
@@ -64,7 +65,9 @@ class Library:
     def make(self, example, name, kind, cflags="-O1 -g", ldflags=""):
         """Builds an example by its own Makefile, in a folder of its own."""
         folder = os.path.join(self.work, f"{example}-{kind}-{abs(hash((cflags, ldflags)))}")
-        if not os.path.isdir(folder):
+        with self.making:
+            if os.path.isdir(folder):
+                return os.path.join(folder, name)
             shutil.copytree(os.path.join(ROOT, "Examples", example), folder)
             run(["make", f"LINK={kind}", f"CFLAGS={cflags}", f"LDFLAGS={ldflags}", name], environment=self.environment, folder=folder)
         return os.path.join(folder, name)

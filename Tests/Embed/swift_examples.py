@@ -283,7 +283,8 @@ TESTS = {"udp_splitter": udp_splitter, "nio_server": nio_server, "embedded_relay
 
 
 def build():
-    command = ["swift", "build", "--package-path", os.path.join(ROOT, "Examples")]
+    # Beside the tree's own products: what both are made of is compiled once.
+    command = ["swift", "build", "--package-path", os.path.join(ROOT, "Examples"), "--scratch-path", os.path.join(ROOT, ".build")]
     if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
         sys.exit("swift_examples.py: the examples do not build")
     path = subprocess.run([*command, "--show-bin-path"], capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Plays Weir against real players, encoders and servers, and against peers that misbehave.
 
-  run.py [NAME…] [--weir PATH] [--jobs N] [--list] [--keep]
+  run.py [NAME…] [--weir PATH] [--jobs N] [--jobs-max N] [--list] [--keep]
 
 NAMEs choose the tests whose name contains one of them. Every test runs in a
 process and a folder of its own and has a time limit. Uses the loopback interface only.
@@ -13,7 +13,6 @@ Example:
 The last line is `N passed, N failed`. Exit codes: 0 all passed, 1 something failed, 2 usage.
 """
 import argparse
-import concurrent.futures
 import importlib
 import os
 import pkgutil
@@ -32,6 +31,7 @@ sys.dont_write_bytecode = True
 
 import cases  # noqa: E402
 from harness.context import Context  # noqa: E402
+from harness.crew import Crew  # noqa: E402
 from harness.registry import Failure, tests  # noqa: E402
 
 CHILD_GRACE_SECONDS = 20
@@ -92,7 +92,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--weir", default=os.path.join(ROOT, ".build/release/weir"), metavar="PATH")
-    parser.add_argument("--jobs", type=int, default=3, help="tests at a time (default 3); those that measure run alone")
+    parser.add_argument("--jobs", type=int, default=3,
+                        help="tests at a time that are started however busy the processors are (default 3); those that measure run alone")
+    parser.add_argument("--jobs-max", type=int, default=6, help="tests at a time while the processors are idle enough (default 6)")
     parser.add_argument("--list", action="store_true", help="names and what each proves")
     parser.add_argument("--keep", action="store_true", help="keep the folders with logs")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -135,10 +137,9 @@ def main():
 
     start = time.monotonic()
     together = sorted((one for one in chosen if not one.alone), key=lambda one: -one.seconds_max)
-    with concurrent.futures.ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-        futures = {pool.submit(run_test, one, weir, base): one for one in together}
-        for future in concurrent.futures.as_completed(futures):
-            done(futures[future], future.result())
+    crew = Crew(arguments.jobs, max(arguments.jobs, arguments.jobs_max))
+    for one, result in crew.run(together, lambda one: run_test(one, weir, base)):
+        done(one, result)
     for one in chosen:
         if one.alone:
             done(one, run_test(one, weir, base))

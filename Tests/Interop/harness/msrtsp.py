@@ -10,7 +10,7 @@ from .process import wait_until
 from .registry import Failure, check
 from .windowsmedia import SHORT_MAX
 
-SEEK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gst_seek.py")
+PLAYER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gst_player.py")
 DECODERS = {"wmv2": "avdec_wmv2", "msmpeg4v3": "avdec_msmpeg4", "wmv1": "avdec_wmv1"}
 
 
@@ -82,7 +82,7 @@ def gst_play(context, url, transport, codec="wmv2", start=None, frames=None, sec
     raw = context.path(f"{name}.i420")
     pipeline = (f"rtspsrc location={url} protocols={transport} {options} ! rtpasfdepay ! asfdemux name=d d.video_0 ! queue ! {DECODERS[codec]} ! "
                 f"videoconvert ! video/x-raw,format=I420 ! filesink buffer-mode=unbuffered location={raw} d.audio_0 ! queue ! fakesink sync=false")
-    argv = ["gst-launch-1.0", "-q", *pipeline.split()] if start is None else [sys.executable, SEEK, pipeline, str(start)]
+    argv = [sys.executable, PLAYER, pipeline, *([] if start is None else [str(start)])]
     process = context.spawn(name, argv, GST_ENVIRONMENT)
     bytes_ = size[0] * size[1] * 3 // 2
     if frames is None:
