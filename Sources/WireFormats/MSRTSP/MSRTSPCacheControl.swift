@@ -14,6 +14,11 @@ package struct MSRTSPCacheControl: Sendable, Hashable {
         /// Players' logs.
         package static let log = Events(rawValue: 4)
         fileprivate static let names: [(Events, String)] = [(.open, "remote-open"), (.close, "remote-close"), (.log, "remote-log")]
+
+        /// `x-wms-event-subscription="remote-open,remote-log"`.
+        package var directive: String {
+            "x-wms-event-subscription=\"\(Self.names.filter { contains($0.0) }.map(\.1).joined(separator: ","))\""
+        }
     }
 
     /// Directives that are a word alone.
@@ -122,9 +127,7 @@ package struct MSRTSPCacheControl: Sendable, Hashable {
         if let contentBytes { parts.append("x-wms-content-size=\(contentBytes)") }
         if let maxAgeSeconds { parts.append("max-age=\(maxAgeSeconds)") }
         parts += Flags.names.filter { $0.0 != .noCache && flags.contains($0.0) }.map(\.1)
-        if !events.isEmpty {
-            parts.append("x-wms-event-subscription=\"\(Events.names.filter { events.contains($0.0) }.map(\.1).joined(separator: ","))\"")
-        }
+        if !events.isEmpty { parts.append(events.directive) }
         let types = (isBroadcast ? ["broadcast"] : []) + (isPlaylist ? ["playlist"] : [])
         if !types.isEmpty { parts.append("x-wms-stream-type=\"\(types.joined(separator: ","))\"") }
         parts += others

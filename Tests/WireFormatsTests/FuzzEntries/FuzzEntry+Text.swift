@@ -34,6 +34,22 @@ extension FuzzEntry {
         check(expression.groupNames.values.allSatisfy((1...NameExpression.groupsMax).contains), "a name of no group")
     }
 
+    /// The first line is `Max-Forwards`, the others are lines of `Via`.
+    static func via(_ text: String) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        if let left = ViaHeader.maxForwards(lines[0]) {
+            check(ViaHeader.maxForwards("\(left)") == left, "a number that is not read again")
+        }
+        let entries = ViaHeader.entries(lines)
+        check(entries.count <= ViaHeader.countMax, "more entries than there may be")
+        for entry in entries {
+            check(entry.text.utf8.count <= ViaHeader.entryBytesMax + 3, "an entry that is too long")
+            check(entry.text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F }, "an entry that cannot be written")
+        }
+        let again = ViaHeader.entries([entries.map(\.text).joined(separator: ", ")])
+        check(again == entries, "what was written is read otherwise")
+    }
+
     private struct Outcome: Equatable {
         var elements: [RTSPElement] = []
         var error: RTSPParseError?
@@ -135,6 +151,7 @@ extension FuzzEntry {
     }
 
     static func url(_ text: String) {
+        canonicalURL(text)
         _ = ControlURL.resolve(text, base: "rtsp://h/p")
         _ = ControlURL.base(request: text, headers: ["Content-Base": text])
         for allowing in [false, true] {
@@ -146,6 +163,23 @@ extension FuzzEntry {
             check(again == url, "reads differently: \(url.textWithPassword)")
             if let (aggregate, component) = url.splittingLastComponent() { _ = (aggregate.pathName, url.removing(control: component)) }
             _ = url.removing(control: text)
+        }
+    }
+
+    /// What is asked for upstream is what is kept under it: written and read again it is the same, and nothing in it ends a line.
+    private static func canonicalURL(_ text: String) {
+        guard let places = try? CanonicalURL.candidates(text) else {
+            return check((try? CanonicalURL(text)) == nil, "a place without candidates")
+        }
+        check(!places.isEmpty && places.count <= 2, "no place, or too many")
+        for place in places {
+            let url = place.url
+            check(url.utf8.count <= CanonicalURL.bytesMax && url.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }, "not a URL: \(url)")
+            check(place.port > 0 && !place.host.isEmpty && place.target.utf8.first == UInt8(ascii: "/"), "not a place: \(url)")
+            check(
+                !place.target.utf8.contains(UInt8(ascii: "#")) && !place.authority.utf8.contains(UInt8(ascii: "@")),
+                "more than a place: \(url)")
+            check((try? CanonicalURL(url)) == place, "reads differently: \(url)")
         }
     }
 

@@ -23,7 +23,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case contentDescription = "content-description"
     case httpRequest = "http-request"
     case asfRTP = "asf-rtp"
-    case fec
+    case fec, via
     case msrtspDescription = "ms-rtsp-description"
     case msrtspHeaders = "ms-rtsp-headers"
     case msrtspBodies = "ms-rtsp-bodies"
@@ -58,6 +58,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .playlist: Self.playlist(bytes)
         case .asfRTP: Self.asfRTP(bytes)
         case .fec: Self.fec(bytes)
+        case .via: Self.via(String(decoding: bytes, as: UTF8.self))
         case .msrtspDescription: Self.msrtspDescription(bytes)
         case .msrtspHeaders: Self.msrtspHeaders(bytes)
         case .msrtspBodies: Self.msrtspBodies(bytes)
