@@ -55,6 +55,11 @@ struct AccessControl {
         }
     }
 
+    /// Whether whoever comes from there may do it without a name and a password of this relay's.
+    func isOpen(_ right: AccessRight, of path: PathSettings, to host: HostAddress) -> Bool {
+        settings.rule(right, of: path).allowsWithoutPassword(host)
+    }
+
     /// Decides one request. `path` is nil for one that there is not: a stranger hears the same as of a path that is closed to him.
     mutating func decide(
         _ right: AccessRight, of path: PathSettings?, request: RTSPRequest, from host: HostAddress, now: UInt64
@@ -82,7 +87,18 @@ struct AccessControl {
         let client = host.text
         let header = request.headers["Authorization"]
         guard header == nil || failures.mayTry(host) else { return .tooManyFailures }
-        let verdict = authenticator.check(header, method: request.method.name, uri: request.uri, client: client, now: now)
+        var verdict = authenticator.check(header, method: request.method.name, uri: request.uri, client: client, now: now)
+        // A relay that translates between protocols passes on an answer that was made for another method ([MS-RTSP] 2.2.6.32).
+        // Only for reading: what was heard of a DESCRIBE publishes nothing.
+        if case .wrong = verdict, verb == AccessRight.read.rawValue, let verb = SourceAsker.verb(in: request.headers),
+            verb != request.method.name
+        {
+            switch authenticator.check(header, method: verb, uri: request.uri, client: client, now: now) {
+            case .accepted(let user): verdict = .accepted(user: user)
+            case .stale(let user): verdict = .stale(user: user)
+            case .missing, .wrong, .unusable: break
+            }
+        }
         func challenges(isStale: Bool = false) -> [String] { authenticator.challenges(to: client, now: now, isStale: isStale) }
         switch verdict {
         case .missing: return .challenge(challenges())

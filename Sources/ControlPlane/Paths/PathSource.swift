@@ -67,6 +67,23 @@ struct SourceAsker: Equatable {
         self.agent = PeerWords.printable(String(agent.prefix(Self.agentBytesMax)))
         self.verb = PeerWords.printable(String(verb.prefix(32)))
     }
+
+    /// Whoever a request comes from in the end: what a relay before this one says of its player counts, as the next is to hear of the player,
+    /// not of the relay ([MS-RTSP] 2.2.6.31, 2.2.6.32; over HTTP the token `proxy-client-agent`, too).
+    init?(headers: HTTPHeaders, agent: String?, verb: String) {
+        let pragma = headers["Pragma"] == nil ? nil : (try? PragmaList(headers))?["proxy-client-agent"]
+        let told = [headers["X-Proxy-Client-Agent"], pragma].lazy.compactMap { $0 }
+            .first { !$0.isEmpty }
+        self.init(agent: told ?? agent, verb: Self.verb(in: headers) ?? verb)
+    }
+
+    /// The method by which a relay before this one was asked; nil where it says none.
+    static func verb(in headers: HTTPHeaders) -> String? {
+        guard let verb = headers["X-Proxy-Client-Verb"], (1...32).contains(verb.utf8.count),
+            verb.utf8.allSatisfy({ (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == UInt8(ascii: "_") })
+        else { return nil }
+        return verb
+    }
 }
 
 /// The path as its source sees it.
@@ -88,6 +105,8 @@ protocol PathSourceHost: AnyObject {
     func sourcePlays()
     /// The `Via` of requests that are made for this path; nil: none.
     var via: String? { get }
+    /// Their `Max-Forwards`; nil: none.
+    var maxForwards: Int? { get }
     /// The player that asked last, whom a server of Windows Media is told of; nil: none did.
     var asker: SourceAsker? { get }
     /// The server refused with this status; ``sourceFailed(_:)`` follows.
@@ -99,6 +118,8 @@ protocol PathSourceHost: AnyObject {
     func sourceFailed(_ words: String)
     /// So many of the source's datagrams were dropped by the kernel since the last call, because a socket's receive buffer was full.
     func sourceDropped(_ datagrams: UInt64)
+    /// So many bytes of media came from somebody else's server, for players of it.
+    func sourceBrought(_ bytes: Int)
     /// The source let go of everything, as ``SourceLevel/idle`` asked for.
     func sourceReleased()
 }
@@ -106,8 +127,10 @@ protocol PathSourceHost: AnyObject {
 extension PathSourceHost {
     /// For those that stand between a path and its source and know nothing of it.
     var via: String? { nil }
+    var maxForwards: Int? { nil }
     var asker: SourceAsker? { nil }
     func sourceRefused(_ status: RTSPStatus) {}
+    func sourceBrought(_ bytes: Int) {}
     func sourceTurnsOut(windowsMedia: Bool) -> Bool { false }
     /// For those whose sources say first what they are, and then send it.
     func parameterSetsChange() {}

@@ -10,7 +10,7 @@ extension RTSPServer {
     func answer(_ message: RTSPRequest, on connection: RTSPConnection) {
         do {
             let request = try ServerRequest(message)
-            connection.trail = RelayTrail(via: message.headers.values(named: "Via"))
+            connection.trail = RelayTrail(message.headers)
             if windowsMediaRTSP.take(request, on: connection) { return }
             try authorize(request, connection)
             switch message.method {
@@ -89,7 +89,9 @@ extension RTSPServer {
             throw RequestRefusal.notFound("/\(place.path.name) has no multicast group")
         }
         try distribute(place.path, request, connection)
-        place.path.asker = SourceAsker(agent: request.message.headers["User-Agent"], verb: "DESCRIBE") ?? place.path.asker
+        place.path.asker =
+            SourceAsker(
+                headers: request.message.headers, agent: request.message.headers["User-Agent"], verb: "DESCRIBE") ?? place.path.asker
         place.path.describe(for: connection.trail).assumeIsolated().whenComplete { [self] result in
             switch result {
             case .success(let description):

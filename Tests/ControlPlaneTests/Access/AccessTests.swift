@@ -134,3 +134,24 @@ import Testing
         #expect(failures.takeAbandoned(now: 1_004_000).isEmpty)
     }
 }
+
+/// Words that open this relay go nowhere else: an origin is passed a player's only where none were asked of him here.
+@Suite struct OpenPathTests {
+    @Test(
+        arguments: [
+            (nil, nil, false, true, true), (nil, nil, true, false, false), (nil, "users", false, false, false),
+            (nil, "any", true, true, true), (nil, "10.0.0.0/8, users", true, true, false), ("any", "users", true, true, true),
+            ("any", nil, true, true, true), ("users", "any", true, false, false), ("10.0.0.0/8", nil, true, true, false),
+            ("alice", nil, true, false, false), ("nobody", nil, false, false, false),
+        ] as [(String?, String?, Bool, Bool, Bool)])
+    func isOpen(ofPath: String?, ofAll: String?, hasUsers: Bool, toInside: Bool, toOutside: Bool) throws {
+        var settings = AccessSettings()
+        if hasUsers { settings.users = [UserSettings(name: "alice")] }
+        settings.rules[.read] = try ofAll.map { try AccessRule(parsing: $0) }
+        var path = PathSettings(name: "a", source: .publish)
+        path.access[.read] = try ofPath.map { try AccessRule(parsing: $0) }
+        let access = AccessControl(settings: settings, paths: [path])
+        #expect(access.isOpen(.read, of: path, to: HostAddress(ipv4: 0x0A00_0001)) == toInside)
+        #expect(access.isOpen(.read, of: path, to: HostAddress(ipv4: 0x0B00_0001)) == toOutside)
+    }
+}

@@ -96,6 +96,42 @@ import WireFormats
         #expect(trail.hops == hops && trail.tokens == tokens)
     }
 
+    @Test func whoeverElseItCameThroughIsNamedOn() {
+        let token = RelayTrail.makeToken()
+        let trail = RelayTrail(via: ["HTTP/1.1 WMCacheProxy (WMCacheProxy/9.5, x), 1.0 a (\u{1})", "RTSP/1.0 weir-0123456789abcdef (2)"])
+        #expect(
+            trail.via(adding: token)
+                == "HTTP/1.1 WMCacheProxy (WMCacheProxy/9.5, x), 1.0 a, RTSP/1.0 weir-0123456789abcdef, RTSP/1.0 weir-\(token) (3)")
+        // What is read again is the same, and a ring shows.
+        let again = RelayTrail(via: [trail.via(adding: token)])
+        #expect(again.tokens == ["0123456789abcdef", token] && again.hops == 3)
+        var trails = RelayTrails()
+        #expect(trails.add(RelayTrail(via: ["garbage"])) == nil && trails.add(RelayTrail(via: ["1.1 other"])) != nil)
+        #expect(trails.joined.via(adding: token) == "1.1 other, RTSP/1.0 weir-\(token) (1)")
+    }
+
+    @Test(
+        arguments: [(nil, true, 9), ("10", true, 9), ("1", true, 0), ("0", false, 0), ("x", true, 9), ("1000", true, 254)]
+            as [(String?, Bool, Int)])
+    func howFarItMayGo(value: String?, mayForward: Bool, next: Int) {
+        let trail = RelayTrail(via: [], maxForwards: value)
+        #expect(trail.mayForward == mayForward && trail.forwardsNext == next)
+        // Of those who share a pull the one counts who may go least far.
+        #expect(trail.joined(RelayTrail(via: [], maxForwards: "5")).forwardsNext == min(next, 4))
+    }
+
+    @Test(
+        arguments: [
+            ([:], "WMPlayer/9.0", "DESCRIBE"), (["X-Proxy-Client-Agent": "NSPlayer/12.0"], "NSPlayer/12.0", "DESCRIBE"),
+            (["X-Proxy-Client-Agent": "NSPlayer/12.0", "X-Proxy-Client-Verb": "GET"], "NSPlayer/12.0", "GET"),
+            (["Pragma": "no-cache, proxy-client-agent=\"NSPlayer/7.1\""], "NSPlayer/7.1", "DESCRIBE"),
+            (["X-Proxy-Client-Verb": "GET /\u{b}"], "WMPlayer/9.0", "DESCRIBE"), (["X-Proxy-Client-Agent": ""], "WMPlayer/9.0", "DESCRIBE"),
+        ] as [(RTSPHeaders, String, String)])
+    func whoAsksInTheEnd(headers: RTSPHeaders, agent: String, verb: String) {
+        let asker = SourceAsker(headers: headers, agent: "WMPlayer/9.0", verb: "DESCRIBE")
+        #expect(asker == SourceAsker(agent: agent, verb: verb))
+    }
+
     @Test func aTrailIsBounded() {
         let values = (0..<100).map { "RTSP/1.0 weir-" + String(repeating: "0", count: $0 < 10 ? 15 : 14) + "\($0)" }
         let trail = RelayTrail(via: values)
