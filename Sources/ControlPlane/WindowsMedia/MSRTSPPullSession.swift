@@ -20,8 +20,13 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
         var trail: [SourceURL] = []
         var via: String?
         var asker: SourceAsker?
+        var maxForwards: Int?
+        /// What may be done with the content is not known yet.
+        var asksContentInfo = true
         /// It is not known that the server speaks RTSP.
         var isTrial = false
+        /// It was asked what it has, just now.
+        var wasAsked = false
         var isReconnecting = false
     }
 
@@ -57,6 +62,7 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
 
     var resumption: WindowsMediaPullSession.Resumption? { nil }
     private(set) var wasRefused = false
+    var wasAnswered: Bool { wasRefused }
     var pipeliningFailed: Bool { false }
     var feedbackDropped: Int { client.feedbackDropped }
 
@@ -77,6 +83,8 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
         settings.trail = order.trail
         settings.via = order.via
         settings.player = order.asker.map { ($0.agent, $0.verb) }
+        settings.maxForwards = order.maxForwards
+        settings.asksContentInfo = order.asksContentInfo
         settings.guid = Self.makeGUID()
         settings.isReconnecting = order.isReconnecting
         settings.unixSeconds = { Int64(time(nil)) }
@@ -84,8 +92,8 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
         settings.burst = MSRTSPRate(milliseconds: 10_000, bitsPerSecond: 10_000_000)
         if order.isTrial {
             settings.describeMilliseconds = Self.trialMilliseconds
-            settings.asksContentInfo = false
         }
+        if order.isTrial || order.wasAsked { settings.asksContentInfo = false }
         client = MSRTSPClient(settings: settings)
         deadline = LoopTimer(eventLoop)
         silence = LoopTimer(eventLoop)
@@ -93,7 +101,7 @@ final class MSRTSPPullSession: WindowsMediaPullLink {
     }
 
     /// Of version 4, in capital letters.
-    private static func makeGUID() -> String {
+    static func makeGUID() -> String {
         func digits(_ value: UInt64, _ count: Int) -> String {
             let text = String(value, radix: 16, uppercase: true)
             return String(repeating: "0", count: max(count - text.count, 0)) + text

@@ -12,7 +12,7 @@ extension MSRTSPClient {
             while phase != .over, let element = try parser.next() {
                 switch element {
                 case .interleaved(_, let payload):
-                    guard isInterleaved, payload.count > 1, !RTPHeader.isRTCP(secondByte: payload[1]) else { continue }
+                    guard isInterleaved, !isStale, payload.count > 1, !RTPHeader.isRTCP(secondByte: payload[1]) else { continue }
                     actions.append(.packet(payload))
                 case .request(let request): answer(request)
                 case .response(let response): answered(response)
@@ -30,12 +30,12 @@ extension MSRTSPClient {
         switch phase {
         case .over: return []
         case .leaving: left()
-        case .asking where wasConnected:
+        case .asking where wasConnected && !settings.errand.isEvent:
             // A server that does not know the question, and takes it ill.
             outstanding = []
             phase = .describing
             actions.append(.connect)
-        case .playing where sessionID != nil && resumedAt.map({ now &- $0 > Self.resumeMilliseconds }) ?? true:
+        case .playing where settings.carriesOn && sessionID != nil && resumedAt.map({ now &- $0 > Self.resumeMilliseconds }) ?? true:
             outstanding = []
             keepAliveAt = nil
             resumedAt = now
@@ -59,6 +59,7 @@ extension MSRTSPClient {
         guard asked.deadline != .max else { return }
         if [401, 407].contains(response.status.code) {
             let isProxy = response.status.code == 407
+            wasChallenged = true
             let verdict =
                 isProxy
                 ? proxyAuthenticator.challenged(by: response.headers.values(named: "Proxy-Authenticate"))
@@ -66,7 +67,8 @@ extension MSRTSPClient {
             let who = isProxy ? "proxy before the server" : "server"
             switch verdict {
             case .retry: return ask(asked.question)
-            case _ where !asked.question.isEssential: break
+            case _ where !asked.question.isEssential && settings.errand == .media: break
+            case _ where challenge(by: response): return
             case .credentialsMissing: return fail(.unauthorized("the \(who) wants a user and a password: write them into the URL"))
             case .credentialsRefused: return fail(.unauthorized("the \(who) does not accept the user or the password of the URL"))
             case .schemeUnknown: return fail(.unauthorized("the \(who) takes neither Basic nor Digest"))
@@ -86,6 +88,7 @@ extension MSRTSPClient {
             if let seconds = session.timeoutSeconds { timeoutMilliseconds = max(UInt64(seconds), 10) * 1_000 }
         }
         if let supported = MSRTSPSupported(response.headers) { serverSupports = supported }
+        if let server = response.headers["Server"] { self.server = PeerText.clipped(server) }
         guard response.status.isSuccess else { return }
         // Answers that do not speak of the content change nothing.
         if phase == .asking || phase == .describing, let wanted = WMSPClient.subscriptions(response.headers) { subscriptions = wanted }
@@ -96,8 +99,19 @@ extension MSRTSPClient {
         switch question {
         case .contentInfo:
             guard phase == .asking else { return }
+            if response.status.isSuccess {
+                let said = ContentTerms(response.headers)
+                if !said.isSilent { terms = said }
+            }
+            guard settings.errand == .media || terms == nil else { return left() }
+            if settings.errand == .contentInfo, (300...305).contains(response.status.code) || [307, 308].contains(response.status.code) {
+                return redirect(response.headers["Location"])
+            }
             phase = .describing
             ask(.describe)
+        case .event where phase == .asking:
+            guard response.status.isSuccess else { return fail(.refused(.setParameter, response.status)) }
+            left()
         case .describe: described(response)
         case .setUp(let place): answeredSetUp(place, response)
         case .setUpRetransmission:
@@ -134,7 +148,9 @@ extension MSRTSPClient {
     private mutating func described(_ response: RTSPResponse) {
         guard phase == .describing else { return }
         switch response.status.code {
-        case 200...299: break
+        case 200...299:
+            let said = ContentTerms(response.headers)
+            if terms == nil || !said.isSilent { terms = said }
         case 300...304, 307, 308: return redirect(response.headers["Location"])
         case 305: return fail(.redirection("the server wants to be asked through another one (305), which Weir does not do"))
         default: return fail(.refused(.describe, response.status))
@@ -194,6 +210,7 @@ extension MSRTSPClient {
         }
         let wasResuming = phase == .resuming
         phase = .playing
+        isStale = false
         if playSince == nil { playSince = now }
         learn(response.headers.values(named: "RTP-Info"))
         actions.append(wasResuming ? .resumed : .playing(media))
@@ -244,5 +261,13 @@ extension MSRTSPClient {
         let own = isHere ? try? SourceURL(url.request, inherited: settings.url.credentials) : nil
         finish()
         actions.append(.redirected(.rtsp(own ?? url)))
+    }
+
+    /// The challenge is whoever's who asks through us; it ends the attempt.
+    private mutating func challenge(by response: RTSPResponse) -> Bool {
+        challenge = PassedChallenge(response.status.code, response.headers)
+        guard settings.errand != .media else { return false }
+        fail(.unauthorized("the server wants to know who asks"))
+        return true
     }
 }

@@ -35,7 +35,7 @@ extension MSRTSPClient {
 
     private mutating func mediaEnds(isEntry: Bool, _ info: [String]) {
         switch phase {
-        case .playing, .starting, .resuming: break
+        case .playing, .starting, .resuming: if isStale { return }
         default: return
         }
         var ends: [UInt32: UInt16] = [:]

@@ -43,7 +43,7 @@ extension MSRTSPClient {
         case .keepAlive: message = request(.getParameter, aggregate)
         case .log(let type, let text): message = request(.setParameter, aggregate, type, body: Array(text.utf8))
         case .event(let event):
-            guard feedbackFits() else { return }
+            guard settings.errand != .media || feedbackFits() else { return }
             message = request(.setParameter, aggregate, .event, body: event.serialized())
         }
         sequence &+= 1
@@ -51,6 +51,12 @@ extension MSRTSPClient {
         let nonce = settings.clientNonce
         if let answer = authenticator.authorization(method: message.method.name, uri: message.uri, clientNonce: nonce()) {
             message.headers.add("Authorization", answer)
+        }
+        if settings.url.credentials == nil, let passed = settings.authorization,
+            PassedAuthorization.mayPass(passed, uri: message.uri)
+        {
+            message.headers.add("Authorization", passed)
+            wasChallenged = true
         }
         if let answer = proxyAuthenticator.authorization(method: message.method.name, uri: message.uri, clientNonce: nonce()) {
             message.headers.add("Proxy-Authorization", answer)
@@ -78,6 +84,7 @@ extension MSRTSPClient {
         if generation != 0 { message.headers.add("X-Playlist-Gen-Id", "\(generation)") }
         if let type { message.headers.add("Content-Type", type.text) }
         if let via = settings.via { message.headers.add("Via", via) }
+        if let maxForwards = settings.maxForwards { message.headers.add("Max-Forwards", "\(max(maxForwards, 0))") }
         if let player = settings.player {
             message.headers.add("X-Proxy-Client-Agent", player.agent)
             message.headers.add("X-Proxy-Client-Verb", player.verb)
@@ -122,10 +129,13 @@ extension MSRTSPClient {
                 message.headers.add("X-RTP-Info", MSRTSPInfoHeader.text(kept.map { MSRTSPInfo(url: $0) }))
             }
         } else if phase != .resuming {
-            message.headers.add("Range", "npt=0.000-")
+            message.headers.add("Range", positionText)
+            if let id = seekID { message.headers.add("X-Playlist-Seek-Id", "\(id)") }
         }
-        if let burst = settings.burst { message.headers.add("X-Burst-Streaming", burst.burstText) }
-        if let acceleration = settings.acceleration { message.headers.add("X-Accelerate-Streaming", acceleration.accelerationText) }
+        let haste = haste ?? Haste(burst: settings.burst, acceleration: settings.acceleration)
+        if let speed = haste.speed, serverSupports.contains(.fastCache) { message.headers.add("Speed", speed) }
+        if let burst = haste.burst { message.headers.add("X-Burst-Streaming", burst.burstText) }
+        if let acceleration = haste.acceleration { message.headers.add("X-Accelerate-Streaming", acceleration.accelerationText) }
         return message
     }
 

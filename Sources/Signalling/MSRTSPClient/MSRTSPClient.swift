@@ -35,6 +35,14 @@ package struct MSRTSPClient: Sendable {
         /// What may come faster than it is played, of the relay's own accord and on a player's behalf; nil: at its own pace.
         package var burst: MSRTSPRate?
         package var acceleration: MSRTSPRate?
+        /// What it is for.
+        package var errand = Errand.media
+        /// `Max-Forwards`; nil: none is sent.
+        package var maxForwards: Int?
+        /// The player's `Authorization`, passed on where it fits (``PassedAuthorization``) and the URL has no credentials.
+        package var authorization: String?
+        /// A connection that breaks is carried on over another, in the same session. What was under way is lost then.
+        package var carriesOn = true
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
         /// Seconds since 1970, for logs.
@@ -45,6 +53,17 @@ package struct MSRTSPClient: Sendable {
             self.url = url
             self.clientNonce = clientNonce
         }
+    }
+
+    /// What a client is for.
+    package enum Errand: Sendable, Equatable {
+        /// Describe and what follows.
+        case media
+        /// GetContentInfo; where the server does not know that, Describe. ``terms`` then say what came of it, behind ``Action/left``, or behind
+        /// ``Action/described`` where it was Describe.
+        case contentInfo
+        /// SendEvent without a session; taken with ``Action/left``.
+        case event(RemoteEvent)
     }
 
     /// How the media is asked for.
@@ -131,7 +150,7 @@ package struct MSRTSPClient: Sendable {
 
     enum Phase: Sendable, Equatable {
         case new
-        /// After GetContentInfo.
+        /// After GetContentInfo, or SendEvent of a client that is for nothing else.
         case asking
         case describing, described
         /// Streams are being asked for; the second: of another entry.
@@ -216,7 +235,7 @@ package struct MSRTSPClient: Sendable {
         package init() {}
     }
 
-    let settings: Settings
+    var settings: Settings
     var authenticator: ClientAuthenticator
     var proxyAuthenticator: ClientAuthenticator
     var parser = RTSPParser(limits: .client)
@@ -235,7 +254,22 @@ package struct MSRTSPClient: Sendable {
     var aggregate: String
     var generation: UInt32 = 0
     var serverSupports: MSRTSPSupported = []
-    var subscriptions: Set<RemoteEvent.Kind> = []
+    package internal(set) var subscriptions: Set<RemoteEvent.Kind> = []
+    /// What the server says of who may keep the content; nil: neither Describe nor GetContentInfo was answered.
+    package internal(set) var terms: ContentTerms?
+    /// What the server, or a proxy before it, wants to know, where that ended the attempt.
+    package internal(set) var challenge: PassedChallenge?
+    /// The server challenged a request, and took the answer; or was given one unasked.
+    package internal(set) var wasChallenged = false
+    /// Who the server says it is; nil: it does not.
+    package internal(set) var server: String?
+    /// Where the media is wanted from, and how much of it faster than it is played.
+    var position = WMSPPosition.beginning
+    var haste: Haste?
+    /// Media of the play before may still come: it goes on elsewhere when the server has answered.
+    package internal(set) var isStale = false
+    /// The media is not taken for the time being, and so no answer is either: the server needs no reminding.
+    package var isHeld = false
     var description: MSRTSPDescription?
     var offer: Offer?
     var slots: [Slot] = []
@@ -290,7 +324,7 @@ package struct MSRTSPClient: Sendable {
     package mutating func start(now: UInt64) -> [Action] {
         self.now = now
         guard phase == .new else { return [] }
-        phase = settings.asksContentInfo ? .asking : .describing
+        phase = settings.asksContentInfo || settings.errand != .media ? .asking : .describing
         actions.append(.connect)
         return take()
     }
@@ -301,7 +335,8 @@ package struct MSRTSPClient: Sendable {
         isConnected = true
         parser = RTSPParser(limits: .client)
         switch phase {
-        case .asking: ask(.contentInfo)
+        case .asking:
+            if case .event(let event) = settings.errand { ask(.event(event)) } else { ask(.contentInfo) }
         case .describing: ask(.describe)
         case .resuming: ask(.play)
         default: break
@@ -309,11 +344,15 @@ package struct MSRTSPClient: Sendable {
         return take()
     }
 
-    /// The media is wanted, so; after ``Action/described``.
-    package mutating func setUp(_ offer: Offer, now: UInt64) -> [Action] {
+    /// The media is wanted, so, and from there; after ``Action/described``.
+    package mutating func setUp(
+        _ offer: Offer, from position: WMSPPosition = .beginning, haste: Haste? = nil, now: UInt64
+    ) -> [Action] {
         self.now = now
         guard phase == .described else { return [] }
         self.offer = offer
+        self.position = position
+        self.haste = haste
         phase = .settingUp
         setUpStreams()
         return take()
@@ -399,9 +438,11 @@ package struct MSRTSPClient: Sendable {
                 outstanding.remove(at: outstanding.firstIndex { $0.deadline == .max } ?? 0)
             }
             switch late.question {
-            case .contentInfo where phase == .asking:
+            case .contentInfo where phase == .asking && settings.errand == .media:
                 phase = .describing
                 ask(.describe)
+            case .event where phase == .asking, .contentInfo where phase == .asking:
+                fail(.noAnswer(late.method, seconds: Int(clamping: late.milliseconds / 1_000)))
             case .setUpRetransmission, .setUpCorrection: answeredOptional(late.question)
             case let question where question.isEssential:
                 fail(.noAnswer(late.method, seconds: Int(clamping: late.milliseconds / 1_000)))
@@ -418,7 +459,7 @@ package struct MSRTSPClient: Sendable {
         }
         if phase != .over, let due = keepAliveAt, due <= now {
             keepAliveAt = nil
-            ask(.keepAlive)
+            if isHeld { scheduleKeepAlive() } else { ask(.keepAlive) }
         }
         return take()
     }

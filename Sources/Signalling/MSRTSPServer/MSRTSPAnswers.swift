@@ -96,6 +96,7 @@ enum MSRTSPAnswers {
 
     /// Without the words that are of HTTP's alone; `no-cache` where nothing is said, and nothing else then.
     static func cacheControl(of content: WMSPContent) -> String {
+        if let text = content.rtspCacheControl { return text }
         var control = MSRTSPCacheControl([content.cacheControl])
         control.flags.subtract([.userPublic, .proxyPublic])
         return control.text

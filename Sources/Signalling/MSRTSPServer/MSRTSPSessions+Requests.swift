@@ -124,6 +124,9 @@ extension MSRTSPSessions {
         let content = try incoming.contentOrRefusal()
         var response = ServerAnswers.ok()
         response.headers.add("Cache-Control", MSRTSPAnswers.cacheControl(of: content))
+        // By which a cache sees that what it keeps is still what it was.
+        if let modified = content.lastModified { response.headers.add("Last-Modified", modified) }
+        if let etag = content.etag { response.headers.add("Etag", etag) }
         reply(response, to: incoming)
     }
 

@@ -35,7 +35,7 @@ extension WMSPClient {
         learn(response)
         let isChallenge = response.status.code == 401 || response.status.code == 407
         switch pending.exchange {
-        case .describe, .play: opened(response, pending.exchange)
+        case .describe, .play, .contentInfo, .event: opened(response, pending.exchange)
         case .pipelineTest(let isSecond): tested(response, isSecond: isSecond)
         case _ where isChallenge: take(challenge: response, to: pending)
         case .nextEntry, .selectStream: continued(response, pending.exchange)
@@ -51,9 +51,14 @@ extension WMSPClient {
             if resuming != nil, isForgotten(response) { return startOver() }
         }
         media.hasHead = true
+        let isAsking = exchange == .contentInfo || exchange == .event
         switch response.status.code {
+        case 200...299 where isAsking:
+            accepted()
+            answered(response, exchange)
         case 200:
             accepted()
+            if exchange == .describe { terms = ContentTerms(response.headers) }
             media.parser = WMSPParser()
             if exchange == .describe {
                 learnPipelining(response)
@@ -64,7 +69,9 @@ extension WMSPClient {
             }
         case 401, 407:
             let who = response.status.code == 401 ? "server" : "proxy before the server"
-            switch challenged(by: response) {
+            let verdict = challenged(by: response)
+            if verdict != .retry { challenge = PassedChallenge(response.status.code, response.headers) }
+            switch verdict {
             case .retry: askAgain()
             case .credentialsMissing: fail(.unauthorized("the \(who) wants a name and a password: write them into the URL"))
             case .credentialsRefused: fail(.unauthorized("the \(who) refuses the name or the password of the URL"))
@@ -75,9 +82,30 @@ extension WMSPClient {
         case 400 where WMSPAgent.client(userAgent)?.product == .cacheProxy && (server?.version.major ?? 0) < 9:
             // Servers before 9.0 know no caches ([MS-WMSP] 3.1.5.4).
             userAgent = Self.serverAgent
+            // As little do they know that question.
+            if exchange == .contentInfo { phase = .describing }
             askAgain()
+        // Who does not know the question may know the content.
+        case _ where exchange == .contentInfo: describeInstead()
         default: fail(.refused(exchange.name, response.status))
         }
+    }
+
+    /// What was asked for nothing else was answered.
+    private mutating func answered(_ response: HTTPResponse, _ exchange: Exchange) {
+        if exchange == .contentInfo {
+            let said = ContentTerms(response.headers)
+            // Whatever it is that was answered: not this.
+            guard !said.isSilent else { return describeInstead() }
+            terms = said
+        }
+        finish()
+        actions.append(.left)
+    }
+
+    private mutating func describeInstead() {
+        phase = .describing
+        askAgain()
     }
 
     /// The server does not know the session that was to be gone on with: it says so, or has made another, which begins elsewhere.
@@ -97,7 +125,7 @@ extension WMSPClient {
             media.parser.append(bytes)
             drainPackets()
         case .pipelineTest(isSecond: false): if phase == .testing { take(test: bytes) }
-        case .pipelineTest, .stop, .keepAlive, .log: break
+        case .pipelineTest, .stop, .keepAlive, .log, .contentInfo, .event: break
         }
     }
 
@@ -121,7 +149,7 @@ extension WMSPClient {
                 return
             }
             restOfMedia()
-        case .stop, .keepAlive, .log: restOfMedia()
+        case .stop, .keepAlive, .log, .contentInfo, .event: restOfMedia()
         }
     }
 
@@ -144,7 +172,8 @@ extension WMSPClient {
     static let serverAgent = "NSServer/9.0.0.3171"
 
     mutating func challenged(by response: HTTPResponse) -> ClientAuthenticator.Verdict {
-        response.status.code == 401
+        wasChallenged = true
+        return response.status.code == 401
             ? authenticator.challenged(by: response.headers.values(named: "WWW-Authenticate"))
             : proxyAuthenticator.challenged(by: response.headers.values(named: "Proxy-Authenticate"))
     }
@@ -202,7 +231,10 @@ extension WMSPClient {
         let hadHead = media.hasHead
         closeMedia()
         switch phase {
-        case .describing: fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
+        // A server that takes the question ill.
+        case .asking where settings.errand == .contentInfo: describeInstead()
+        case .asking: fail(.unanswered)
+        case .describing: fail(hadHead ? .noHeader : .unanswered)
         case .described:
             // Whoever closes it behind each answer has nothing pipelined.
             pipelining = .declined
@@ -210,7 +242,7 @@ extension WMSPClient {
         case .testing: declinePipelining()
         case .starting:
             guard resuming == nil || hadHead else { return startOver() }
-            fail(hadHead ? .noHeader : .malformed("the connection ended without an answer"))
+            fail(hadHead ? .noHeader : .unanswered)
         case .playing: fail(.cutOff)
         case .leaving: leaveIfAllIsSaid()
         case .new, .idle, .over: break

@@ -89,7 +89,7 @@ extension WMSPClient {
             if media.isPipelined { say(.nextEntry) } else { ask(.selectStream) }
         case .described:
             actions.append(.described(header: bytes, metadata))
-        case .new, .testing, .idle, .leaving, .over: break
+        case .new, .asking, .testing, .idle, .leaving, .over: break
         }
     }
 
@@ -115,7 +115,7 @@ extension WMSPClient {
             mediaBegins(nil)
             actions.append(.playing(header: header.bytes, nil))
         case .describing, .starting: return fail(.notWindowsMedia("a $D before any $H"))
-        case .new, .testing, .idle, .leaving, .over: return
+        case .new, .asking, .testing, .idle, .leaving, .over: return
         }
         media.mayRepeatHeader = false
         // Media is on the way before the answer that it is to go on in: as long as it comes, that may yet.

@@ -5,6 +5,8 @@ extension WMSPClient {
     /// A request over the media link.
     enum Exchange: Sendable, Equatable {
         case describe, play, nextEntry, selectStream, stop, keepAlive
+        /// GetContentInfo, and the event that the client is for.
+        case contentInfo, event
         case pipelineTest(isSecond: Bool)
         case log(WMSPLog.Form, String)
 
@@ -12,7 +14,7 @@ extension WMSPClient {
         var carriesMedia: Bool {
             switch self {
             case .play, .nextEntry, .selectStream: true
-            case .describe, .stop, .keepAlive, .pipelineTest, .log: false
+            case .describe, .stop, .keepAlive, .pipelineTest, .log, .contentInfo, .event: false
             }
         }
 
@@ -27,6 +29,8 @@ extension WMSPClient {
             case .keepAlive: "KeepAlive"
             case .pipelineTest: "Pipeline"
             case .log: "Log"
+            case .contentInfo: "GetContentInfo"
+            case .event: "SendEvent"
             }
         }
     }
@@ -58,7 +62,7 @@ extension WMSPClient {
         media.expected.append(Pending(exchange: exchange, challenges: challenges))
         actions.append(.send(.media, bytes))
         switch exchange {
-        case .describe, .play: media.deadline = now &+ settings.answerMilliseconds
+        case .describe, .play, .contentInfo, .event: media.deadline = now &+ settings.answerMilliseconds
         case .pipelineTest: media.deadline = now &+ Self.pipelineTestMilliseconds
         case .nextEntry, .selectStream:
             if media.continuationSince == nil { media.continuationSince = now }

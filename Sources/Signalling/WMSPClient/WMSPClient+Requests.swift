@@ -24,7 +24,15 @@ extension WMSPClient {
         // Servers before 5.0 know none of these; one that has not said who it is may.
         if let server, server.version.major >= 5 {
             var rates = "LinkBW=2147483647"
-            if let burst = settings.burst { rates += ", BurstBW=\(burst.bitsPerSecond), BurstDuration=\(burst.milliseconds)" }
+            let haste = wanted?.haste ?? Haste(burst: settings.burst)
+            if let burst = haste.burst { rates += ", BurstBW=\(burst.bitsPerSecond), BurstDuration=\(burst.milliseconds)" }
+            if let acceleration = haste.acceleration {
+                rates += ", AccelBW=\(acceleration.bitsPerSecond), AccelDuration=\(acceleration.milliseconds)"
+            }
+            if let speed = haste.speedThousandths, serverSupports.contains(.fastCache) {
+                let digits = String(speed % 1_000)
+                rates += ", Speed=\(speed / 1_000).\(String(repeating: "0", count: 3 - digits.utf8.count))\(digits)"
+            }
             lines.append(rates)
         }
         if let clientID { lines.append("client-id=\(clientID)") }
@@ -76,6 +84,10 @@ extension WMSPClient {
             method: RTSPMethod(method), uri: uri, version: .http(minor: 1),
             headers: ["Accept": "*/*", "User-Agent": userAgent, "Host": settings.url.authority], body: body)
         for line in lines { request.headers.add("Pragma", line) }
+        if let player = settings.player, uri == settings.url.target {
+            request.headers.add("Pragma", "proxy-client-agent=\"\(player.agent.replacing("\"", with: ""))\"")
+            request.headers.add("X-Proxy-Client-Verb", player.verb)
+        }
         request.headers.add("Supported", ([.streamSwitch, .prediction] as WMSPSupported).text)
         if let type { request.headers.add("Content-Type", type) }
         if method == "POST" { request.headers.add("Content-Length", "\(body.count)") }
@@ -83,10 +95,15 @@ extension WMSPClient {
         if let answer = authenticator.authorization(method: method, uri: uri, clientNonce: nonce()) {
             request.headers.add("Authorization", answer)
         }
+        if settings.url.credentials == nil, let passed = settings.authorization, PassedAuthorization.mayPass(passed, uri: uri) {
+            request.headers.add("Authorization", passed)
+            wasChallenged = true
+        }
         if let answer = proxyAuthenticator.authorization(method: method, uri: uri, clientNonce: nonce()) {
             request.headers.add("Proxy-Authorization", answer)
         }
         if let via = settings.via { request.headers.add("Via", via) }
+        if let maxForwards = settings.maxForwards { request.headers.add("Max-Forwards", "\(max(maxForwards, 0))") }
         request.headers.add("Connection", stays ? "Keep-Alive" : "close")
         return request.serialized()
     }
@@ -109,6 +126,12 @@ extension WMSPClient {
         case .stop: return request("POST", pragma: sessionTokens + ["xStopStrm=1"], stays: true)
         case .keepAlive: return request("OPTIONS", uri: "*", pragma: clientID.map { ["client-id=\($0)"] } ?? [], stays: true)
         case .log(let form, let text): return log(form, text, stays: true)
+        case .contentInfo:
+            let tokens = ["no-cache", "xClientGUID=\(settings.guid)"]
+            return request("POST", pragma: tokens, type: WMSPContentType.contentInfo, body: [UInt8(ascii: "0")])
+        case .event:
+            guard case .event(let event) = settings.errand else { return [] }
+            return request("POST", pragma: ["no-cache"], type: WMSPContentType.event, body: event.serialized())
         }
     }
 

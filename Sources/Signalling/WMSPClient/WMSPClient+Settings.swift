@@ -27,6 +27,14 @@ extension WMSPClient {
         package var lagMillisecondsMax: UInt32 = 15_000
         /// `BurstBW` and `BurstDuration`: so much may come faster than it is played; nil: at its own pace.
         package var burst: WMSPPlay.FastStart?
+        /// What it is for.
+        package var errand = Errand.media
+        /// On whose behalf it is asked: that player's `User-Agent` and the method that it asked with; nil: nobody's.
+        package var player: (agent: String, verb: String)?
+        /// `Max-Forwards`; nil: none is sent.
+        package var maxForwards: Int?
+        /// The player's `Authorization`, passed on where it fits (``PassedAuthorization``) and the URL has no credentials.
+        package var authorization: String?
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
         /// Seconds since 1970, for logs.
@@ -36,6 +44,36 @@ extension WMSPClient {
         package init(url: WMSPSourceURL, clientNonce: @escaping @Sendable () -> String) {
             self.url = url
             self.clientNonce = clientNonce
+        }
+    }
+
+    /// What a client is for.
+    package enum Errand: Sendable, Equatable {
+        /// Describe, and Play.
+        case media
+        /// GetContentInfo; where the server does not know that, Describe. ``terms`` and ``features`` then say what came of it, behind
+        /// ``Action/left``, or behind ``Action/described(header:_:)`` where it was Describe.
+        case contentInfo
+        /// SendEvent without a session; taken with ``Action/left``.
+        case event(RemoteEvent)
+    }
+
+    /// What of the media may come faster than it is played.
+    package struct Haste: Sendable, Equatable {
+        /// `BurstBW` and `BurstDuration`: for a relay's own needs.
+        package var burst: WMSPPlay.FastStart?
+        /// `AccelBW` and `AccelDuration`: a player's wish.
+        package var acceleration: WMSPPlay.FastStart?
+        /// `Speed`, in thousandths: a factor on all of it, where the server offers that.
+        package var speedThousandths: UInt32?
+
+        /// Nothing comes faster, unless told.
+        package init(
+            burst: WMSPPlay.FastStart? = nil, acceleration: WMSPPlay.FastStart? = nil, speedThousandths: UInt32? = nil
+        ) {
+            self.burst = burst
+            self.acceleration = acceleration
+            self.speedThousandths = speedThousandths
         }
     }
 }

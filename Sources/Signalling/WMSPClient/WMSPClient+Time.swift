@@ -34,6 +34,7 @@ extension WMSPClient {
             closeMedia()
             if wanted != nil { startPlay() }
         case .testing: declinePipelining()
+        case .asking: fail(.noAnswer(settings.errand == .contentInfo ? "GetContentInfo" : "SendEvent", milliseconds: waited))
         case .describing: fail(.noAnswer("Describe", milliseconds: waited))
         case .starting: fail(.noAnswer("Play", milliseconds: waited))
         case .playing:
@@ -56,7 +57,7 @@ extension WMSPClient {
         guard phase != .over else { return }
         if media.isPipelined {
             switch failure {
-            case .malformed, .notWindowsMedia, .noAnswer, .refused: pipeliningFailed = true
+            case .unanswered, .malformed, .notWindowsMedia, .noAnswer, .refused: pipeliningFailed = true
             case .unauthorized, .noHeader, .cutOff, .server, .redirection: break
             }
         }

@@ -46,7 +46,10 @@ package struct WMSPClient: Sendable {
     }
 
     enum Phase: Sendable, Equatable {
-        case new, describing
+        case new
+        /// GetContentInfo or SendEvent, of a client that is for nothing else.
+        case asking
+        case describing
         /// The header is here; the body behind it may not have ended.
         case described
         /// Two requests at once are to show whether requests may be pipelined.
@@ -96,7 +99,7 @@ package struct WMSPClient: Sendable {
         var mayRepeatHeader = false
     }
 
-    let settings: Settings
+    var settings: Settings
     var userAgent: String
     var authenticator: ClientAuthenticator
     /// For those on the way that want a password of their own (407).
@@ -118,6 +121,12 @@ package struct WMSPClient: Sendable {
     package internal(set) var server: WMSPAgent?
     /// What the server says can be done with the content; nil where it says nothing.
     package internal(set) var features: WMSPFeatures?
+    /// What the server says of who may keep the content; nil: neither Describe nor GetContentInfo was answered.
+    package internal(set) var terms: ContentTerms?
+    /// What the server, or a proxy before it, wants to know, where that ended the attempt.
+    package internal(set) var challenge: PassedChallenge?
+    /// The server challenged a request, and took the answer; or was given one unasked.
+    package internal(set) var wasChallenged = false
     /// What the server can do, as it last said.
     var serverSupports: WMSPSupported = [.prediction, .packetPair, .streamSwitch]
     var playlistGenID: UInt32 = 0
@@ -169,6 +178,8 @@ package struct WMSPClient: Sendable {
     struct Wanted: Sendable, Equatable {
         var selection: WMSPSelection?
         var position: WMSPPosition
+        /// Nil: as the settings say.
+        var haste: Haste?
     }
 
     /// Redirections that are followed.
@@ -196,6 +207,9 @@ package struct WMSPClient: Sendable {
 
     // MARK: Verbs
 
+    /// What a client that is for an event tells: to be said before its connection stands.
+    package mutating func tells(_ event: RemoteEvent) { settings.errand = .event(event) }
+
     /// Begins: with Describe, or where something is gone on with, with its Play.
     package mutating func start(now: UInt64) -> [Action] {
         self.now = now
@@ -203,37 +217,41 @@ package struct WMSPClient: Sendable {
         if let continuation = settings.continuation {
             resume(continuation)
         } else {
-            phase = .describing
+            phase = settings.errand == .media ? .describing : .asking
             connectMedia()
         }
         return take()
     }
 
-    /// Media is wanted: these streams, all with nil, from there. Also to go on elsewhere: what plays is stopped.
-    package mutating func play(_ selection: WMSPSelection?, from position: WMSPPosition, now: UInt64) -> [Action] {
+    /// Media is wanted: these streams, all with nil, from there, as fast as `haste` says, or the settings with nil. Also to go on elsewhere: what
+    /// plays is stopped.
+    package mutating func play(
+        _ selection: WMSPSelection?, from position: WMSPPosition, haste: Haste? = nil, now: UInt64
+    ) -> [Action] {
         self.now = now
+        let wish = Wanted(selection: selection, position: position, haste: haste)
         switch phase {
         case .described:
-            wanted = Wanted(selection: selection, position: position)
+            wanted = wish
             // A body that has not ended behind the header may be the Play already.
             if !isMediaOpen { startPlay() } else if media.current == nil, pipelining == .allowed { testPipelining() }
-        case .testing: wanted = Wanted(selection: selection, position: position)
+        case .testing: wanted = wish
         case .playing where wanted == nil && selection == nil && position == .beginning:
             // The answer to Describe ran on into the media at once: this is what comes.
-            wanted = Wanted(selection: nil, position: .beginning)
+            wanted = wish
         case .starting, .playing, .idle:
             if isMediaOpen, media.isPipelined {
                 if phase != .idle { say(.stop) }
                 report()
-                wanted = Wanted(selection: selection, position: position)
+                wanted = wish
                 startPlayHere()
             } else {
                 closeMedia()
                 report()
-                wanted = Wanted(selection: selection, position: position)
+                wanted = wish
                 startPlay()
             }
-        case .new, .describing, .leaving, .over: break
+        case .new, .asking, .describing, .leaving, .over: break
         }
         return take()
     }
@@ -257,7 +275,7 @@ package struct WMSPClient: Sendable {
             if isMediaOpen, media.isPipelined { say(.stop) } else { closeMedia() }
             report()
             rest()
-        case .new, .describing, .idle, .leaving, .over: break
+        case .new, .asking, .describing, .idle, .leaving, .over: break
         }
         return take()
     }
@@ -303,6 +321,12 @@ package struct WMSPClient: Sendable {
         switch link {
         case .media where isMediaOpen:
             switch phase {
+            case .asking:
+                switch settings.errand {
+                case .media: break
+                case .contentInfo: say(.contentInfo)
+                case .event: say(.event)
+                }
             case .describing: say(.describe)
             case .starting: say(.play)
             case .new, .described, .testing, .playing, .idle, .leaving, .over: break

@@ -8,6 +8,8 @@ package enum WMSPClientFailure: Error, Sendable, Equatable, CustomStringConverti
     case refused(String, HTTPStatus)
     /// What is not answered, or goes on too slowly.
     case noAnswer(String, milliseconds: UInt64)
+    /// The connection ended before an answer came.
+    case unanswered
     /// What the server sends is no HTTP.
     case malformed(String)
     /// The body is none of Windows Media.
@@ -27,6 +29,7 @@ package enum WMSPClientFailure: Error, Sendable, Equatable, CustomStringConverti
         case .unauthorized(let words): words
         case .refused(let request, let status): "the server answers \(request) with \(status)"
         case .noAnswer(let request, let milliseconds): "no answer to \(request) within \(milliseconds / 1_000) s"
+        case .unanswered: "the server closes the connection without an answer"
         case .malformed(let words): "the server does not speak HTTP: \(words)"
         case .notWindowsMedia(let words): "this is no Windows Media over HTTP: \(words)"
         case .noHeader: "the server closes the connection before it sends a header; it may have no media yet"

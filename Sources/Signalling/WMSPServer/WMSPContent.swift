@@ -10,6 +10,8 @@ package struct WMSPContent: Sendable, Equatable {
     package var legacyHeader: ASFHeader
     /// What stands behind `no-cache` in `Cache-Control`; empty for nothing.
     package var cacheControl = ""
+    /// The whole of `Cache-Control` over RTSP, where what came from another server says it in its own words; nil: made of ``cacheControl``.
+    package var rtspCacheControl: String?
     /// As `Last-Modified` has it.
     package var lastModified: String?
     /// As `Etag` has it, quotes and all.

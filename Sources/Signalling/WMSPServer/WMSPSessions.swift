@@ -78,6 +78,8 @@ package struct WMSPSessions: Sendable {
 
     /// How many sessions there are.
     package var count: Int { sessions.count }
+    /// From where a session was opened.
+    package func address(of session: UInt32) -> String? { sessions[session]?.address }
     /// How many of them are being sent media.
     package var streamingCount: Int { sessions.values.count { $0.state == .streaming } }
 
