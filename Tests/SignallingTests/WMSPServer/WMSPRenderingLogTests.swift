@@ -39,6 +39,45 @@ import WireFormats
         #expect(try RemoteEvent(event.serialized()) == event && event.content?.items[1].value == "mmsh://origin/a")
     }
 
+    @Test func whatTheRelaySaysOfItself() throws {
+        var relay = relay
+        relay.name = "relay.example"
+        relay.processorPercent = 250
+        relay.address = nil
+        // What a player says of those who serve it is not taken from it.
+        let made = WMSPRenderingLog(try log(Self.line.replacing("100 - - - -", with: "100 1.2.3.4 evil 9999 77"), .line), relay: relay)
+        #expect(try summary(made)[40..<44] == ["-", "relay.example", "12", "100"])
+        let seen = try #require(made).seen(at: "198.51.100.4")
+        #expect(try summary(seen)[40..<44] == ["198.51.100.4", "relay.example", "12", "100"])
+        let again = WMSPRenderingLog(made: seen.xml)
+        #expect(again?.xml == seen.xml)
+        // What a player sent is none that was made.
+        #expect(WMSPRenderingLog(made: "<XML><Summary>\(Self.line)</Summary></XML>") == nil && WMSPRenderingLog(made: "") == nil)
+    }
+
+    @Test func anEventIsToldFromWhereItIsSeen() throws {
+        let made = WMSPRenderingLog(try log(Self.line, .line), relay: .init(player: "192.0.2.7", address: nil, players: 1))
+        let event = try #require(made).event(agent: "NSPlayer/9.0", url: "mmsh://o/a")
+        let notice = OriginNotice(url: "mmsh://o/a", event: event, agent: "NSPlayer/9.0")
+        let told = notice.event(from: "198.51.100.4").content?["@.REMOTE_LOG"] ?? ""
+        #expect(told.contains("<s-ip>198.51.100.4</s-ip>") && told.contains("<c-ip>192.0.2.7</c-ip>"))
+        #expect(notice.event(from: nil) == event && notice.byteCount > told.utf8.count)
+        let open = OriginNotice(url: "mmsh://o/a", event: RemoteEvent(kind: .open), agent: "")
+        #expect(open.event(from: "198.51.100.4") == RemoteEvent(kind: .open))
+    }
+
+    @Test(
+        arguments: [
+            ("<XML><Summary></Summary><c-dns>-</c-dns></XML>", .xml, .connect), ("<XML><Summary>\(line)</Summary></XML>", .xml, .legacy),
+            (line, .line, .legacy), (line + " u m r", .line, .legacy),
+            (line.replacing("Windows_Media_Audio_9 Windows_Media_Video_9", with: "- -"), .line, .streaming),
+            (line.replacing(" http TCP", with: " Cache -"), .line, .rendering), (line + " a b c d e f g 0", .line, .rendering),
+            ("", .line, .unusable), ("<XML>", .xml, .unusable), (line + " x", .line, .unusable),
+            ("<XML><Summary>1 2</Summary>", .xml, .unusable),
+            (String(repeating: "x ", count: 40_000), .line, .unusable),
+        ] as [(String, WMSPLog.Form, WMSPLogKind)])
+    func kinds(text: String, form: WMSPLog.Form, kind: WMSPLogKind) throws { #expect(WMSPLogKind(try log(text, form)) == kind) }
+
     @Test func whatAPlayerAddsGoesOn() throws {
         let more = "<ContentDescription><title>A &amp; B</title></ContentDescription><Vendor><x>1</x></Vendor>"
         let text = "<XML><Summary>\(Self.line) http://h/a?b name role</Summary><c-ip>0.0.0.0</c-ip><cs-url>http://h/a</cs-url>\(more)</XML>"
