@@ -298,6 +298,7 @@ final class PullSession {
             do { try join(address, track) } catch { finish(.failed("\(error)")) }
         case .ready(let track, let transport): media?.ready(track: track, transport)
         case .playing: playing()
+        case .frame: break
         case .paused:
             state = .paused
             pursue()

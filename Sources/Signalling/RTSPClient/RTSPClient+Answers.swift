@@ -9,7 +9,7 @@ extension RTSPClient {
             while phase != .ended, let element = try parser.next() {
                 handle(element)
                 // What follows belongs to whoever reads the media.
-                if hasInterleavedTracks, phase == .playing { break }
+                if hasInterleavedTracks, phase == .playing, !settings.takesFrames { break }
             }
         } catch {
             fail(.malformed(error.description))
@@ -52,6 +52,7 @@ extension RTSPClient {
     private mutating func handle(_ element: RTSPElement) {
         switch element {
         case .interleaved(let channel, let payload):
+            if settings.takesFrames, phase == .playing { return actions.append(.frame(channel: channel, payload)) }
             guard hasInterleavedTracks, earlyFrames.count + payload.count + 4 <= Self.earlyBytesMax else { return }
             earlyFrames += [
                 InterleavedHeader.magic, channel, UInt8(truncatingIfNeeded: payload.count >> 8), UInt8(truncatingIfNeeded: payload.count),
@@ -69,6 +70,7 @@ extension RTSPClient {
         let index = response.headers.cseqNumber.flatMap { number in outstanding.firstIndex { $0.number == number } } ?? 0
         let question = outstanding.remove(at: index)
         if response.status == .unauthorized || response.status == .proxyAuthenticationRequired {
+            wasChallenged = true
             switch challenged(by: response) {
             case .retry: return send(question.request)
             // That a reader may not do this says nothing of what we may.
@@ -125,6 +127,7 @@ extension RTSPClient {
     private mutating func answeredDescribe(_ response: RTSPResponse) {
         guard phase == .describing else { return }
         guard response.status.isSuccess else { return fail(.refused(.describe, response.status)) }
+        descriptionHeaders = response.headers
         do throws(RTSPClientFailure) {
             let description = try TrackControls.description(in: response)
             controls = TrackControls(description, headers: response.headers, request: settings.url.request)
@@ -189,8 +192,23 @@ extension RTSPClient {
         }
         phase = .playing
         hasPlayed = true
+        playHeaders = response.headers
         scheduleKeepAlive()
         actions.append(.playing)
+        if settings.takesFrames { takeEarlyFrames() }
+    }
+
+    /// Frames that came before PLAY was answered.
+    private mutating func takeEarlyFrames() {
+        var rest = earlyFrames[...]
+        earlyFrames = []
+        while rest.count >= InterleavedHeader.byteCount {
+            let channel = rest[rest.startIndex + 1]
+            let length = Int(rest[rest.startIndex + 2]) << 8 | Int(rest[rest.startIndex + 3])
+            rest = rest.dropFirst(InterleavedHeader.byteCount)
+            actions.append(.frame(channel: channel, Array(rest.prefix(length))))
+            rest = rest.dropFirst(length)
+        }
     }
 
     private mutating func answeredKeepAlive(_ method: RTSPMethod, _ response: RTSPResponse) {

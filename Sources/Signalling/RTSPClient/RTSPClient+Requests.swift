@@ -22,7 +22,7 @@ extension RTSPClient {
             method = .play
             uri = controls.aggregate
             // Live servers ignore it, stored streams begin at their start. After PAUSE one goes on where one is.
-            if !hasPlayed { headers.add("Range", "npt=0.000-") }
+            if !hasPlayed { headers.add("Range", RangeHeader.npt(start: settings.start, end: nil).text) }
         case .pause:
             method = .pause
             uri = controls.aggregate

@@ -19,6 +19,10 @@ package struct RTSPClient: Sendable {
         package var via: String?
         /// Header fields that every request gets beside those of the client.
         package var headers: [(name: String, value: String)] = []
+        /// Where PLAY begins.
+        package var start = NormalPlayTime.microseconds(0)
+        /// The owner wants interleaved frames one by one (``Action/frame(channel:_:)``), and not to read the connection itself.
+        package var takesFrames = false
         /// A fresh unguessable word, for Digest.
         package var clientNonce: @Sendable () -> String
 
@@ -42,6 +46,8 @@ package struct RTSPClient: Sendable {
         case ready(track: Int, TrackTransport)
         /// PLAY was accepted. With interleaved tracks nothing more was read from the bytes: ``takeMedia()`` has the rest.
         case playing
+        /// With ``Settings/takesFrames``: a frame of the connection, from PLAY's answer on.
+        case frame(channel: UInt8, [UInt8])
         /// PAUSE was answered.
         case paused
         /// The session is closed; so may the connection be.
@@ -98,6 +104,11 @@ package struct RTSPClient: Sendable {
     var sessionID: String?
     var timeoutSeconds: UInt64 = 60
     var controls: TrackControls
+    /// The header fields of the answers to DESCRIBE and to the last PLAY.
+    package internal(set) var descriptionHeaders: RTSPHeaders = [:]
+    package internal(set) var playHeaders: RTSPHeaders = [:]
+    /// A name and a password were asked for.
+    package internal(set) var wasChallenged = false
     var offers: [TrackOffer?] = []
     var tracksReady = 0
     var lastSetUpStatus = RTSPStatus.ok
@@ -146,6 +157,12 @@ package struct RTSPClient: Sendable {
         setUpNext(from: 0)
         return take()
     }
+
+    /// Where PLAY was asked to begin.
+    package var startAsked: NormalPlayTime { settings.start }
+
+    /// The URL that a media of the description is set up by, as `RTP-Info` names it; nil for one that is not received.
+    package func controlURL(ofMedia place: Int) -> String? { controls.tracks.indices.contains(place) ? controls.tracks[place].url : nil }
 
     /// Stops the flow of media for a while; the session stays.
     package mutating func pause(now: UInt64) -> [Action] {

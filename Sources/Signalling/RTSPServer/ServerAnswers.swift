@@ -17,9 +17,10 @@ package enum ServerAnswers {
 
     /// PLAY. Without beginnings (a PLAY that changes nothing) there is no RTP-Info. In a beginning what is not known is left out:
     /// a wrong number is worse than none.
-    package static func play(beginnings: [RTPInfo]) -> RTSPResponse {
-        // Live begins at 0 of the session's own time (LIVE555 answers so, and every player takes it).
-        var response = RTSPResponse(status: .ok, headers: ["Range": RangeHeader.fromStart.text])
+    ///
+    /// Live begins at 0 of the session's own time (LIVE555 answers so, and every player takes it); of stored media `range` says what is played.
+    package static func play(beginnings: [RTPInfo], range: RangeHeader = .fromStart) -> RTSPResponse {
+        var response = RTSPResponse(status: .ok, headers: ["Range": range.text])
         if !beginnings.isEmpty { response.headers.add("RTP-Info", RTPInfoHeader.text(beginnings)) }
         return response
     }

@@ -297,4 +297,30 @@ import WireFormats
             return
         }
     }
+
+    /// Who records takes frames one by one, those that came before PLAY's answer first, and reads what the answers say.
+    @Test func handsOutFrames() throws {
+        var settings = RTSPClient.Settings(url: try SourceURL("rtsp://cam.example/live")) { "nonce" }
+        settings.takesFrames = true
+        settings.start = .microseconds(12_500_000)
+        var script = try ClientScript()
+        script.client = RTSPClient(settings: settings)
+        script.sent = []
+        script.take(script.client.connected(now: script.now))
+        script.answer("200 OK")
+        script.answer("200 OK", "ETag: \"a\"\r\n", body: ClientScript.sdp)
+        #expect(script.client.descriptionHeaders["ETag"] == "\"a\"")
+        script.take(script.client.setUp([.interleaved], now: script.now))
+        script.answer("200 OK", "Session: 1\r\n")
+        script.events = []
+        script.take(script.client.receive([0x24, 1, 0, 2, 7, 8], now: script.now))
+        #expect(script.events.isEmpty)
+        let play = script.answer("200 OK", "Range: npt=12.0-30\r\nRTP-Info: url=x;seq=1;rtptime=2\r\n")
+        #expect(play?.headers["Range"] == "npt=12.500-")
+        script.take(script.client.receive([0x24, 0, 0, 1, 9, 0x24], now: script.now))
+        script.take(script.client.receive([0, 0, 1, 10], now: script.now))
+        #expect(script.client.playHeaders["Range"] == "npt=12.0-30")
+        #expect(script.events == [.playing, .frame(channel: 1, [7, 8]), .frame(channel: 0, [9]), .frame(channel: 0, [10])])
+        #expect(script.client.controlURL(ofMedia: 0) == "rtsp://cam.example/live/track1")
+    }
 }

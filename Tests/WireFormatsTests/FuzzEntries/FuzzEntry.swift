@@ -27,6 +27,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
     case msrtspDescription = "ms-rtsp-description"
     case msrtspHeaders = "ms-rtsp-headers"
     case msrtspBodies = "ms-rtsp-bodies"
+    case recording
 
     /// Runs the parser on the bytes.
     func run(_ bytes: [UInt8]) {
@@ -62,6 +63,7 @@ enum FuzzEntry: String, CaseIterable, Sendable {
         case .msrtspDescription: Self.msrtspDescription(bytes)
         case .msrtspHeaders: Self.msrtspHeaders(bytes)
         case .msrtspBodies: Self.msrtspBodies(bytes)
+        case .recording: Self.recording(bytes)
         }
     }
 
