@@ -69,6 +69,9 @@ public enum EngineError: Error, CustomStringConvertible {
     public let limits: Limits
     /// What carries the media, and why.
     public let backend: BackendChoice
+    /// It sends packets from files where reads do not hold the worker up. The other backends can do it, too, but a worker of theirs waits for the
+    /// disk, and live media with it.
+    public var sendsFiles: Bool { backend.name == BackendName.ioUring.rawValue }
     /// How many workers carry media.
     public var workerCount: Int { lines.count }
 

@@ -66,6 +66,12 @@ extension EngineCounter: NamedCounter {
         case .packetsResent: CounterName(FP_COUNTER_PACKETS_RESENT, "packets_resent")
         case .resendsTooLate: CounterName(FP_COUNTER_RESENDS_TOO_LATE, "resends_too_late")
         case .resendsRefused: CounterName(FP_COUNTER_RESENDS_REFUSED, "resends_refused")
+        case .storedReads: CounterName(FP_COUNTER_STORED_READS, "stored_reads")
+        case .storedReadBytes: CounterName(FP_COUNTER_STORED_READ_BYTES, "stored_read_bytes")
+        case .storedReadNanoseconds: CounterName(FP_COUNTER_STORED_READ_NANOSECONDS, "stored_read_nanoseconds")
+        case .storedBlocksShared: CounterName(FP_COUNTER_STORED_BLOCKS_SHARED, "stored_blocks_shared")
+        case .storedReadsFailed: CounterName(FP_COUNTER_STORED_READS_FAILED, "stored_reads_failed")
+        case .storedBlocksShort: CounterName(FP_COUNTER_STORED_BLOCKS_SHORT, "stored_blocks_short")
         }
     }
 }

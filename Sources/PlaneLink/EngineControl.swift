@@ -14,10 +14,17 @@ public protocol EngineControl: AnyObject, Sendable {
     var counters: EngineCounters { get }
     /// The capacities that the engine was made with.
     var limits: Limits { get }
+    /// Whether it sends packets from files (``Command/addStoredStream(_:_:_:)``).
+    var sendsFiles: Bool { get }
     /// How many workers carry media; streams and readers are spread over them.
     var workerCount: Int { get }
     /// Which backend carries the media, and why it was chosen.
     var backend: BackendChoice { get }
+}
+
+extension EngineControl {
+    /// Not unless it says so.
+    public var sendsFiles: Bool { false }
 }
 
 /// Which backend carries the media, and why.

@@ -138,6 +138,9 @@ final class Bench {
     /// Keeps a socket open until the engine has ended: it knows descriptors by number.
     func keep(_ sockets: TestSocket...) { kept += sockets }
 
+    /// Frees a stream's memory when the engine has ended.
+    func keep(_ memory: StreamMemory) { memories.append(memory) }
+
     convenience init(
         backend: BackendName?, codec: TrackCodec = .h264, tracks: Int = 1, limits: Limits = Limits(), sizing: StreamSizing? = nil,
         policy: StreamPolicy = Bench.withoutBurst, workers: Int = 1, zeroCopy: ZeroCopy = .off, isVerbatim: Bool = false

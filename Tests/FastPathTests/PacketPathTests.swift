@@ -106,6 +106,36 @@ import Testing
         #expect(bench.stop() == 0)
     }
 
+    @Test("The worker allocates nothing while packets of files are read and sent", arguments: EngineShape.all)
+    func allocationsOfStored(shape: EngineShape) throws {
+        try #require(allocationcount_is_active() == 1 || isSanitized, "the counting allocator is not linked")
+        let bench = try Bench(shape)
+        let file = StoredTestFile(packetBytes: 1_400, packetCount: 12_000)
+        bench.addStored(try file.plan(blockPackets: 10))
+        let readers = (0..<20).map { bench.addStored(UInt32($0), file, first: $0 * 70, chunked: $0 % 3 == 0) }
+        // Blocks' worth that each reader was sent.
+        func run(_ rounds: Range<Int>) {
+            for round in rounds {
+                for (index, reader) in readers.enumerated() {
+                    bench.submit(.releaseStored(reader.handle, upTo: UInt32(index * 70 + (round + 1) * 10)))
+                }
+                _ = bench.reaches(UInt64((round + 1) * 10 * readers.count)) { bench.engine.counters[.packetsSent] }
+                for reader in readers { while reader.end.socket.receive(milliseconds: 0, room: 1 << 20) != nil {} }
+            }
+        }
+        run(0..<20)
+        var allocated: [UInt64] = []
+        while allocated.last != 0, allocated.count < 5 {
+            let first = 20 + allocated.count * 100
+            let before = allocationcount_of_workers()
+            run(first..<first + 100)
+            allocated.append(allocationcount_of_workers() - before)
+        }
+        #expect(bench.engine.counters[.packetsSent] == UInt64((20 + allocated.count * 100) * 10 * readers.count))
+        #expect(allocated.last == 0, "allocations in rounds of 20,000 packets: \(allocated)")
+        #expect(bench.stop() == 0)
+    }
+
     /// Sanitizers bring their own allocator; the other runs of the tests prove the point.
     private var isSanitized: Bool { allocationcount_is_active() == 0 }
 

@@ -50,6 +50,17 @@ import PlaneLink
     static let unixNanoseconds: UInt64 = 1_750_000_000_000_000_000
     /// Workers that were woken, by their kernels' peer descriptors.
     var notified: [Int32] = []
+    /// Reads of files that were asked for and did not end, and what lies in the file.
+    @unsafe struct Read {
+        var slot: Int32
+        var bytes: UnsafeMutableRawPointer
+        var count: Int
+        var offset: UInt64
+        var buffer: Int
+        var tag: RequestTag
+    }
+    var reads: [Read] = unsafe []
+    var file: [UInt8] = []
     /// Zero-copy sends whose memory the kernel holds.
     var held: [RequestTag] = []
     var canZeroCopy = false
@@ -101,6 +112,25 @@ import PlaneLink
         unsafe receives.append(Receive(slot: file.slot, tag: tag, place: bytes, count: count))
     }
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag) {}
+    @unsafe mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+    ) {
+        unsafe script.reads.append(
+            Script.Read(slot: file.slot, bytes: bytes, count: count, offset: offset, buffer: buffer, tag: tag))
+    }
+
+    /// Ends the oldest read with so many of the script's bytes, or with an error number.
+    mutating func endRead(_ result: Int32) {
+        let read = unsafe script.reads.removeFirst()
+        if result > 0 {
+            let start = unsafe Int(read.offset)
+            unsafe script.file[start..<(start + Int(result))].withUnsafeBytes {
+                if let base = $0.baseAddress { unsafe read.bytes.copyMemory(from: base, byteCount: $0.count) }
+            }
+        }
+        unsafe finish(read.tag, result)
+    }
+
     mutating func acknowledge(_ file: KernelFile) {}
     func unsentBytes(_ file: KernelFile) -> Int { script.unsent }
     mutating func watchWritable(_ file: KernelFile, tag: RequestTag) { script.watched.append(tag) }

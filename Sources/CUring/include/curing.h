@@ -165,6 +165,20 @@ static inline void curing_read(struct io_uring_sqe *s, int slot, void *bytes, un
     s->user_data = tag;
 }
 
+/// Bytes of a file from `offset` on into memory that belongs to the request until it completes: registered memory of place `memory`
+/// (READ_FIXED), or any other (-1).
+static inline void curing_read_file(
+    struct io_uring_sqe *s, int slot, void *bytes, unsigned count, uint64_t offset, int memory, uint64_t tag) {
+    s->opcode = memory >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
+    s->flags = IOSQE_FIXED_FILE;
+    s->fd = slot;
+    s->addr = (uint64_t)(uintptr_t)bytes;
+    s->len = count;
+    s->off = offset;
+    if (memory >= 0) s->buf_index = (uint16_t)memory;
+    s->user_data = tag;
+}
+
 /// Completes once when the socket can be written to, or is broken.
 static inline void curing_watch_writable(struct io_uring_sqe *s, int slot, uint64_t tag) {
     s->opcode = IORING_OP_POLL_ADD;

@@ -8,8 +8,14 @@ protocol SubscriberDelegate: AnyObject {
     func subscriberFailed(_ failure: SubscriberFailure)
     /// The reader missed so many packets; at most once a minute.
     func subscriberLagged(_ cause: LagCause, packets: UInt32)
+    /// The file that it is sent cannot be read from that packet on: it ends there (0), or for this reason.
+    func subscriberEnded(packet: UInt32, errorNumber: Int32)
     /// The engine is done with the descriptor; the handle is no longer valid.
     func subscriberRemoved()
+}
+
+extension SubscriberDelegate {
+    func subscriberEnded(packet: UInt32, errorNumber: Int32) {}
 }
 
 /// Hears what the engine says of one source.
@@ -163,6 +169,13 @@ final class EnginePort {
         return opened
     }
 
+    /// Opens a stream whose packets lie in a file. `onRemoved` runs after the engine let go of the file.
+    func addStoredStream(
+        _ plan: StoredPlan, delegate: any StreamDelegate, onRemoved: @escaping () -> Void
+    ) throws(Refusal) -> (handle: StreamHandle, counters: StreamCounters) {
+        try open(sizing: .stored, delegate: delegate, onRemoved: onRemoved) { .addStoredStream($0, $1, plan) }
+    }
+
     private func open(
         sizing: StreamSizing, delegate: any StreamDelegate, onRemoved: @escaping () -> Void,
         command: (StreamHandle, StreamMemory) -> Command
@@ -307,6 +320,8 @@ final class EnginePort {
         case .subscriberFailed(let handle, let failure): subscribers[handle.index]?.subscriberFailed(failure)
         case .subscriberLagged(let handle, let cause, let packets):
             subscribers[handle.index]?.subscriberLagged(cause, packets: packets)
+        case .storedEnded(let handle, let packet, let errorNumber):
+            subscribers[handle.index]?.subscriberEnded(packet: packet, errorNumber: errorNumber)
         case .subscriberRemoved(let handle):
             let delegate = subscribers.removeValue(forKey: handle.index)
             subscriberHandles.release(index: handle.index)

@@ -64,6 +64,11 @@ package struct Status: Sendable, Equatable {
         case handovers
         /// Times that no receive buffer was free; the data waited in the socket.
         case receiveBuffersExhausted = "receive_buffers_exhausted"
+        /// Blocks of files that were read for players on demand, such that a player found read by another, and players that had to wait
+        /// because all were in use.
+        case storedReads = "stored_reads"
+        case storedBlocksShared = "stored_blocks_shared"
+        case storedBlocksShort = "stored_blocks_short"
 
         var counter: EngineCounter {
             switch self {
@@ -76,6 +81,9 @@ package struct Status: Sendable, Equatable {
             case .trainsRefused: .trainsRefused
             case .handovers: .handovers
             case .receiveBuffersExhausted: .receiveBuffersExhausted
+            case .storedReads: .storedReads
+            case .storedBlocksShared: .storedBlocksShared
+            case .storedBlocksShort: .storedBlocksShort
             }
         }
     }

@@ -12,11 +12,16 @@ extension Limits {
         try check("limits.delayMicrosecondsMax", delayMicrosecondsMax, 0...10_000_000)
         try check("limits.interleavedBufferBytes", interleavedBufferBytes, (65_536 + 4)...(64 << 20))
         try check("limits.datagramBufferBytes", datagramBufferBytes, 2_048...(1 << 20))
+        try check("limits.storedBlocks", storedBlocks, 2...4_096)
+        try check("limits.storedBlockBytes", storedBlockBytes, 4_096...Limits.storedBlockBytesMax)
         guard datagramBuffers.nonzeroBitCount == 1, (1...32_768).contains(datagramBuffers) else {
             throw .argument(name: "limits.datagramBuffers", allowed: "a power of two, 1...32768")
         }
         guard writeStallNanoseconds <= Self.spanNanosecondsMax else {
             throw .argument(name: "limits.writeStallNanoseconds", allowed: "at most a day")
+        }
+        guard storedStallNanoseconds <= Self.spanNanosecondsMax else {
+            throw .argument(name: "limits.storedStallNanoseconds", allowed: "at most a day")
         }
         guard senderSilenceNanoseconds <= Self.spanNanosecondsMax else {
             throw .argument(name: "limits.senderSilenceNanoseconds", allowed: "at most a day")

@@ -44,7 +44,8 @@ extension Splitter {
             guard isHeard(stream) else { return }
             events.append(.senderReport(stream, track: Int(track), ssrc: ssrc, ntp: ntp, rtpTime: rtpTime))
         case .sourceBye(let stream, let track): if isHeard(stream) { events.append(.sourceBye(stream, track: Int(track))) }
-        case .parameterSets, .packetTooLarge: break
+        // Packets of files are not for programs.
+        case .parameterSets, .packetTooLarge, .storedEnded: break
         case .bufferReturned(let buffer): takeBack(buffer)
         case .streamRemoved(let handle):
             guard let entry = streams[handle.index, handle.generation] else { return }

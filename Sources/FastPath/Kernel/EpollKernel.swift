@@ -197,6 +197,15 @@ import PlaneLink
         begin(file, .wake, tag)
     }
 
+    @unsafe package mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+    ) {
+        systemCalls += 1
+        requests += 1
+        let got = unsafe pread(entries[Int(file.slot)].descriptor, bytes, count, Int(truncatingIfNeeded: offset))
+        finish(tag, got < 0 ? -errno : Int32(truncatingIfNeeded: got))
+    }
+
     private mutating func begin(_ file: KernelFile, _ reading: Reading, _ tag: RequestTag) {
         entries[Int(file.slot)].reading = reading
         entries[Int(file.slot)].readTag = tag.raw

@@ -17,6 +17,8 @@ package struct RequestTag: Sendable, BitwiseCopyable, Equatable {
         case peer
         /// A send without a copy: the index is the reader's, the generation names what the kernel holds (``ZeroCopyHold``).
         case zeroCopy
+        /// A read of a file: the index is the block's.
+        case fileRead
     }
 
     package let raw: UInt64
@@ -115,6 +117,10 @@ package protocol Kernel: ~Copyable {
     @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag)
     /// Reads an eventfd, once.
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag)
+    /// Reads at least one byte of a file, from `offset` on, once; its result is the number of bytes, 0 behind the end. `buffer` is the index
+    /// of the registered memory that the bytes go to, or -1. Backends without a ring read in the call, which waits for the disk.
+    @unsafe mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag)
     /// Has what was received on a connection acknowledged at once: a sender that waits for that (Nagle's algorithm, as ffmpeg
     /// does when it publishes) goes on without the 40 ms that Linux otherwise takes.
     mutating func acknowledge(_ file: KernelFile)

@@ -63,7 +63,7 @@ import PlaneLink
             throw .setting("limits: datagram-buffers is \(bufferCount), but must be a power of two up to 32768")
         }
         // The kernel takes no larger table than the process may have descriptors.
-        let fileCount = min(limits.subscribersMax + limits.sourcesMax + 64, Self.descriptorsMax())
+        let fileCount = min(limits.subscribersMax + limits.sourcesMax + limits.streamsMax + 64, Self.descriptorsMax())
         guard let files = Slab<FileEntry>(count: fileCount), let addresses = Slab<SocketAddressBytes>(count: 128),
             let batch = Slab<Completion>(count: 256), let events = AsideQueue<Completion>(room: 65_536),
             let results = AsideQueue<SendResult>(room: limits.subscribersMax + 256),
@@ -72,7 +72,8 @@ import PlaneLink
             unsafe memory != MAP_FAILED
         else { throw .memory }
         var made: OpaquePointer?
-        let places = zeroCopy ? UInt32(min(limits.streamsMax + 1, Self.placesMax)) : 0
+        // One for each stream's log, and one for the blocks that files are read into.
+        let places = UInt32(min(limits.streamsMax + 1, Self.placesMax))
         let result = unsafe curing_create(min(Self.submissions, completions), completions, UInt32(fileCount), places, &made)
         guard result == 0, let ring = unsafe made else {
             unsafe munmap(memory, bufferCount * limits.datagramBufferBytes)
@@ -184,6 +185,14 @@ import PlaneLink
     package mutating func receiveWake(_ file: KernelFile, tag: RequestTag) {
         guard let submission = unsafe next() else { return }
         unsafe curing_read(submission, file.slot, wakeValue, 8, tag.raw)
+        requests += 1
+    }
+
+    @unsafe package mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+    ) {
+        guard let submission = unsafe next() else { return }
+        unsafe curing_read_file(submission, file.slot, bytes, UInt32(count), offset, Int32(buffer), tag.raw)
         requests += 1
     }
 

@@ -101,6 +101,11 @@ struct StreamState: BitwiseCopyable {
     let isHome: Bool
     /// Its packets are no RTP: they are stored and sent as they were fed (``Command/addVerbatimStream(_:_:)``).
     let isVerbatim: Bool
+    /// Its packets lie in a file (``Command/addStoredStream(_:_:_:)``); reads of it that the kernel holds.
+    var stored: StoredPlan?
+    var storedFile = KernelFile.none
+    var storedReads = 0
+    var isStored: Bool { stored != nil }
     var policy = StreamPolicy()
     var trackCount: Int
     var tracks: InlineArray<8, TrackState>

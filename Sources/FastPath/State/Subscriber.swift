@@ -89,6 +89,8 @@ struct Subscriber: BitwiseCopyable {
     /// Queue of replies: first and last node.
     var sendFirst: UInt32
     var sendLast: UInt32
+    /// Of a stored stream (``StoredReader``).
+    var stored = StoredReader()
 
     var isActive: Bool { state != .free && state != .closing }
 

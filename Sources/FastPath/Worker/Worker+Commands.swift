@@ -29,6 +29,7 @@ extension Worker where K: ~Copyable {
         switch command {
         case .addStream(let handle, let memory, let trackCount): addStream(handle, memory, Int(trackCount), isVerbatim: false)
         case .addVerbatimStream(let handle, let memory): addStream(handle, memory, 1, isVerbatim: true)
+        case .addStoredStream(let handle, let memory, let plan): addStoredStream(handle, memory, plan)
         case .setTrack(let handle, let track, let plan): setTrack(handle, Int(track), plan)
         case .setPolicy(let handle, let policy): if let stream = find(handle) { streams[stream].state.policy = policy }
         case .removeStream(let handle): if let stream = find(handle) { removeStream(stream) }
@@ -58,13 +59,16 @@ extension Worker where K: ~Copyable {
             addConnection(handle, stream, descriptor, channels, .interleaved)
         case .addVerbatimSubscriber(let handle, let stream, let descriptor, let isChunked):
             addConnection(handle, stream, descriptor, ChannelMap(identity: 1), isChunked ? .chunk : .bare)
-        case .arm(let handle, let now): if let reader = find(handle) { arm(reader, now: now) }
+        case .addStoredSubscriber(let handle, let stream, let descriptor, let first, let framing, let progress):
+            addStoredSubscriber(handle, stream, descriptor, first, framing, progress)
+        case .releaseStored(let handle, let packet): if let reader = find(handle) { releaseStored(reader, upTo: packet) }
+        case .arm(let handle, let now): if let reader = find(handle), isLive(reader) { arm(reader, now: now) }
         case .setBurst(let handle, let nanoseconds, let bitsPerSecondMax):
             if let reader = find(handle) {
                 subscribers[reader].burstNanoseconds = nanoseconds
                 subscribers[reader].burstBytesPerSecond = bitsPerSecondMax == 0 ? 0 : max(bitsPerSecondMax / 8, 1)
             }
-        case .go(let handle): if let reader = find(handle) { go(reader) }
+        case .go(let handle): if let reader = find(handle), isLive(reader) { go(reader) }
         case .setOverload(let handle, let policy):
             if let reader = find(handle) {
                 subscribers[reader].overload = policy
@@ -73,6 +77,7 @@ extension Worker where K: ~Copyable {
         case .pause(let handle):
             if let reader = find(handle) {
                 pause(reader)
+                if streams[Int(subscribers[reader].stream)].state.isStored { holdStored(reader) }
                 // Replies that waited for a place wait no longer.
                 if subscribers[reader].sendFirst != .max { sendReplies(reader) }
             }
@@ -80,7 +85,9 @@ extension Worker where K: ~Copyable {
         case .sendBefore(let handle, let buffer, let packet): send(handle, buffer, before: packet)
         case .sendLast(let handle, let buffer, let packet): send(handle, buffer, before: packet, endsMedia: true)
         case .armAt(let handle, let packet):
-            if let reader = find(handle), isOfKind(Int(subscribers[reader].stream), verbatim: true) { arm(reader, at: packet) }
+            if let reader = find(handle), isLive(reader), isOfKind(Int(subscribers[reader].stream), verbatim: true) {
+                arm(reader, at: packet)
+            }
         case .setInterleavedChannels(let handle, let channels):
             if let reader = find(handle),
                 subscribers[reader].framing == .interleaved || isOfKind(Int(subscribers[reader].stream), verbatim: false)
@@ -140,7 +147,7 @@ extension Worker where K: ~Copyable {
 
     // MARK: Streams
 
-    private mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int, isVerbatim: Bool) {
+    mutating func addStream(_ handle: StreamHandle, _ memory: StreamMemory, _ trackCount: Int, isVerbatim: Bool) {
         let stream = Int(handle.index)
         guard stream < streams.count, streams[stream].generation == 0, handle.generation != 0 else {
             counters.add(.staleCommands)
@@ -205,13 +212,14 @@ extension Worker where K: ~Copyable {
             }
         }
         streams[stream].isClosing = true
-        if streams[stream].state.zeroCopyHolds == 0 { finishStream(stream) }
+        if streams[stream].state.zeroCopyHolds == 0, streams[stream].state.storedReads == 0 { finishStream(stream) }
     }
 
     /// Nothing of the stream is in use any more.
     mutating func finishStream(_ stream: Int) {
         if streams[stream].state.registered >= 0 { kernel.unregister(index: stream) }
         unpin(stream)
+        if streams[stream].state.isStored { closeStored(stream) }
         streams[stream].state.reorder.free()
         let handle = streams[stream].state.handle
         streams[stream].generation = 0

@@ -14,6 +14,7 @@ extension Worker where K: ~Copyable {
         while let event = unsafe kernel.nextEvent() { unsafe kernel.recycle(event.buffer) }
         while kernel.nextSendResult() != nil {}
         letGoOfAll()
+        giveUpStored()
         for source in unsafe 0..<sources.count { giveUpSource(source, number) }
         for reader in 0..<subscribers.count where subscribers[reader].state != .free { giveUpReader(reader) }
         for stream in 0..<streams.count where streams[stream].generation != 0 { unpin(stream) }

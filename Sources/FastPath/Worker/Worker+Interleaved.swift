@@ -50,6 +50,7 @@ extension Worker where K: ~Copyable {
     /// Sends one reader what it is owed, outside the stream's turn.
     mutating func pumpReader(_ reader: Int) {
         let stream = Int(subscribers[reader].stream)
+        if streams[stream].state.isStored { return pumpStored(reader) }
         var pass = 0
         var hasMore = true
         while hasMore, pass < Self.sendsPerTurn, pass == 0 || !isOvertime() {
@@ -125,7 +126,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Gathers what goes before media: the rest of a packet that went in part, and replies.
-    private mutating func gatherRest(_ reader: Int) {
+    mutating func gatherRest(_ reader: Int) {
         if subscribers[reader].remainderCount > 0 {
             unsafe gather.add(
                 remainders.place(of: reader) + Int(subscribers[reader].remainderStart), Int(subscribers[reader].remainderCount))
@@ -267,7 +268,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Accounts for what the kernel took. True when the reader can be sent more at once.
-    private mutating func finishSend(_ result: SendResult, _ stream: Int) -> Bool {
+    mutating func finishSend(_ result: SendResult, _ stream: Int) -> Bool {
         let reader = Int(result.tag.index)
         guard reader < subscribers.count, subscribers[reader].isActive, subscribers[reader].isInterleaved else { return false }
         guard result.result >= 0 else {
@@ -293,6 +294,7 @@ extension Worker where K: ~Copyable {
             // Replies that waited for their place may have reached it.
             let hasReplies = subscribers[reader].sendFirst != .max
             guard subscribers[reader].state == .playing else { return hasReplies }
+            if streams[stream].state.isStored { return tookStored(reader) || hasReplies }
             if subscribers[reader].cursor < limit(stream) { return true }
             subscribers[reader].isBursting = false
             subscribers[reader].lagSince = 0
@@ -305,7 +307,7 @@ extension Worker where K: ~Copyable {
     }
 
     /// Counts packets that left whole, and their bytes without the frames' headers.
-    private func countMedia(_ stream: Int, packets: UInt32, bytes: Int) {
+    func countMedia(_ stream: Int, packets: UInt32, bytes: Int) {
         counters.add(.packetsSent, UInt64(packets))
         counters.add(.bytesSent, UInt64(bytes))
         streams[stream].state.counters.add(.packetsSent, UInt64(packets))
@@ -332,7 +334,7 @@ extension Worker where K: ~Copyable {
         return left - used
     }
 
-    private mutating func takeFromReplies(_ reader: Int, _ bytes: Int) -> Int {
+    mutating func takeFromReplies(_ reader: Int, _ bytes: Int) -> Int {
         var left = bytes
         while subscribers[reader].offeredReplies > 0, subscribers[reader].sendFirst != .max {
             let node = Int(subscribers[reader].sendFirst)
@@ -350,6 +352,7 @@ extension Worker where K: ~Copyable {
 
     /// Moves the cursor over the frames that went, and keeps the rest of one that went in part. What was offered is pinned still.
     private mutating func takeFromMedia(_ reader: Int, _ stream: Int, _ bytes: Int) {
+        if let plan = streams[stream].state.stored { return takeFromStored(reader, stream, plan, bytes) }
         let log = streams[stream].state.log
         var left = bytes
         var packets: UInt32 = 0

@@ -104,6 +104,10 @@ extension Worker where K: ~Copyable {
         case .armed: return false
         case .joined, .playing, .skipping: break
         }
+        if streams[stream].state.isStored {
+            let hasEnded = subscribers[reader].stored.hasEnded
+            return hasEnded || isAtOrBehind(UInt32(truncatingIfNeeded: subscribers[reader].cursor), number)
+        }
         // First what was counted, then what was logged: of a packet that comes meanwhile only the log may tell.
         let next = nextNumber(stream)
         if subscribers[reader].state == .skipping {

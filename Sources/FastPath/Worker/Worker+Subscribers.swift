@@ -3,7 +3,7 @@ import PlaneLink
 extension Worker where K: ~Copyable {
     // MARK: Coming and going
 
-    private func emptySubscriber(_ handle: SubscriberHandle, _ stream: Int) -> Subscriber {
+    func emptySubscriber(_ handle: SubscriberHandle, _ stream: Int) -> Subscriber {
         Subscriber(
             generation: handle.generation, state: .quiet, list: .none, isInterleaved: false,
             isVerbatim: streams[stream].state.isVerbatim, framing: .interleaved, isBursting: false,
@@ -23,7 +23,7 @@ extension Worker where K: ~Copyable {
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            Int(sockets) < egress.count, egress[Int(sockets)].isSet
+            !streams[stream].state.isStored, Int(sockets) < egress.count, egress[Int(sockets)].isSet
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].host = host
@@ -40,7 +40,8 @@ extension Worker where K: ~Copyable {
     ) {
         let reader = Int(handle.index)
         guard reader < subscribers.count, subscribers[reader].state == .free, let stream = find(streamHandle),
-            framing == .interleaved || isOfKind(stream, verbatim: true), let file = kernel.attach(descriptor: descriptor)
+            !streams[stream].state.isStored, framing == .interleaved || isOfKind(stream, verbatim: true),
+            let file = kernel.attach(descriptor: descriptor)
         else { return report(.subscriberRemoved(handle)) }
         subscribers[reader] = emptySubscriber(handle, stream)
         subscribers[reader].isInterleaved = true
@@ -65,6 +66,7 @@ extension Worker where K: ~Copyable {
         }
         let stream = Int(subscribers[reader].stream)
         unlink(reader, from: stream)
+        if streams[stream].state.isStored { leaveStored(reader) }
         dropReplies(reader)
         subscribers[reader].state = .closing
         if subscribers[reader].isBlocked, subscribers[reader].isInterleaved {
@@ -228,7 +230,7 @@ extension Worker where K: ~Copyable {
         unpin(stream)
     }
 
-    private func publishAudience(_ stream: Int) {
+    func publishAudience(_ stream: Int) {
         streams[stream].state.board.store(index, .audience, streams[stream].state.interested)
     }
 

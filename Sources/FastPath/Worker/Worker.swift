@@ -61,6 +61,10 @@ struct WorkerParts {
     var gather: GatherSpace
     var blocks: FramedBlocks
     let remainders: RemainderSlab
+    var stored: StoredBlocks
+    /// Stored readers that may be sent something, and whether all that there are wait for a block to be free.
+    var storedReady = StoredList()
+    var isStoredShort = false
 
     /// Streams that have something to do, as a list through their slots.
     var firstDirty = SubscriberList.end
@@ -123,7 +127,8 @@ struct WorkerParts {
             let sendNodes = Slab<SendNode>(count: limits.subscribersMax * 2 + limits.queuedSendsMax),
             let egress = Slab<Egress>(count: Limits.egressMax), let destinations = DestinationTable(),
             let holds = Slab<ZeroCopyHold>(count: parts.zeroCopy == .off ? 1 : Self.holdsMax), let gather = GatherSpace(),
-            let blocks = FramedBlocks(), let remainders = RemainderSlab(readers: limits.subscribersMax)
+            let blocks = FramedBlocks(), let remainders = RemainderSlab(readers: limits.subscribersMax),
+            let stored = StoredBlocks(count: limits.storedBlocks, bytes: limits.storedBlockBytes)
         else { throw .memory }
         self.kernel = kernel
         index = parts.index
@@ -146,6 +151,7 @@ struct WorkerParts {
         self.gather = gather
         self.blocks = blocks
         self.remainders = remainders
+        self.stored = stored
         for node in (0..<self.sendNodes.count).reversed() {
             self.sendNodes[node].next = freeSendNode
             freeSendNode = UInt32(node)
@@ -179,7 +185,7 @@ struct WorkerParts {
         let hasCommands = commands.count > 0
         // Commands that wait for reports to be taken: nobody says when they were.
         if hasCommands, !hasRoomToReport { deadline = min(deadline, now + Self.retryNanoseconds) }
-        let mustNotWait = hasCommands && hasRoomToReport || deadline <= now || isStopping
+        let mustNotWait = hasCommands && hasRoomToReport || deadline <= now || isStopping || storedReady.count > 0 && !isStoredShort
         // What commands brought about is told before the wait: where no media moves, nothing else may happen for long.
         if hasReported { wakeReports() }
         kernel.wait(nanoseconds: mustNotWait ? 0 : deadline == .max ? -1 : Int64(min(deadline - now, 1_000_000_000)))
@@ -192,6 +198,7 @@ struct WorkerParts {
         releaseDue()
         fenceVerbatim()
         fanOutDue()
+        sendStored()
         if now >= nextSweep { sweep() }
         if kernel.failure != 0 { giveUp(kernel.failure) }
         if hasReported { wakeReports() }
@@ -225,6 +232,7 @@ struct WorkerParts {
         case .wake: armCommandWake()
         case .zeroCopy: unsafe zeroCopyDone(event.tag, copied: event.result != 0)
         case .peer: if unsafe event.result < 0 { notifyAll() }
+        case .fileRead: unsafe storedReadDone(event.tag, event.result)
         case .send, .cancel, .none: break
         }
     }
@@ -358,7 +366,7 @@ struct WorkerParts {
                 let reader = Int(index)
                 index = subscribers[reader].next
                 guard subscribers[reader].isBlocked, !subscribers[reader].hasFailed else { continue }
-                if now &- subscribers[reader].blockedAt > limits.writeStallNanoseconds {
+                if now &- subscribers[reader].blockedAt > stallNanoseconds(stream) {
                     failIfStalled(reader)
                 } else {
                     disconnectIfTooSlow(reader, stream)
@@ -390,6 +398,7 @@ struct WorkerParts {
             if let buffer = unsafe sources[source].buffer { unsafe board.keep(buffer) }
         }
         let leaks = kernel.outstanding + subscribersInUse + sourcesInUse + streamsInUse + sendNodesUsed + holdsUsed
+        if stored.isLoading { stored.isKept = true }
         peers.end()
         report(.stopped(leaks: UInt32(clamping: leaks)))
         wakeReports()

@@ -51,7 +51,7 @@ import PlaneLink
 
     func submit(_ command: Command) -> Bool {
         switch command {
-        case .addStream(let handle, let memory, _), .addVerbatimStream(let handle, let memory):
+        case .addStream(let handle, let memory, _), .addVerbatimStream(let handle, let memory), .addStoredStream(let handle, let memory, _):
             guard Int(handle.index) < streams.count else { return push(command, to: 0) }
             let home = leastLoaded { loads[$0].streams }
             memory.board.store(.home, UInt64(home))
@@ -72,11 +72,12 @@ import PlaneLink
         case .removeSource(let handle): return push(command, to: worker(of: handle))
         case .addDatagramSubscriber(let handle, let stream, _, _, let sockets):
             return pushReader(command, handle, stream, among: Int(sockets) < egress.count ? egress[Int(sockets)] : 0)
-        case .addInterleavedSubscriber(let handle, let stream, _, _), .addVerbatimSubscriber(let handle, let stream, _, _):
+        case .addInterleavedSubscriber(let handle, let stream, _, _), .addVerbatimSubscriber(let handle, let stream, _, _),
+            .addStoredSubscriber(let handle, let stream, _, _, _, _):
             return pushReader(command, handle, stream, among: .max)
         case .sendBefore(let handle, _, _), .sendLast(let handle, _, _), .armAt(let handle, _), .setBurst(let handle, _, _):
             return push(command, to: worker(of: handle))
-        case .resend(let handle, _, _, _): return push(command, to: worker(of: handle))
+        case .resend(let handle, _, _, _), .releaseStored(let handle, _): return push(command, to: worker(of: handle))
         case .arm(let handle, _), .setOverload(let handle, _), .send(let handle, _), .setInterleavedChannels(let handle, _):
             return push(command, to: worker(of: handle))
         case .go(let handle), .pause(let handle), .removeSubscriber(let handle): return push(command, to: worker(of: handle))

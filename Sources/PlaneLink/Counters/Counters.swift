@@ -67,6 +67,15 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     /// Packets of finished RTP that were asked for once more (``Command/resend(_:packet:following:port:)``): the kernel took them; they
     /// had left the window; the reader has not been sent them yet, no datagram holds them or the kernel refused them.
     case packetsResent, resendsTooLate, resendsRefused
+    /// Blocks of files that were read for stored readers (``Command/addStoredStream(_:_:_:)``), their bytes, and the nanoseconds from asking
+    /// for them to having them, summed.
+    case storedReads, storedReadBytes, storedReadNanoseconds
+    /// Blocks that a stored reader found read by another.
+    case storedBlocksShared
+    /// Blocks that could not be read, and such that ended before their last packet.
+    case storedReadsFailed
+    /// Stored readers that had to wait because every block was in use.
+    case storedBlocksShort
 }
 
 /// Counters of one stream.
@@ -257,6 +266,9 @@ public struct StreamCounters: Sendable, BitwiseCopyable {
     @usableFromInline static let perReorder = ReorderCounter.allCases.count
     @usableFromInline static let legsStart = reorderStart + perReorder * tracksPerStreamMax
     @usableFromInline static let perLeg = LegCounter.allCases.count
+
+    /// Counters of no stream: nobody writes them, and they stay zero.
+    public static let none = StreamCounters(workers: 1)
 
     init(workers: Int) {
         block = CounterBlock(count: Self.legsStart + Self.perLeg * tracksPerStreamMax * legsPerStreamMax, workers: workers)

@@ -49,8 +49,20 @@ public struct Limits: Sendable, Equatable {
     /// Size of one: the largest UDP payload and the kernel's header before it.
     public var datagramBufferBytes = (64 << 10) + 256
 
+    /// Blocks that each worker reads stored packets into (``Command/addStoredStream(_:_:_:)``), shared by its readers.
+    public var storedBlocks = 64
+    /// Room of one, in bytes: what is read, and sent, at once.
+    public var storedBlockBytes = 64 << 10
+    /// It is no larger, whatever is asked for.
+    public static let storedBlockBytesMax = 1 << 20
+    /// A stored reader that takes nothing for so long is given up: players pause by not reading.
+    public var storedStallNanoseconds: UInt64 = 600_000_000_000
+
     /// The defaults.
     public init() {}
+
+    /// Files that are sent from the engine at a time, each of them a stream: a part of ``streamsMax``, so that live ones find room.
+    public var storedFilesMax: Int { max(streamsMax / 4, 1) }
 
     /// Commands that may wait: one burst of joins of all readers of a second, four commands each.
     public var commandsMax: Int { max(4 * joinsPerSecondPerAddress * 4, 16_384) }
@@ -109,6 +121,18 @@ public struct StreamSizing: Sendable, Equatable {
         pictureBytes = holdsPictures ? min(arenaBytes / 2, Self.pictureBytesMax) : 0
         self.bitRate = rate
         self.windowMilliseconds = window
+    }
+
+    /// What a stream takes whose packets lie in a file: next to nothing.
+    public static let stored = StreamSizing(empty: ())
+
+    private init(empty: Void) {
+        arenaBytes = 4_096
+        recordCount = 16
+        bitRate = 0
+        windowMilliseconds = 0
+        keyFrameBytes = 0
+        pictureBytes = 0
     }
 
     /// Bytes in all.

@@ -16,6 +16,10 @@ public enum Command: Sendable, BitwiseCopyable {
     /// ``Report/joined(_:_:)`` (``JoinPoint/packet``) the first that a reader will be sent. It has no tracks, no time line and no RTCP: what
     /// would need them is refused (``EngineRefusal/wrongKind``).
     case addVerbatimStream(StreamHandle, StreamMemory)
+    /// Opens a stream whose packets lie in a file: each reader is sent them from its own place (``addStoredSubscriber(_:_:descriptor:first:_:_:)``),
+    /// as far as ``releaseStored(_:upTo:)`` says. A packet's number is its place in the file. It has no log, no tracks and no sources; of the
+    /// memory its counters are used, and ``StreamSizing/stored`` is enough.
+    case addStoredStream(StreamHandle, StreamMemory, StoredPlan)
     /// Says what a track is: before the first source is attached, or while the stream runs. Then the track begins anew as another one,
     /// which should have another SSRC: its time line and its counters start over, and nothing that was logged under the plan before
     /// is sent to anybody any more. Readers of the old track are to be removed first. A number beyond the stream's tracks, below
@@ -74,6 +78,13 @@ public enum Command: Sendable, BitwiseCopyable {
     /// Adds a TCP reader of a verbatim stream, silent until ``go(_:)``. With `chunked` each packet goes as a chunk of HTTP's transfer
     /// coding (RFC 9112 section 7.1). From here on the engine alone writes to the descriptor.
     case addVerbatimSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, chunked: Bool)
+    /// Adds a TCP reader of a stored stream, silent until packets are released to it, which begins with that packet. From here on the engine
+    /// alone writes to the descriptor. Of other commands it takes `send…`, ``pause(_:)`` and ``removeSubscriber(_:)``; places among packets
+    /// are named by the packets' numbers.
+    case addStoredSubscriber(SubscriberHandle, StreamHandle, descriptor: Int32, first: UInt32, StoredFraming, StoredProgress)
+    /// Sends a stored reader its packets before this number, those that it has not been sent yet. Not back: a smaller number than before
+    /// changes nothing. After ``pause(_:)`` those behind its place wait for the next release.
+    case releaseStored(SubscriberHandle, upTo: UInt32)
     /// Finds the reader's first packet: the newest key frame where the stream's policy allows a burst from there, else the next
     /// key frame, or with `now` the next packet of any kind. Answered by ``Report/joined(_:_:)``; nothing is sent before ``go(_:)``.
     case arm(SubscriberHandle, now: Bool)

@@ -8,6 +8,9 @@ public enum Report: Sendable, BitwiseCopyable {
     case subscriberFailed(SubscriberHandle, SubscriberFailure)
     /// The reader missed packets for this reason, so many since the last such report; at most once a minute for each reader.
     case subscriberLagged(SubscriberHandle, LagCause, packets: UInt32)
+    /// A stored reader's file cannot be read from this packet on: it ends there (0), or this error number says why. The reader is sent nothing
+    /// more, but what is queued for it.
+    case storedEnded(SubscriberHandle, packet: UInt32, errorNumber: Int32)
     /// The engine no longer uses the reader's descriptor and handle.
     case subscriberRemoved(SubscriberHandle)
     /// The first packet of a source arrived.

@@ -207,7 +207,7 @@ final class EngineRig {
             case .stopped: hasStopped = true
             case .subscriberFailed, .refused: failures += 1
             case .subscriberLagged, .subscriberRemoved, .sourceActive, .sourceText, .sourceEnded, .sourceRemoved, .senderReport,
-                .sourceBye, .parameterSets, .packetTooLarge, .streamRemoved, .egressRemoved:
+                .sourceBye, .parameterSets, .packetTooLarge, .storedEnded, .streamRemoved, .egressRemoved:
                 break
             }
         }

@@ -57,6 +57,11 @@ final class ScriptedEngine: EngineControl, @unchecked Sendable {
         switch command {
         case .addStream(let handle, _, let tracks): return "addStream \(handle.index) tracks \(tracks)"
         case .addVerbatimStream(let handle, _): return "addVerbatimStream \(handle.index)"
+        case .addStoredStream(let handle, _, _): return "addStoredStream \(handle.index)"
+        case .addStoredSubscriber(let handle, _, let descriptor, let first, _, _):
+            descriptors[handle.index] = descriptor
+            return "addStored \(handle.index) \(first)"
+        case .releaseStored(let handle, let packet): return "releaseStored \(handle.index) \(packet)"
         case .setTrack: return "setTrack"
         case .setPolicy: return "setPolicy"
         case .removeStream(let handle):

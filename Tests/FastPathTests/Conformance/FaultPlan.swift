@@ -82,6 +82,11 @@ final class FaultPlan {
     @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag) {
         if died == 0 { unsafe base.receive(file, into: bytes, count: count, tag: tag) }
     }
+    @unsafe mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+    ) {
+        if died == 0 { unsafe base.readFile(file, into: bytes, count: count, offset: offset, buffer: buffer, tag: tag) }
+    }
     mutating func acknowledge(_ file: KernelFile) { base.acknowledge(file) }
     func unsentBytes(_ file: KernelFile) -> Int { base.unsentBytes(file) }
     mutating func watchWritable(_ file: KernelFile, tag: RequestTag) { base.watchWritable(file, tag: tag) }

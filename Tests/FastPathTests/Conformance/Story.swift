@@ -243,6 +243,7 @@ struct Story {
         case .joined(let handle, _): "joined \(handle.index)"
         case .subscriberFailed(let handle, let why): "failed \(handle.index) \(why)"
         case .subscriberLagged(let handle, let why, _): "lagged \(handle.index) \(why)"
+        case .storedEnded(let handle, let packet, let number): "stored ended \(handle.index) \(packet) \(number)"
         case .subscriberRemoved(let handle): "reader removed \(handle.index)"
         case .sourceActive(let handle): "active \(handle.index)"
         case .sourceText(let handle, let view): "text \(handle.index) \(view.count)"

@@ -27,6 +27,11 @@ import PlaneLink
     @unsafe mutating func receive(_ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, tag: RequestTag) {
         state.simulation.fail("a receive nobody asked for")
     }
+    @unsafe mutating func readFile(
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+    ) {
+        state.simulation.fail("a read nobody asked for")
+    }
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag) { state.wakeTag = tag }
     mutating func acknowledge(_ file: KernelFile) {}
     func unsentBytes(_ file: KernelFile) -> Int { state.unsentBytes(file) }

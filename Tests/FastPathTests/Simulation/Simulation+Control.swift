@@ -89,7 +89,7 @@ extension Simulation {
             // Memory that could not be registered is used all the same.
             if circumstances.registersPermille == 1_000 { fail("refused: \(refusal), \(errorNumber)") }
         case .sourceActive, .senderReport, .sourceBye, .parameterSets, .packetTooLarge: break
-        case .sourceText, .sourceEnded: fail("an unexpected report: \(report)")
+        case .sourceText, .sourceEnded, .storedEnded: fail("an unexpected report: \(report)")
         }
     }
 

@@ -68,7 +68,7 @@ struct ProbeConversation {
             streamBytes += max(result, 0)
         case .writable, .wake, .peer:
             if result < 0 { refuse(.call(kind == .writable ? "a poll" : kind == .wake ? "a read" : "a message to a ring", -result)) }
-        case .send, .cancel, .zeroCopy: break
+        case .send, .cancel, .zeroCopy, .fileRead: break
         }
     }
 
