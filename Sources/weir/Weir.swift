@@ -19,6 +19,6 @@ struct Weir: AsyncParsableCommand {
         version: version,
         subcommands: [
             DemoCommand.self, ServeCommand.self, RelayCommand.self, StatusCommand.self, TopCommand.self, ProbeCommand.self,
-            LoadCommand.self, BenchCommand.self, PlaylistCommand.self,
+            LoadCommand.self, BenchCommand.self, PlaylistCommand.self, CacheCommand.self,
         ])
 }

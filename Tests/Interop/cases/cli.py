@@ -15,7 +15,7 @@ from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
 
 COMMANDS = [["demo"], ["serve"], ["relay"], ["status"], ["top"], ["probe"], ["load"], ["bench"], ["bench", "fanout"], ["bench", "ingest"], ["bench", "relay"],
-            ["bench", "verbatim"], ["bench", "parsers"], ["playlist"]]
+            ["bench", "verbatim"], ["bench", "parsers"], ["playlist"], ["cache"]]
 
 
 @test(seconds_max=40)
@@ -23,7 +23,7 @@ def help_helps(context):
     """Every command explains itself on standard output, with an example that begins `weir COMMAND`."""
     code, out, err = context.run_weir("--help")
     check(code == 0 and not err, f"weir --help: code {code}, standard error {err[:100]!r}")
-    for command in ("demo", "serve", "relay", "status", "top", "probe", "bench", "load", "playlist"):
+    for command in ("demo", "serve", "relay", "status", "top", "probe", "bench", "load", "playlist", "cache"):
         check(command in out, f"weir --help does not name {command}")
     for command in COMMANDS:
         code, out, _ = context.run_weir(*command, "--help")
