@@ -35,6 +35,7 @@ extension Configuration {
         let problems =
             overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
             + overlay.configuration.expressionProblems + overlay.configuration.windowsMediaProblems
+            + overlay.configuration.recordingProblems
             + overlay.configuration.extensionProblems(extensions)
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))

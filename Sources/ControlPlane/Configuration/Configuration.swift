@@ -21,6 +21,10 @@ package struct Configuration: Sendable {
     package var register = RegisterSettings()
     /// How many readers all paths together may have, and where others go.
     package var distribution = Distribution()
+    /// Where what is kept of sources lies; without a directory nothing is.
+    package var cache = CacheSettings(directory: "")
+    /// Bytes of one object that may not be written to a disk, and is kept in memory while it is played.
+    package var cacheMemoryBytesMax = 64 << 20
     /// What is served.
     package var paths: [PathSettings] = []
 

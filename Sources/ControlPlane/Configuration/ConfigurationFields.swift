@@ -37,7 +37,7 @@ extension Configuration {
             Field(key: "log-level") { (section, text) throws(ValueProblem) in
                 section.logLevel = try SettingValue.word(text, of: Logger.Level.self)
             },
-        ] + distributionFields
+        ] + distributionFields + cacheFields
 
     /// The keys under `engine:`.
     static let engineFields: [Field<Configuration>] = [
@@ -161,5 +161,5 @@ extension PathSettings {
             },
             Field(key: "bit-rate") { (path, text) throws(ValueProblem) in path.bitRate = try SettingValue.bitRate(text) },
         ] + redundancyFields + readerFields + packetFields + slateFields + registerFields + expressionFields + distributionFields
-        + multicastFields + playlistFields + accessFields
+        + multicastFields + playlistFields + accessFields + cacheFields + remoteEventFields
 }

@@ -87,6 +87,8 @@ package struct PathSettings: Sendable, Equatable {
     package var isBroadcast = false
     /// What players of Windows Media over RTSP are offered against loss; nil: nothing.
     package var fec: FECParameters?
+    /// What relays that have it from here are to tell of its plays; nil: what players log of a broadcast, nothing of what is on demand.
+    package var remoteEvents: MSRTSPCacheControl.Events?
     /// How long a source stays dialled after the last reader, in milliseconds.
     package var lingerMilliseconds = 10_000
     /// How long a DESCRIBE is held for a source that is not known yet, in milliseconds.
@@ -127,6 +129,8 @@ package struct PathSettings: Sendable, Equatable {
     package var parameters = ParameterPassing.off
     /// How much its playlist may be.
     package var playlist = PlaylistSettings()
+    /// What is kept of its source.
+    package var cache = PathCacheSettings()
     /// The group that it is sent to.
     package var multicast = MulticastSettings()
 

@@ -7,11 +7,22 @@ extension Configuration {
         var problems: [(key: String, problem: String)] = []
         for path in paths {
             func report(_ key: String, _ problem: String) { problems.append(("paths.\(path.name).\(key)", problem)) }
-            if path.isBroadcast, !path.source.isWindowsMedia {
+            if path.isBroadcast, !path.source.isWindowsMedia, !path.isPull {
                 report("broadcast", "it is about ASF files, and the path's source is none; leave it out")
+            }
+            if path.remoteEvents != nil, !path.mayBeWindowsMedia {
+                report("remote-events", "it is about Windows Media, and the path's source is none; leave it out")
             }
             if path.fec != nil, !path.mayBeWindowsMedia {
                 report("fec", "it is about Windows Media, and the path's source is none; leave it out")
+            }
+            for key in path.cache.keys.sorted() {
+                if !path.hasOrigin {
+                    report(key, "it is about content that a server has on demand, and the path's source is none; leave it out")
+                } else if path.isBroadcast || path.source.isWindowsMedia && path.dial != .onDemand {
+                    let other = path.isBroadcast ? "broadcast: true" : "dial: \(path.dial.rawValue)"
+                    report(key, "with `\(other)` all players see the same, and nothing is kept; leave one of both out")
+                }
             }
             var isList = false
             if case .playlist = path.source { isList = true }
@@ -34,6 +45,20 @@ extension Configuration {
 }
 
 extension PathSettings {
+    /// Whether its source is an RTSP server, which may turn out to have Windows Media.
+    fileprivate var isPull: Bool {
+        switch source {
+        case .pull, .template: true
+        default: false
+        }
+    }
+
+    /// Whether its source is a server that may have something on demand.
+    fileprivate var hasOrigin: Bool {
+        if case .windowsMedia = source { return true }
+        return isPull
+    }
+
     /// Whether its source is Windows Media, or may turn out to be.
     fileprivate var mayBeWindowsMedia: Bool {
         if source.isWindowsMedia { return true }

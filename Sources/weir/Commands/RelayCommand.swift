@@ -18,6 +18,7 @@ struct RelayCommand: ParsableCommand {
               weir relay rtsp://door.example/1 rtsp://yard.example/1 --names live555
               weir relay clip.wmv --as clip --listen :8554 --listen :80
               weir relay list.wsx --as list
+              weir relay mmsh://media.example/film.wmv --as film --cache /var/cache/weir
             """)
 
     @Argument(
@@ -60,6 +61,13 @@ struct RelayCommand: ParsableCommand {
                 + "from 0; no- before one leaves it out. Default: all.", valueName: "which"))
     var tracks: String?
 
+    @Option(
+        name: .customLong("cache"),
+        help: ArgumentHelp(
+            "Where content that is played on demand from servers of Windows Media is kept, as far as they permit it; made when it is not there. "
+                + "Default: nothing is kept.", valueName: "directory"))
+    var cache: String?
+
     @OptionGroup var common: CommonOptions
     @OptionGroup var engine: EngineArguments
     @OptionGroup var readers: ReaderArguments
@@ -69,6 +77,7 @@ struct RelayCommand: ParsableCommand {
         if common.logLevel == nil { configuration.logLevel = .notice }
         try common.apply(to: &configuration)
         try engine.apply(to: &configuration)
+        try set(&configuration, "--cache", "cache-dir", cache)
         let paths = try paths()
         for path in paths {
             do { try path.checkFile() } catch {

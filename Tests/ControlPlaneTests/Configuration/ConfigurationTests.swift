@@ -60,7 +60,7 @@ import Testing
     @Test(arguments: [
         (
             "lisen: a:1",
-            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, engine, limits, listen, log-level, media-ports, paths, readers-max, register, then, users)"
+            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, cache-age-max, cache-dir, cache-free-min, cache-memory-max, cache-object-max, cache-objects-max, cache-open-max, cache-size, cache-verify-rate, engine, limits, listen, log-level, media-ports, paths, readers-max, register, then, users)"
         ),
         (
             "listen: a:b",
@@ -72,7 +72,7 @@ import Testing
             "weir.yml:1: listen: `a:1` is no address to listen on: it is there twice; write HOST:PORT, for example 0.0.0.0:8554 or [::]:8554"
         ),
         (
-            "paths:\n  a:\n    source: rtsp://x/\n    broadcast: true",
+            "paths:\n  a:\n    source: publish\n    broadcast: true",
             "weir.yml:4: paths.a.broadcast: it is about ASF files, and the path's source is none; leave it out"
         ),
         (
