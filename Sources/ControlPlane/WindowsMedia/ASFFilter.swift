@@ -16,13 +16,14 @@ struct ASFFilter {
     /// Packets that could not be read, and were left out.
     private(set) var broken = 0
 
-    init(_ wanted: WMSPSelection, of header: ASFHeader) {
+    /// A filter. Without `joins` its streams have begun already.
+    init(_ wanted: WMSPSelection, of header: ASFHeader, joins: Bool = true) {
         packetBytes = header.packetBytes
         keyFrameStreams = header.keyFrameStreams
         videoFormats = Dictionary(header.streams.compactMap { stream in stream.video.map { (stream.number, $0) } }) { first, _ in first }
         kinds = Dictionary(header.streams.map { ($0.number, $0.kind) }) { first, _ in first }
         selection = ASFSelection(
-            streams: wanted.streams, keyFramesOnly: wanted.keyFramesOnly, keyFrameStreams: header.keyFrameStreams, joins: true)
+            streams: wanted.streams, keyFramesOnly: wanted.keyFramesOnly, keyFrameStreams: header.keyFrameStreams, joins: joins)
     }
 
     /// Other streams from here on. New ones begin where they can be entered; those whose place they take go on until then, and others end
@@ -78,6 +79,13 @@ struct ASFFilter {
 
     /// Whether all streams of sound have begun: what goes from here on holds no object of them that was begun elsewhere.
     var hasSound: Bool { !selection.waiting.numbers.contains { kinds[$0] == .audio } }
+
+    /// Whether every packet goes as it is from here on: all streams were chosen whole, and those of sound and pictures have begun.
+    var passesAll: Bool {
+        kinds.keys.allSatisfy { selection.streams.contains($0) } && selection.keyFramesOnly.isEmpty && selection.finishing.isEmpty
+            && leaving.isEmpty && thickening.isEmpty
+            && !selection.waiting.numbers.contains { kinds[$0] == .audio || kinds[$0] == .video }
+    }
 
     /// Whether a player may begin with this packet: a picture that can be entered at begins in it, or, without video, any object.
     func isStart(_ packet: [UInt8]) -> Bool {

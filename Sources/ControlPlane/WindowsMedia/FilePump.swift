@@ -29,6 +29,8 @@ final class FilePump: MediaPump {
     var write: ((_ packet: [UInt8], _ number: UInt32) -> Void)?
     var flush: (() -> Bool)?
     var onEnd: ((PumpEnd) -> Void)?
+    /// Runs, once, when everything goes as it is from ``position`` on. The pump sends nothing more until ``resume()``, or is stopped.
+    var onWhole: (() -> Void)?
     /// The packet that is sent next.
     private(set) var position: UInt32
     /// When the last one was due.
@@ -38,7 +40,7 @@ final class FilePump: MediaPump {
     /// How much of the content was sent, in milliseconds, the last packet's own time included.
     var contentMilliseconds: UInt64 { gapMilliseconds + lastDuration }
 
-    private var plan: Plan
+    private(set) var plan: Plan
     private let eventLoop: any EventLoop
     private var clock: SendClock?
     private var filter: ASFFilter
@@ -56,11 +58,15 @@ final class FilePump: MediaPump {
     /// The next packet's time, when it was computed and the packet is not sent yet.
     private var due: NIODeadline?
     private let timer: LoopTimer
+    private let reader = SupplyReader()
+    private var losses = 0
 
     /// How much earlier than due packets may go, and so how often a player is looked at.
     static let quantumMilliseconds: Int64 = 50
     /// Bytes that are read at once. One more such block is read ahead.
     static let blockBytes = 128 << 10
+    /// How often what was here and is lost is asked for again.
+    private static let lossesMax = 3
     /// Bytes that are written before the player is asked whether it takes more.
     static let writeBytes = 64 << 10
 
@@ -92,9 +98,11 @@ final class FilePump: MediaPump {
     func stop() {
         isOver = true
         timer.stop()
+        plan.file.supply?.left(reader)
         write = nil
         flush = nil
         onEnd = nil
+        onWhole = nil
     }
 
     /// Other streams from the next packet on.
@@ -118,6 +126,28 @@ final class FilePump: MediaPump {
         guard isHeld else { return }
         isHeld = false
         run()
+    }
+
+    /// How far it is, for another that goes on.
+    struct Progress {
+        var position: UInt32
+        var clock: SendClock?
+        var due: NIODeadline?
+        var lastDue: NIODeadline?
+    }
+
+    /// How far it is.
+    var progress: Progress { Progress(position: position, clock: clock, due: due, lastDue: lastDue) }
+
+    /// Goes on where another was, which sent all streams whole; before ``start()``.
+    func goOn(_ progress: Progress) {
+        filter = ASFFilter(WMSPSelection(whole: plan.file.header.streamNumbers), of: plan.file.header, joins: false)
+        filter.select(plan.selection)
+        position = progress.position
+        blockStart = position
+        clock = progress.clock
+        due = progress.due
+        lastDue = progress.lastDue
     }
 
     private var packetBytes: Int { plan.file.header.packetBytes }
@@ -150,6 +180,12 @@ final class FilePump: MediaPump {
                 written += kept.count
             }
             position += 1
+            if let onWhole, filter.passesAll {
+                self.onWhole = nil
+                _ = flush?()
+                isHeld = true
+                return onWhole()
+            }
             guard written >= Self.writeBytes else { continue }
             written = 0
             guard passOn() else { return }
@@ -205,19 +241,47 @@ final class FilePump: MediaPump {
         guard first < plan.packets.upperBound else { return }
         let range = first..<(first + min(blockPackets, plan.packets.upperBound - first))
         isReading = true
+        guard let supply = plan.file.supply else { return read(range) }
+        supply.want(range, for: reader) { [weak self] result in
+            guard let self, !isOver else { return }
+            switch result {
+            case .success(let here) where here.isEmpty:
+                // It is shorter than it was said to be.
+                isReading = false
+                plan.packets = min(plan.packets.lowerBound, first)..<first
+                goOn()
+            case .success(let here): read(here)
+            case .failure(let error): end(.failed("\(error)"))
+            }
+        }
+    }
+
+    private func read(_ range: Range<UInt32>) {
         let file = plan.file
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try file.read(packets: range) }
             .assumeIsolated().whenComplete { [weak self] result in
                 guard let self, !isOver else { return }
                 isReading = false
                 switch result {
+                case .success(let bytes) where bytes.isEmpty && isLost(range): return read()
                 case .success(let bytes): ahead = bytes
+                case .failure where isLost(range): return read()
                 case .failure(let error): return end(.failed("\(error)"))
                 }
-                // Whoever waits for the packets waits for nothing else.
-                if !timer.isRunning, !isHeld, !isPaused { run() }
+                goOn()
             }
     }
+
+    /// What cannot be read is wanted again of whoever brings it, a few times.
+    private func isLost(_ range: Range<UInt32>) -> Bool {
+        guard let supply = plan.file.supply, losses < Self.lossesMax else { return false }
+        losses += 1
+        supply.lost(range)
+        return true
+    }
+
+    /// Whoever waits for packets waits for nothing else.
+    private func goOn() { if !timer.isRunning, !isHeld, !isPaused { run() } }
 
     private func end(_ end: PumpEnd) {
         guard !isOver else { return }

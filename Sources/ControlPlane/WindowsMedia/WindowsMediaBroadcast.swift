@@ -36,6 +36,13 @@ final class WindowsMediaBroadcast {
     /// Nothing more comes.
     private(set) var isOver = false
 
+    /// Where it comes from and how that was met; nil for what is made here.
+    var proxied: ProxiedContent?
+    /// Somebody was sent it before.
+    var wasPlayed = false
+    /// Who is sent it just now.
+    var playerCount: Int { variants.values.reduce(taps.count) { $0 + $1.players } }
+
     private let port: EnginePort
     private let settings: PathSettings
     private let logger: Logger
@@ -235,9 +242,11 @@ final class WindowsMediaBroadcast {
         // An eighth of the log may be written over while it is being sent.
         let burst = settings.policy.joinBurst.map { $0.nanosecondsMax / 1_000_000 } ?? 0
         facts.fastStartMillisecondsMax = UInt32(clamping: min(UInt64(clamping: window / 8 * 7), burst))
+        // Whoever has it from elsewhere passes on what is wanted there.
+        let events = settings.remoteEvents ?? proxied?.events ?? .log
         let type = entry == nil ? "broadcast" : "broadcast,playlist"
         facts.cacheControl =
-            "max-age=0, user-public, must-revalidate, x-wms-proxy-split, x-wms-event-subscription=\"remote-log\", "
+            "max-age=0, user-public, must-revalidate, x-wms-proxy-split, \(events.isEmpty ? "" : "\(events.directive), ")"
             + "x-wms-stream-type=\"\(type)\""
         if let entry {
             facts.playlistGenID = entry.generation

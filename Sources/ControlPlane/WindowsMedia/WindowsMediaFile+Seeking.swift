@@ -8,6 +8,7 @@ extension WindowsMediaFile {
     /// The packet with which a Play of these streams at that position begins; the file is read off the event loop.
     func locate(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<UInt32> {
         if position == .beginning { return eventLoop.makeSucceededFuture(0) }
+        if !isWhole, let supply { return found(position, streams, supply, eventLoop).map(\.packet) }
         return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
             UInt32(clamping: start(position, streams: streams).packet)
         }
@@ -24,7 +25,8 @@ extension WindowsMediaFile {
 
     /// The same with what is known of it.
     func beginning(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        if !isWhole, let supply { return found(position, streams, supply, eventLoop) }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
             let found = start(position, streams: streams)
             var beginning = Beginning(packet: UInt32(clamping: found.packet))
             if position == .beginning { beginning.milliseconds = 0 }
@@ -38,9 +40,20 @@ extension WindowsMediaFile {
         }
     }
 
+    /// Where that is in what is not all here.
+    private func found(
+        _ position: WMSPPosition, _ streams: ASFStreamSet, _ supply: any PacketSupply, _ eventLoop: any EventLoop
+    ) -> EventLoopFuture<Beginning> {
+        let promise = eventLoop.makePromise(of: Beginning.self)
+        supply.locate(position, streams: streams) { promise.completeWith($0.mapError { $0 }) }
+        return promise.futureResult
+    }
+
     /// What is known of a packet with which a player goes on.
     func goingOn(at packet: UInt32, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        // What it would have to be waited for with is not known: it goes on behind what it was sent.
+        if !isWhole { return eventLoop.makeSucceededFuture(Beginning(packet: packet)) }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
             var beginning = Beginning(packet: packet)
             if let bytes = try? read(packets: packet..<(packet &+ 1)), !bytes.isEmpty {
                 beginning.sendTime = (try? ASFPacket(bytes.span, packetBytes: header.packetBytes))?.sendTime
@@ -52,7 +65,9 @@ extension WindowsMediaFile {
 
     /// `X-StartupProfile` of these streams from that position on; nil when there is nothing to say. Read off the event loop.
     func startupProfile(_ wish: WMSPStartupWish, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        // Nobody waits for the many packets that it would be made of.
+        if !isWhole { return eventLoop.makeSucceededFuture(nil) }
+        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
             var profile = ASFStartupProfile(header, streams: wish.selection.streams, milliseconds: wish.milliseconds)
             var next = UInt32(clamping: start(wish.position, streams: wish.selection.streams).packet)
             var bytesLeft = Self.profileBytesMax

@@ -1,8 +1,9 @@
 import Glibc
+import NIOCore
 import Signalling
 import WireFormats
 
-/// An open ASF file: its header, and where its packets lie. Reading blocks: not on the event loop.
+/// An open ASF file, here or in part elsewhere: its header, and where its packets lie. Reading blocks: not on the event loop.
 final class WindowsMediaFile: Sendable {
     /// A file that cannot be served, in words.
     struct Trouble: Error, CustomStringConvertible {
@@ -16,29 +17,54 @@ final class WindowsMediaFile: Sendable {
     let layout: ASFFile
     /// The file's own index; nil where it has none that can be used.
     let index: ASFIndex?
-    /// Bytes of the file, and when it was changed last (seconds since 1970): what is served is this version of it.
-    let byteCount: Int64
-    let modified: Int64
+    /// Of a file on this machine: what is served is this version of it.
+    let version: Version?
     /// Whole packets that lie in the file.
     var packetCount: UInt32 { UInt32(clamping: layout.packetCount) }
     /// What the session machine has to know of it.
     let facts: WMSPContent
-    private let inode: UInt64
-    private let descriptor: CInt
+    /// Where its bytes lie.
+    let storage: any PacketStorage
+    /// Brings what is not here, for the event loop to ask before anything is read; nil: everything is here.
+    var supply: (any PacketSupply)? { boundSupply?.value }
+    /// Everything is here, though it be asked for all the same: it can be read anywhere at once.
+    let isWhole: Bool
+    /// Where it comes from and how that was met; nil for what is here anyway.
+    let proxied: ProxiedContent?
+    private let boundSupply: NIOLoopBound<any PacketSupply>?
 
     private init(name: String, header: ASFHeader, layout: ASFFile, index: ASFIndex?, facts: stat, descriptor: CInt) {
         self.name = name
         self.header = header
         self.layout = layout
         self.index = index
-        self.descriptor = descriptor
-        byteCount = Int64(facts.st_size)
-        modified = Int64(facts.st_mtim.tv_sec)
-        inode = UInt64(facts.st_ino)
-        self.facts = WMSPContent(file: header, byteCount: byteCount, modified: modified)
+        storage = LocalStorage(name: name, descriptor: descriptor)
+        boundSupply = nil
+        isWhole = true
+        proxied = nil
+        let version = Version(facts)
+        self.version = version
+        self.facts = WMSPContent(file: header, byteCount: version.byteCount, modified: version.modified)
     }
 
-    deinit { close(descriptor) }
+    /// What there is, or comes, of an object elsewhere. `packetCount` is nil where nobody knows it; what is not here is brought by `supply`.
+    /// there first. `facts` are what its origin says of it.
+    init(
+        name: String, header: ASFHeader, packetCount: UInt32?, facts: WMSPContent, storage: any PacketStorage,
+        supply: (any PacketSupply)?, isWhole: Bool, proxied: ProxiedContent?, on eventLoop: any EventLoop
+    ) {
+        self.name = name
+        self.header = header
+        self.facts = facts
+        self.storage = storage
+        let count = packetCount ?? UInt32(Int32.max)
+        layout = ASFFile(header: header, fileBytes: UInt64(header.bytes.count) + UInt64(count) * UInt64(header.packetBytes))
+        index = nil
+        version = nil
+        self.isWhole = isWhole
+        self.proxied = proxied
+        boundSupply = supply.map { NIOLoopBound($0, eventLoop: eventLoop) }
+    }
 
     /// Opens a file and reads its header.
     static func open(_ name: String) throws(Trouble) -> WindowsMediaFile {
@@ -57,10 +83,12 @@ final class WindowsMediaFile: Sendable {
             let index = ASFIndex.read(of: layout, bytes).index
             return WindowsMediaFile(name: name, header: header, layout: layout, index: index, facts: facts, descriptor: descriptor)
         } catch {
-            close(descriptor)
+            Glibc.close(descriptor)
             throw error
         }
     }
+
+    static func close(_ descriptor: CInt) { Glibc.close(descriptor) }
 
     private static func readHeader(_ name: String, _ descriptor: CInt) throws(Trouble) -> ASFHeader {
         var bytes: [UInt8] = []
@@ -81,37 +109,39 @@ final class WindowsMediaFile: Sendable {
     }
 
     /// By which one version of a file is told from another.
-    struct Version: Sendable, Equatable {
+    struct Version: Sendable, Hashable {
         let inode: UInt64
         let byteCount: Int64
         let modified: Int64
-    }
 
-    /// The version that is open.
-    var version: Version { Version(inode: inode, byteCount: byteCount, modified: modified) }
+        fileprivate init(_ facts: stat) {
+            inode = UInt64(facts.st_ino)
+            byteCount = Int64(facts.st_size)
+            modified = Int64(facts.st_mtim.tv_sec)
+        }
+    }
 
     /// The version that lies under a name; nil when there is none.
     static func version(of name: String) -> Version? {
         var facts = stat()
         guard unsafe stat(name, &facts) == 0 else { return nil }
-        return Version(inode: UInt64(facts.st_ino), byteCount: Int64(facts.st_size), modified: Int64(facts.st_mtim.tv_sec))
+        return Version(facts)
     }
 
     /// Whether the file of that name is still this one.
-    var isCurrent: Bool { Self.version(of: name) == version }
+    var isCurrent: Bool { version != nil && Self.version(of: name) == version }
 
     /// The packets of that range, as far as they are there.
     func read(packets range: Range<UInt32>) throws(Trouble) -> [UInt8] {
         let size = header.packetBytes
-        let bytes = try Self.read(
-            name, descriptor, at: Int64(clamping: layout.offset(ofPacket: Int(range.lowerBound))), count: range.count * size)
+        let bytes = try storage.read(at: Int64(clamping: layout.offset(ofPacket: Int(range.lowerBound))), count: range.count * size)
         return bytes.count % size == 0 ? bytes : Array(bytes[..<(bytes.count / size * size)])
     }
 
     /// Bytes from `offset` on, fewer only at the file's end.
-    func read(at offset: Int64, count: Int) throws(Trouble) -> [UInt8] { try Self.read(name, descriptor, at: offset, count: count) }
+    func read(at offset: Int64, count: Int) throws(Trouble) -> [UInt8] { try storage.read(at: offset, count: count) }
 
-    private static func read(_ name: String, _ descriptor: CInt, at offset: Int64, count: Int) throws(Trouble) -> [UInt8] {
+    static func read(_ name: String, _ descriptor: CInt, at offset: Int64, count: Int) throws(Trouble) -> [UInt8] {
         guard offset >= 0, count > 0 else { return [] }
         var trouble: CInt = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -108,7 +108,7 @@ final class WindowsMediaFileBroadcast: PathSource, WindowsMediaLive {
         let name = name, played = file.version, unsettled = unsettled
         NIOThreadPool.singleton.runIfActive(eventLoop: port.eventLoop) { () -> (WindowsMediaFile.Version?, WindowsMediaFile?) in
             guard let found = WindowsMediaFile.version(of: name), found != played else { return (nil, nil) }
-            guard found.inode != played.inode || settles && found == unsettled else { return (found, nil) }
+            guard found.inode != played?.inode || settles && found == unsettled else { return (found, nil) }
             // What cannot be read yet, or ever, is looked at again; the old one goes on.
             return (found, try? WindowsMediaFile.open(name))
         }.assumeIsolated().whenComplete { [weak self] result in

@@ -71,7 +71,7 @@ final class WindowsMediaVariant {
     private var batch: [UInt8] = []
     fileprivate var batchPackets: UInt32 = 0
     private var sequence: UInt8 = 0
-    private var players = 0
+    private(set) var players = 0
     private var isRetired = false
     private var isEnded = false
     private let linger: LoopTimer
