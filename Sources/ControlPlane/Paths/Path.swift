@@ -54,6 +54,9 @@ final class Path {
     var nextRelay = 0
     /// The player that asked for it last.
     var asker: SourceAsker?
+    /// How plays of content that comes from elsewhere were met, and what is known of the last such.
+    var proxyCounts = ProxyCounts()
+    var proxied: ProxiedContent?
     private let token = RelayTrail.makeToken()
     private var refusal: RTSPStatus?
     /// Set when an instance of an expression is about to go.

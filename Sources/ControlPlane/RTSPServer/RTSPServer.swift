@@ -34,6 +34,8 @@ final class RTSPServer {
     private(set) lazy var windowsMedia = WindowsMediaServer(server: self)
     /// RTSP about paths of Windows Media.
     private(set) lazy var windowsMediaRTSP = WindowsMediaRTSP(server: self)
+    /// What origins hear of plays of what is theirs.
+    let notices: OriginNotices
     /// Where the paths of the configuration are registered.
     private(set) var registrations: [Registration] = []
     var counts = ServerStatistics()
@@ -70,6 +72,7 @@ final class RTSPServer {
         self.logger = logger
         joins = JoinLimiter(limits: settings.limits)
         tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
+        notices = OriginNotices(eventLoop: port.eventLoop, logger: logger)
         registrar = Registrar(settings: settings.register, paths: paths, eventLoop: port.eventLoop, logger: logger)
         access = AccessControl(settings: settings.access, paths: paths.all.map(\.settings) + paths.expressions.map(\.settings))
         paths.addObserver(self)

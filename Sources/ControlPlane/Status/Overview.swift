@@ -29,6 +29,8 @@ public struct Overview: Sendable, Codable, Equatable {
     public var publishers: [PublisherOverview] = []
     /// Who reads.
     public var readers = ReaderList()
+    /// How plays of what comes from elsewhere were met; left out where nothing does.
+    public var cache: CacheOverview?
 
     /// All zero.
     package init() {}
@@ -223,6 +225,8 @@ public struct PathOverview: Sendable, Codable, Equatable {
     public var transforms: [TransformOverview]?
     /// What its playlist does; left out for a path that has none.
     public var playlist: PlaylistOverview?
+    /// How plays of it were met, where its media comes from elsewhere and was played.
+    public var cache: PathCacheOverview?
 
     /// See ``state``.
     public enum State: String, Sendable, Codable, CaseIterable { case idle, described, playing, waiting, failed }
@@ -383,6 +387,8 @@ public struct ReaderOverview: Sendable, Codable, Equatable {
     public var transport = ""
     /// `ready` (set up, or paused), `starting`, `playing`.
     public var state = ""
+    /// How its play was met, where the media comes from elsewhere: `HIT fresh`.
+    public var cache: String?
     /// Since its SETUP.
     public var sinceSeconds: Double = 0
     /// What it was sent; over UDP what was due to it by the counters of its tracks. Without what it missed (``packetsMissed``), as far as
