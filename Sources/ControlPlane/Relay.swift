@@ -19,6 +19,7 @@ package final class Relay: Sendable {
         configuration: Configuration, extensions: RelayExtensions = RelayExtensions(), engine: any EngineControl, version: String,
         logger: Logger
     ) throws {
+        let store = configuration.cache.directory.isEmpty ? nil : try CacheStore.open(configuration.cache)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         self.group = group
         self.engine = engine
@@ -30,7 +31,7 @@ package final class Relay: Sendable {
             NIOLoopBound(
                 RelayCore(
                     configuration: configuration, extensions: extensions, engine: engine, eventLoop: loop, door: door, version: version,
-                    logger: logger),
+                    store: store, logger: logger),
                 eventLoop: loop)
         }.wait()
     }
@@ -109,6 +110,8 @@ final class RelayCore {
     private let server: RTSPServer
     private let logger: Logger
     private let eventLoop: any EventLoop
+    /// What is kept of sources; nil: nothing is.
+    private let cacheDesk: CacheDesk?
     private var reports: (any Channel)?
     private let deadline: LoopTimer
     private let version: String
@@ -119,7 +122,7 @@ final class RelayCore {
 
     init(
         configuration: Configuration, extensions: RelayExtensions, engine: any EngineControl, eventLoop: any EventLoop, door: LoopDoor,
-        version: String, logger: Logger
+        version: String, store: CacheStore?, logger: Logger
     ) {
         self.configuration = configuration
         self.extensions = extensions
@@ -132,7 +135,13 @@ final class RelayCore {
         let mediaPorts = MediaPorts(
             range: configuration.mediaPorts, buffers: SocketBuffers(logger: logger), takesTrains: engine.backend.takesTrains,
             opener: extensions.sockets)
-        let make = { Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, extensions: extensions, logger: logger) }
+        let desk = store.map { CacheDesk(store: $0, eventLoop: eventLoop, logger: logger) }
+        cacheDesk = desk
+        let commons = ProxyCommons(
+            desk: desk, settings: configuration.cache, memoryBytesMax: configuration.cacheMemoryBytesMax, shelf: ProxyShelf())
+        let make = {
+            Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, extensions: extensions, commons: commons, logger: logger)
+        }
         paths = PathTable(
             configuration.paths.filter { $0.expression == nil }.map { make($0, .configuration) },
             expressions: configuration.paths.filter { $0.expression != nil }, runTimePathsMax: configuration.limits.runTimePathsMax,
@@ -152,11 +161,14 @@ final class RelayCore {
             reports = channel
             return server.start()
         }.map { [self] address in
+            cacheDesk?.start()
+            server.notices.begin(paths, cacheDesk, eventLoop: eventLoop, logger: logger)
             paths.start()
             server.register(paths.all)
             let listen = ListenAddress(address)
             collector = OverviewCollector(
-                server: server, paths: paths, port: port, extensions: extensions, listen: "\(listen)", version: version)
+                server: server, paths: paths, port: port, extensions: extensions, cacheDesk: cacheDesk, listen: "\(listen)",
+                version: version)
             return listen
         }.nonisolated()
     }
@@ -235,7 +247,12 @@ final class RelayCore {
         }
         server.deregister { [self] in
             server.stop().assumeIsolated().whenComplete { [self] _ in
-                paths.stop { [self] in port.shutdown(finish) }
+                server.notices.stop { [self] in
+                    paths.stop { [self] in
+                        guard let cacheDesk else { return port.shutdown(finish) }
+                        cacheDesk.stop().assumeIsolated().whenComplete { [self] _ in port.shutdown(finish) }
+                    }
+                }
             }
         }
         return promise.futureResult
@@ -285,9 +302,28 @@ enum PathSourceFactory {
     static func source(for path: Path, windowsMedia: Bool) -> (any PathSource)? {
         guard case .pull(let url) = path.settings.source, path.stage == nil, path.settings.redundancy.backups.isEmpty else { return nil }
         guard windowsMedia else { return source(path.settings.source, for: path, host: path) }
-        return WindowsMediaPull(
-            route: WindowsMediaRoute(url, transport: path.settings.transport), settings: path.settings, port: path.port,
-            mediaPorts: path.mediaPorts, host: path, logger: path.logger)
+        return elsewhere(WindowsMediaRoute(url, transport: path.settings.transport), for: path, host: path)
+    }
+
+    /// What brings Windows Media from elsewhere. What is to be live whatever it is, or is dialled before anybody asks for it, is pulled at once.
+    private static func elsewhere(_ route: WindowsMediaRoute, for path: Path, host: any PathSourceHost) -> any PathSource {
+        let settings = path.settings
+        guard !settings.isBroadcast, settings.dial == .onDemand else { return pull(route, for: path, host: host) }
+        return WindowsMediaProxy(
+            WindowsMediaProxy.Parts(
+                route: route, settings: settings,
+                policy: settings.proxyPolicy(path.commons), commons: path.commons, eventLoop: path.eventLoop, logger: path.logger
+            ) { [settings = path.settings, port = path.port, mediaPorts = path.mediaPorts, logger = path.logger] host, credentials in
+                WindowsMediaPull(
+                    route: credentials.map { route.opened(by: $0) } ?? route, settings: settings, port: port, mediaPorts: mediaPorts,
+                    host: host, logger: logger)
+            }, host: host)
+    }
+
+    /// What takes it as if it were live.
+    private static func pull(_ route: WindowsMediaRoute, for path: Path, host: any PathSourceHost) -> WindowsMediaPull {
+        WindowsMediaPull(
+            route: route, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
     }
 
     private static func source(for path: Path, host: any PathSourceHost) -> (any PathSource)? {
@@ -311,7 +347,7 @@ enum PathSourceFactory {
             permits: { [weak path] in path?.settings.permits($0) ?? false }
         ) { [weak path] url, host in
             guard let path else { return nil }
-            return source(.windowsMedia(url), for: path, host: host) as? any PathSource & WindowsMediaLive
+            return pull(WindowsMediaRoute(url), for: path, host: host)
         }
     }
 
@@ -326,10 +362,7 @@ enum PathSourceFactory {
             return RTPReceiver(
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)
         case .file(let name): return FileSource(port: path.port, host: host, logger: path.logger) { try Clip.read(name) }
-        case .windowsMedia(let url):
-            return WindowsMediaPull(
-                route: WindowsMediaRoute(url), settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host,
-                logger: path.logger)
+        case .windowsMedia(let url): return elsewhere(WindowsMediaRoute(url), for: path, host: host)
         case .windowsMediaFile(let name) where path.settings.isBroadcast:
             return WindowsMediaFileBroadcast(
                 name: name, settings: path.settings, port: path.port, host: host, logger: path.logger)

@@ -25,6 +25,9 @@ final class Path {
     let mediaPorts: MediaPorts
     /// What takes the place of Weir's own parts.
     let extensions: RelayExtensions
+    /// What it has of the cache, as all paths.
+    let commons: ProxyCommons
+    var hasLookedInCache = false
     let logger: Logger
     /// The path's group; nil when it has none.
     let multicast: MulticastSender?
@@ -36,7 +39,7 @@ final class Path {
     private(set) var live: LiveStream?
     private(set) var isPlaying = false
     /// Its source described RTP once.
-    private var hasBeenRTP = false
+    private(set) var hasBeenRTP = false
     private(set) var readers = 0
     /// What became of the source so far.
     private(set) var history = SourceHistory()
@@ -62,7 +65,7 @@ final class Path {
     /// Set when an instance of an expression is about to go.
     private var doom: PathError?
 
-    private var source: (any PathSource)?
+    private(set) var source: (any PathSource)?
     /// Stands between the path and whoever feeds it; nil: nothing does.
     weak var stage: TransformedSource?
     /// Where it is found, and others beside it.
@@ -87,9 +90,10 @@ final class Path {
     /// A path; its source is dialled by ``start()`` or at the first interest.
     init(
         settings: PathSettings, origin: PathOrigin = .configuration, port: EnginePort, mediaPorts: MediaPorts,
-        extensions: RelayExtensions = RelayExtensions(), logger: Logger
+        extensions: RelayExtensions = RelayExtensions(), commons: ProxyCommons = ProxyCommons(), logger: Logger
     ) {
         self.extensions = extensions
+        self.commons = commons
         name = settings.name
         self.origin = origin
         self.settings = settings
@@ -110,27 +114,6 @@ final class Path {
 
     /// What the source says of itself; nil when there is none, or none yet.
     var sourceWords: String? { source?.words }
-
-    /// The ASF file that its players each have a place in; nil for other paths.
-    var windowsMediaFile: WindowsMediaFileSource? { source as? WindowsMediaFileSource }
-
-    /// Live Windows Media; nil for other paths.
-    var windowsMediaLive: (any WindowsMediaLive)? { source as? any WindowsMediaLive }
-
-    /// What is served is ASF, not RTP: so its settings say, or its source turned out to be.
-    var isWindowsMedia: Bool { settings.source.isWindowsMedia || windowsMediaLive != nil }
-
-    /// An RTSP server that has not said yet whether it has RTP or Windows Media.
-    var mayBeWindowsMedia: Bool {
-        guard case .pull = settings.source else { return false }
-        return live == nil && stage == nil && settings.redundancy.backups.isEmpty
-    }
-
-    /// It never said anything, either.
-    var isUndecided: Bool { mayBeWindowsMedia && !hasBeenRTP && !isWindowsMedia }
-
-    /// The playlist that it plays; nil for other paths.
-    var programme: PlaylistProgramme? { (source as? any PlaylistOwner)?.programme }
 
     /// The sources that it is made of, where there are several.
     var legOverviews: [LegOverview] { source?.legOverviews ?? [] }
@@ -201,7 +184,10 @@ final class Path {
         return future
     }
 
-    private func described() -> EventLoopFuture<StreamDescription> {
+    private func described() -> EventLoopFuture<StreamDescription> { describedLive() }
+
+    func describedLive() -> EventLoopFuture<StreamDescription> {
+        if !isStopped, let looked = lookInCache() { return looked.flatMap { [self] in describedLive() }.nonisolated() }
         if let live, !isStopped {
             touch()
             return eventLoop.makeSucceededFuture(live.description)
@@ -216,6 +202,13 @@ final class Path {
         }
         let hopsMax = port.engine.limits.relayHopsMax
         return trail.hops > hopsMax ? .loop("more than \(hopsMax) relays pull from each other (limits: relay-hops)") : nil
+    }
+
+    /// Why somebody may not have what would have to be asked for elsewhere first, as his `Max-Forwards` is used up; nil: nobody has to be asked, or
+    /// somebody may be.
+    func wouldForward(_ trail: RelayTrail) -> PathError? {
+        guard !trail.mayForward, let live = windowsMediaLive as? WindowsMediaPull, live.broadcast == nil else { return nil }
+        return .loop("/\(name) would have to be asked for elsewhere, and the request's Max-Forwards is used up")
     }
 
     /// Whether the path is of use to anybody just now, or is about to be.
@@ -268,7 +261,7 @@ final class Path {
     }
 
     /// Begins the linger time again if nobody is left.
-    private func touch() {
+    func touch() {
         linger.stop()
         if readers == 0, describers.isEmpty, players.isEmpty, !isStopped {
             linger.start(milliseconds: settings.lingerMilliseconds) { [weak self] in
@@ -431,6 +424,8 @@ extension Path: PathSourceHost {
     }
 
     var via: String? { trails.joined.via(adding: token) }
+    var maxForwards: Int? { trails.joined.forwardsNext }
+    func sourceBrought(_ bytes: Int) { proxyCounts.bytesFromOrigin &+= UInt64(clamping: bytes) }
 
     func sourceRefused(_ status: RTSPStatus) { refusal = status }
 

@@ -74,6 +74,7 @@ final class PathTable {
     private(set) var removed = 0
     private(set) var refused = 0
     private var dropsOfRemoved: UInt64 = 0
+    private var proxyCountsOfRemoved = ProxyCounts()
     /// What makes paths of names that nobody listed, in the order of the configuration.
     let expressions: [ExpressionPaths]
     private let clock: () -> NIODeadline
@@ -112,6 +113,8 @@ final class PathTable {
         return nil
     }
 
+    /// How plays were met on all paths since the start, those that went included.
+    var proxyCounts: ProxyCounts { paths.values.reduce(into: proxyCountsOfRemoved) { $0.add($1.proxyCounts) } }
     /// Datagrams that the kernel dropped of the sources of all paths since the start, those that went included.
     var datagramsDropped: UInt64 { paths.values.reduce(dropsOfRemoved) { $0 &+ $1.datagramsDropped } }
 
@@ -170,6 +173,7 @@ final class PathTable {
         path.remove(reason) { [self] in
             leaving[ObjectIdentifier(path)] = nil
             dropsOfRemoved &+= path.datagramsDropped
+            proxyCountsOfRemoved.add(path.proxyCounts)
             done()
             if isStopped, leaving.isEmpty { takeStopped()?() }
         }

@@ -17,19 +17,24 @@ final class OverviewCollector {
     private let paths: PathTable
     private let port: EnginePort
     private let extensions: RelayExtensions
+    private let cacheDesk: CacheDesk?
     private let program: Overview.Program
     private let began = NIODeadline.now()
     private let rateTimer: LoopTimer
     private var isStopped = false
     private var rates = RateSampler()
     private var silences = TrackSilence()
+    /// Bytes out of the cache of plays that go on.
+    private var running: [ObjectIdentifier: UInt64] = [:]
 
     /// A collector for a relay that listens at `listen`. Begins to take rates.
     init(
-        server: RTSPServer, paths: PathTable, port: EnginePort, extensions: RelayExtensions = RelayExtensions(), listen: String,
+        server: RTSPServer, paths: PathTable, port: EnginePort, extensions: RelayExtensions = RelayExtensions(),
+        cacheDesk: CacheDesk? = nil, listen: String,
         version: String
     ) {
         self.extensions = extensions
+        self.cacheDesk = cacheDesk
         self.server = server
         self.paths = paths
         self.port = port
@@ -93,12 +98,26 @@ final class OverviewCollector {
             workersFailed: port.workersFailed, facts: Self.named(status.engine))
         overview.rates = rates.whole
         let all = paths.all
+        running = [:]
+        for player in server.windowsMediaReaders { running[ObjectIdentifier(player.path), default: 0] &+= player.bytesFromCache }
         overview.totals = totals(status, statistics, all)
         overview.causes = causes(status, statistics)
         overview.limits = limits(statistics)
+        if only == nil { overview.cache = cache }
         if only == nil { overview.expressions = paths.expressions.map(\.overview) }
         overview.paths = all.filter { only == nil || $0 === only }.map { path in pathOverview(path, now) }
         return overview
+    }
+
+    /// How plays of what comes from elsewhere were met; nil where nothing does.
+    private var cache: CacheOverview? {
+        var counts = paths.proxyCounts
+        counts.bytesFromCache &+= running.values.reduce(0, &+)
+        var overview = CacheOverview()
+        overview.take(counts)
+        overview.notices = server.notices.overview
+        overview.store = cacheDesk.map { CacheOverview.Store($0.store) }
+        return overview.store == nil && counts.isEmpty && overview.notices.made == 0 && overview.notices.restored == 0 ? nil : overview
     }
 
     private func totals(_ status: Status, _ statistics: ServerStatistics, _ paths: [Path]) -> Overview.Totals {
@@ -152,6 +171,7 @@ final class OverviewCollector {
             .init(name: "windows-media-sessions", used: server.windowsMedia.sessionCount, max: server.windowsMedia.sessionsMax),
             .init(
                 name: "windows-media-rtsp-sessions", used: server.windowsMediaRTSP.sessionCount, max: server.windowsMediaRTSP.sessionsMax),
+            .init(name: "origin-notices", used: server.notices.waitingCount, max: server.notices.waitingMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),
@@ -190,6 +210,9 @@ final class OverviewCollector {
         overview.transforms = path.stage?.transforms.map { $0.overview(now: now) }
         overview.take(windowsMedia: path)
         overview.playlist = path.programme?.overview
+        var counts = path.proxyCounts
+        counts.bytesFromCache &+= running[ObjectIdentifier(path)] ?? 0
+        overview.cache = PathCacheOverview(counts)
         guard let live = path.live else { return overview }
         let counters = live.counters
         overview.readersLive = counters[.readersLive]

@@ -46,6 +46,8 @@ final class WMSPConnection: ServerConnection {
     var onWritable: (() -> Void)?
     /// Who waits for something on behalf of a request here, and is to stop when the connection closes.
     var onAbandoned: (() -> Void)?
+    /// Through which relays the request came that is being answered.
+    var trail = RelayTrail()
     /// What the client calls itself; text from the network.
     private(set) var agent = ""
     /// What it was asked for last with 401, if nothing was accepted since; for the log.

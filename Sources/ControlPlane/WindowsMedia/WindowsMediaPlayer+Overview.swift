@@ -14,6 +14,7 @@ extension WindowsMediaPlayer {
         overview.userAgent = PeerWords.printable(String(connection.agent.prefix(ReaderOverview.agentCharactersMax)))
         overview.transport = Self.transportWord
         overview.state = "playing"
+        overview.cache = proxied.map { PeerWords.printable($0.outcome.words) }
         overview.sinceSeconds = (Double((now - began).nanoseconds) / 1e9).tenths
         // The engine keeps no count for each reader of a broadcast.
         if broadcast == nil {

@@ -38,6 +38,9 @@ final class WindowsMediaPlayer {
     /// Another request ended the playlist that it was sent.
     var isStopped: Bool { playlist?.isStopped ?? false }
 
+    /// What is to be told of what it plays; nil for what this relay has of its own.
+    let proxied: ProxiedContent?
+
     private let source: WindowsMediaContent
     private unowned let server: WindowsMediaServer
     private var pump: (any MediaPump)?
@@ -52,6 +55,7 @@ final class WindowsMediaPlayer {
         self.play = play
         self.path = path
         self.source = source
+        proxied = source.beginProxied()
         self.connection = connection
         self.server = server
         path.readerArrived()

@@ -41,7 +41,15 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     /// Until a server that had agreed to it does not do as it should.
     private var offersPipelining = true
 
+    /// The last session that failed had an answer.
+    private(set) var wasAnswered = false
+    /// Whether what the server says that it has is pulled; nil: whatever it is.
+    var accepts: ((OriginFacts) -> Bool)?
+    /// The server was asked what it has just before the first session.
+    var wasAsked = false
     private(set) var broadcast: WindowsMediaBroadcast?
+    /// What is to be told of plays of what it brings; nil: nothing.
+    var proxied: ProxiedContent?
     let waiting = BroadcastWaiting()
 
     private enum Detour {
@@ -151,6 +159,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         order.trail = trail
         // As RTSP has it, by the name of the protocol that it goes over.
         order.via = host?.via.map { $0.replacing("RTSP/1.0", with: "HTTP/1.1") }
+        order.asker = host?.asker
+        order.maxForwards = host?.maxForwards
         order.resumption = broadcast == nil ? nil : resumption
         order.offersPipelining = offersPipelining
         logger.info("dialling", metadata: ["source": "\(order.url)"])
@@ -166,7 +176,12 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
         order.trail = trail
         order.via = host?.via
         order.asker = host?.asker
+        order.maxForwards = host?.maxForwards
+        // Who wants it proxied has asked already.
+        order.asksContentInfo = proxied == nil
         order.isReconnecting = broadcast != nil
+        order.wasAsked = wasAsked
+        wasAsked = false
         order.isTrial = route.rollsOver && placeThatWorked != place
         logger.info("dialling", metadata: ["source": "\(url)", "transport": "\(transport == .udp ? "udp" : "tcp")"])
         return MSRTSPPullSession(
@@ -175,6 +190,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
 }
 
 extension WindowsMediaPull: WindowsMediaPullSessionOwner {
+    func pullDescribes(_ said: OriginFacts) -> Bool { accepts?(said) ?? true }
+
     func pullBegan(_ header: ASFHeader) throws { try begin(header, entry: nil) }
 
     func pullEntered(_ header: ASFHeader, _ metadata: WMSPMetadata?) throws {
@@ -202,6 +219,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
         } else {
             try beginSplice(live, after: nil)
             let broadcast = WindowsMediaBroadcast(header: live, settings: settings, port: port, logger: logger)
+            broadcast.proxied = proxied
             if let entry { broadcast.enters(entry, live) }
             self.broadcast = broadcast
             logger.info("stream begins", metadata: ["streams": "\(live.streams.map(\.codecName).joined(separator: ", "))"])
@@ -242,6 +260,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     }
 
     func pulled(_ packet: [UInt8]) {
+        if proxied != nil { host?.sourceBrought(packet.count) }
         guard let broadcast, let size = splice?.packetBytes else { return }
         do {
             var whole = try ASFPacket.full(packet, packetBytes: size)
@@ -259,6 +278,7 @@ extension WindowsMediaPull: WindowsMediaPullSessionOwner {
     func pullEnded(_ end: WindowsMediaPullSession.End) {
         if let session {
             noteDropped(session)
+            wasAnswered = session.wasAnswered
             if session.pipeliningFailed, offersPipelining {
                 offersPipelining = false
                 logger.notice("the source does not do as it agreed to: from now on each request goes over a connection of its own")

@@ -9,6 +9,8 @@ protocol WindowsMediaPullLink: AnyObject {
     var resumption: WindowsMediaPullSession.Resumption? { get }
     /// The server has answered that it does not play from there, or not at all.
     var wasRefused: Bool { get }
+    /// The server has answered, whatever, and it did not work all the same.
+    var wasAnswered: Bool { get }
     /// The server did not do as it had agreed to: over one connection for everything it had better not be asked again.
     var pipeliningFailed: Bool { get }
     /// What the server was not told because too much waited to be.

@@ -6,6 +6,8 @@ import WireFormats
 
 /// Hears what comes of a pull.
 protocol WindowsMediaPullSessionOwner: AnyObject {
+    /// What the server says of the content, before anything of it is played. False: then it is let go of.
+    func pullDescribes(_ said: OriginFacts) -> Bool
     /// A header; packets of its kind follow. Throws what the user should know.
     func pullBegan(_ header: ASFHeader) throws
     /// The same, of an entry of the source's playlist: its name and descriptions, as far as the source tells them.
@@ -52,6 +54,9 @@ final class WindowsMediaPullSession {
         /// Redirections that led there.
         var trail: [WMSPSourceURL] = []
         var via: String?
+        /// The player for whom it is pulled.
+        var asker: SourceAsker?
+        var maxForwards: Int?
         var resumption: Resumption?
         var silenceMilliseconds: Int
         /// Everything goes over one connection where the server and all on the way can do that.
@@ -81,6 +86,8 @@ final class WindowsMediaPullSession {
     private var wasDescribed = false
     /// The server has answered that it does not play from there, or not at all.
     private(set) var wasRefused = false
+    /// It has answered, whatever.
+    private(set) var wasAnswered = false
     /// Keeps the session while it says its last words.
     private var parting: WindowsMediaPullSession?
     private var onLeft: (() -> Void)?
@@ -113,6 +120,8 @@ final class WindowsMediaPullSession {
         var settings = WMSPClient.Settings(url: order.url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.trail = order.trail
         settings.via = order.via
+        settings.player = order.asker.map { ($0.agent, $0.verb) }
+        settings.maxForwards = order.maxForwards
         settings.isReconnecting = order.resumption != nil
         settings.continuation = order.resumption?.session
         settings.offersPipelining = order.offersPipelining
@@ -183,10 +192,13 @@ final class WindowsMediaPullSession {
                 channels.removeValue(forKey: link)?.close(promise: nil)
             case .described(let header, _):
                 words = "described"
+                guard isWanted() else { return }
                 wasDescribed = true
                 let goesOn = order.resumption.map { $0.isFile && $0.header == header } ?? false
                 queue += client.play(nil, from: goesOn ? .packet(UInt64(order.resumption?.packet ?? 0)) : .beginning, now: now)
             case .playing(let header, let metadata):
+                // Where the description runs on into the media.
+                guard wasDescribed || order.resumption != nil || isWanted() else { return }
                 if let resumption = order.resumption, resumption.header == header, resumption.isFile || !wasDescribed {
                     awaited = resumption
                 } else {
@@ -204,6 +216,12 @@ final class WindowsMediaPullSession {
             case .redirected(let url): return end(.redirected(url))
             case .failed(let failure):
                 if case .refused = failure { wasRefused = true }
+                wasAnswered =
+                    switch failure {
+                    case .unauthorized, .refused, .malformed, .notWindowsMedia, .redirection: true
+                    // It may have nothing yet.
+                    case .noAnswer, .unanswered, .noHeader, .cutOff, .server: false
+                    }
                 return end(.failed(failure.description))
             }
         }
@@ -216,6 +234,18 @@ final class WindowsMediaPullSession {
         } else {
             deadline.stop()
         }
+    }
+
+    /// Whether what was described is what its owner wants; else it is let go of.
+    private func isWanted() -> Bool {
+        let terms = client.terms
+        let said = OriginFacts(
+            dialect: .wmsp, cacheControl: terms?.cacheControl ?? [], etag: terms?.etag, lastModified: terms?.lastModified,
+            vary: terms?.vary ?? [], features: client.features, saidAt: CacheClock.now())
+        guard let owner, !owner.pullDescribes(said) else { return true }
+        leave()
+        owner.pullEnded(.failed("what the source has is played on demand"))
+        return false
     }
 
     /// So many packets may come again where a play goes on.

@@ -44,6 +44,23 @@ struct WindowsMediaRoute: Equatable {
         }
     }
 
+    /// The same, with other words to whoever asks who it is.
+    func opened(by credentials: Credentials) -> WindowsMediaRoute {
+        WindowsMediaRoute(
+            ways: ways.map { way in
+                switch way {
+                case .http(let url): .http((try? WMSPSourceURL(url.whole, inherited: credentials)) ?? url)
+                case .rtsp(let url, let transport): .rtsp((try? SourceURL(url.request, inherited: credentials)) ?? url, transport)
+                }
+            }, rollsOver: rollsOver, origin: origin)
+    }
+
+    private init(ways: [Way], rollsOver: Bool, origin: String) {
+        self.ways = ways
+        self.rollsOver = rollsOver
+        self.origin = origin
+    }
+
     /// An RTSP server, whose URL or path may say how its media is carried.
     init(_ url: SourceURL, transport: PathSettings.Transport) {
         origin = url.request

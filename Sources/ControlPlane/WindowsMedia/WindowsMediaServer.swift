@@ -117,8 +117,9 @@ final class WindowsMediaServer {
         do throws(WMSPRefusal) {
             let path = try path(request.target.path, for: message, on: connection)
             try admit(request, to: path, on: connection)
-            let trail = RelayTrail(via: message.headers.values(named: "Via"))
-            if let error = path.loop(trail) { throw WMSPRefusal(pathError: error) }
+            let trail = RelayTrail(message.headers)
+            connection.trail = trail
+            if let error = path.loop(trail) ?? path.wouldForward(trail) { throw WMSPRefusal(pathError: error) }
             let number = path.trails.add(trail)
             var isAnswered = false
             let abandon = content(of: path, for: request, on: connection) { [weak self] result in
@@ -237,18 +238,20 @@ final class WindowsMediaServer {
         of path: Path, for request: WMSPRequest, on connection: WMSPConnection,
         _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) -> (() -> Void)? {
-        path.asker = SourceAsker(agent: connection.agent, verb: request.message.method.name) ?? path.asker
+        let headers = request.message.headers
+        path.asker = SourceAsker(headers: headers, agent: connection.agent, verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
             playlistContent(of: path, programme, for: request, from: connection.host.text, done)
         } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
+        } else if let proxy = path.windowsMediaProxy {
+            return proxy.content(for: ask(request, of: path, on: connection), of: path) { [weak self] result in
+                if case .success(.live(let broadcast)) = result { self?.attend(broadcast) }
+                done(result.mapError { ($0 as? ProxyRefusal)?.overHTTP ?? $0 })
+            }
         } else if let live = path.windowsMediaLive {
             return live.broadcast(of: path) { [weak self] result in
-                if let self, case .success(let broadcast) = result {
-                    broadcast.onHeader(self) { [weak self, weak broadcast] in
-                        if let broadcast { self?.headerChanged(of: broadcast) }
-                    }
-                }
+                if case .success(let broadcast) = result { self?.attend(broadcast) }
                 done(result.map { .live($0) }.mapError { $0 })
             }
         } else if path.mayBeWindowsMedia {
@@ -266,6 +269,12 @@ final class WindowsMediaServer {
             done(.failure(path.isWindowsMedia ? PathError.refused("/\(path.name) has no source") : Self.notWindowsMedia(path)))
         }
         return nil
+    }
+
+    private func attend(_ broadcast: WindowsMediaBroadcast) {
+        broadcast.onHeader(self) { [weak self, weak broadcast] in
+            if let broadcast { self?.headerChanged(of: broadcast) }
+        }
     }
 
     private func take(_ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, on connection: WMSPConnection) {
@@ -306,8 +315,9 @@ final class WindowsMediaServer {
     private func receive(
         _ request: WMSPRequest, _ path: Path?, _ source: WindowsMediaContent?, _ facts: WMSPContent?, on connection: WMSPConnection
     ) {
+        let told = facts.map { source?.told($0, of: path?.settings, in: .wmsp) ?? $0 }
         let actions = sessions.receive(
-            request, on: connection.id, from: connection.host.text, content: facts.map { .success($0) }, now: now)
+            request, on: connection.id, from: connection.host.text, content: told.map { .success($0) }, now: now)
         perform(actions, path: path, source: source)
         settle(source, of: request)
         connection.requestDone()
@@ -325,13 +335,14 @@ final class WindowsMediaServer {
             case .select(let session, let selection): players[session]?.select(selection)
             case .hold(let session): players[session]?.hold()
             case .hasten(let session, let fastStart): players[session]?.hasten(fastStart)
-            case .stop(let session): players.removeValue(forKey: session)?.stop()
-            case .finish(let session): if let player = players.removeValue(forKey: session) { finish(player) }
+            case .stop(let session): release(session)?.stop()
+            case .finish(let session): if let player = release(session) { finish(player) }
             case .close(let id): connections[id]?.drain()
             case .log(let session, let log): record(log, of: session)
             case .event(_, let path, let event): record(event, about: path)
             case .ended(let session, let reason):
-                players.removeValue(forKey: session)?.stop()
+                release(session)?.stop()
+                server.notices.over(.http(session))
                 forgetPlaylist(of: session)
                 logger.debug("Windows Media session ends", metadata: ["session": "\(session)", "reason": "\(reason.rawValue)"])
             }
@@ -341,7 +352,7 @@ final class WindowsMediaServer {
     private func begin(
         _ play: WMSPPlay, _ opening: [UInt8], _ path: Path, _ source: WindowsMediaContent, on connection: WMSPConnection
     ) {
-        players.removeValue(forKey: play.session)?.stop()
+        release(play.session)?.stop()
         // Whoever still sends his last words there has to make room.
         connection.leaving?.stop()
         connection.leaving = nil
@@ -349,15 +360,16 @@ final class WindowsMediaServer {
         let player = WindowsMediaPlayer(play: play, path: path, source: source, connection: connection, server: self)
         players[play.session] = player
         server.countAnswer(.ok)
-        logger.info(
-            "Windows Media begins",
-            metadata: [
-                "session": "\(play.session)", "from": "\(connection.words)", "path": "\(path.name)", "at": "\(play.position)",
-                "transport": "http",
-            ])
+        let proxied = player.proxied
+        var facts: Logger.Metadata = [
+            "session": "\(play.session)", "from": "\(connection.words)", "path": "\(path.name)", "at": "\(play.position)",
+            "transport": "http",
+        ]
+        if let proxied { facts["cache"] = "\(proxied.outcome.words)" }
+        logger.info("Windows Media begins", metadata: facts)
         player.start(opening) { [weak self, weak player] end in
             guard let self, let player, players[play.session] === player else { return }
-            players[play.session] = nil
+            release(play.session)
             let reason: WMSPReason
             switch end {
             case .done: reason = .done
@@ -369,6 +381,15 @@ final class WindowsMediaServer {
             perform(sessions.mediaEnded(play.session, reason: reason, now: now))
             finish(player)
         }
+        server.notices.began(.http(play.session), proxied, of: path, agent: connection.agent)
+    }
+
+    /// A session is sent nothing more by whom it was.
+    @discardableResult private func release(_ session: UInt32) -> WindowsMediaPlayer? {
+        guard let player = players.removeValue(forKey: session) else { return nil }
+        player.path.proxyCounts.bytesFromCache &+= player.bytesFromCache
+        server.notices.mediaEnded(.http(session))
+        return player
     }
 
     /// What the engine was given leaves before the player is stopped. A connection that breaks before that ends it, too.
@@ -391,7 +412,7 @@ final class WindowsMediaServer {
     func recede(_ player: WindowsMediaPlayer, to facts: WMSPContent) {
         let session = player.play.session
         guard players[session] === player else { return }
-        players[session] = nil
+        release(session)
         perform(sessions.contentReceded(session, to: facts, now: now))
         finish(player)
     }
@@ -399,12 +420,15 @@ final class WindowsMediaServer {
     /// How long that has to wait, in milliseconds.
     func changeDelay(of session: UInt32) -> UInt64 { sessions.changeDelayMilliseconds(of: session, now: now) }
 
+    /// From where a session was opened; its player may send media no more.
+    func address(of session: UInt32) -> String? { sessions.address(of: session) }
+
     /// Whether a request is of the session that it names.
     func owns(_ request: WMSPRequest, from host: String) -> Bool { sessions.owns(request, from: host) }
 
     /// Nothing more is sent to a session.
     func endMedia(of session: UInt32) {
-        players.removeValue(forKey: session)?.stop()
+        release(session)?.stop()
         perform(sessions.mediaEnded(session, now: now))
     }
 

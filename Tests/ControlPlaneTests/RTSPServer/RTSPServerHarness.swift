@@ -19,6 +19,7 @@ final class ServerHarness: @unchecked Sendable {
     let engine: ScriptedEngine
     let server: RTSPServer
     let paths: PathTable
+    private let desk: CacheDesk?
     private let enginePort: EnginePort
     private(set) var port: UInt16 = 0
 
@@ -42,6 +43,7 @@ final class ServerHarness: @unchecked Sendable {
         let loop = group.next()
         let engine = ScriptedEngine(limits: settings.limits, workers: workers)
         let chosen = settings
+        let store = more.cache.directory.isEmpty ? nil : try CacheStore.open(more.cache)
         let made = try loop.submit { () -> Made in
             let logger = log?.logger() ?? Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             let port = EnginePort(engine: engine, eventLoop: loop, logger: logger)
@@ -60,8 +62,11 @@ final class ServerHarness: @unchecked Sendable {
             let groups = Self.multicastPaths.map { settings in
                 Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
             }
+            let commons = ProxyCommons(
+                desk: store.map { CacheDesk(store: $0, eventLoop: loop, logger: logger) }, settings: more.cache,
+                memoryBytesMax: more.cacheMemoryBytesMax)
             let others = more.paths.filter { $0.expression == nil }.map { settings in
-                Path(settings: settings, port: port, mediaPorts: mediaPorts, logger: logger)
+                Path(settings: settings, port: port, mediaPorts: mediaPorts, commons: commons, logger: logger)
             }
             let table = PathTable(
                 [live, one, down, publish] + groups + others, expressions: more.paths.filter { $0.expression != nil },
@@ -87,13 +92,14 @@ final class ServerHarness: @unchecked Sendable {
                 listen: ListenAddress(host: host, port: 0), paths: table, port: port, mediaPorts: mediaPorts, settings: chosen,
                 logger: logger)
             engine.onReport = { loop.assumeIsolated().execute { port.drainReports() } }
-            return Made(port: port, server: server, paths: table)
+            return Made(port: port, server: server, paths: table, desk: commons.desk)
         }.wait()
         self.loop = loop
         self.engine = engine
         enginePort = made.port
         server = made.server
         paths = made.paths
+        desk = made.desk
         let address = try loop.flatSubmit { made.server.start() }.wait()
         port = UInt16(address.port ?? 0)
     }
@@ -102,7 +108,9 @@ final class ServerHarness: @unchecked Sendable {
         let port: EnginePort
         let server: RTSPServer
         let paths: PathTable
-        init(port: EnginePort, server: RTSPServer, paths: PathTable) {
+        let desk: CacheDesk?
+        init(port: EnginePort, server: RTSPServer, paths: PathTable, desk: CacheDesk?) {
+            self.desk = desk
             self.port = port
             self.server = server
             self.paths = paths
@@ -149,6 +157,7 @@ final class ServerHarness: @unchecked Sendable {
     func stop() throws {
         try loop.flatSubmit { self.server.stop() }.wait()
         try run { $0.server.closeMedia() }
+        if let desk { try loop.flatSubmit { desk.stop() }.wait() }
     }
 }
 

@@ -60,13 +60,13 @@ extension RTSPServerTests {
             do {
                 let client = try harness.client()
                 client.send("GET /a HTTP/1.0\r\n\(Self.old)\r\n")
-                try harness.eventually("it waits") { $0.server.paths.path(named: "a")?.windowsMediaLive?.waiting.count == 1 }
+                try harness.eventually("it waits") { $0.server.paths.path(named: "a")?.windowsMediaProxy?.shared?.waiters.count == 1 }
                 #expect(try harness.run { $0.server.paths.path(named: "a")?.readers } == 1)
                 _ = shutdown(client.descriptor, CInt(SHUT_RDWR))
             }
             try harness.eventually("it is forgotten") {
                 let path = $0.server.paths.path(named: "a")
-                return path?.readers == 0 && path?.windowsMediaLive?.waiting.count == 0
+                return path?.readers == 0 && path?.windowsMediaProxy?.shared?.waiters.isEmpty != false
             }
         }
 

@@ -32,7 +32,7 @@ extension RTSPServerTests {
                     paths:
                       dead:
                         source: mmsh://127.0.0.1:9/a
-                        source-wait: 500ms
+                        source-wait: 1500ms
                       list:
                         source: \(folder["list.wsx"])
                     """)
@@ -42,7 +42,7 @@ extension RTSPServerTests {
                 client.send("GET /list HTTP/1.0\r\n\(Self.player)\r\n")
                 try harness.eventually("the entry is being opened") {
                     $0.server.paths.path(named: "list")?.programme?.running.count == 1
-                        && $0.server.paths.path(named: "dead")?.windowsMediaLive?.waiting.count == 1
+                        && $0.server.paths.path(named: "dead")?.windowsMediaProxy?.shared?.waiters.count == 1
                 }
                 _ = shutdown(client.descriptor, CInt(SHUT_RDWR))
             }

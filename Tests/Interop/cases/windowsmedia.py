@@ -118,7 +118,7 @@ def asf_is_pulled(context, origin):
         shared = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-origin.asf", clip.path)).path
         context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--loop", shared, "--sout",
                                         f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
-    # VLC's port is open before it has a header; Weir holds the player meanwhile.
+    # VLC's port is open before it has a header; Weir holds the player meanwhile. ffmpeg takes one connection: it is asked nothing before.
     weir = context.weir("relay", url, "--as", "b")
     process = ffmpeg_reader(context, mms(weir, "b"), 130)
     rows = decoded_rows(process, 35)

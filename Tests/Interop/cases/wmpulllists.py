@@ -169,7 +169,7 @@ def weir_pulls_short_entries(context):
     episodes = [Episode(context.cache, number, 2) for number in range(3)]
     far = context.weir("relay", wsx(context, episodes), "--as", "tv")
     way = context.closing(BreakingWay(far.port, [], plain=True))
-    weir = context.weir("serve", config=f"paths:\n  b:\n    source: mmsh://127.0.0.1:{way.port}/tv\n    silence: 3s\n")
+    weir = context.weir("serve", config=f"paths:\n  b:\n    source: mmsh://127.0.0.1:{way.port}/tv\n    broadcast: true\n    silence: 3s\n")
     whole = pictures(episodes)
     seen = decoded(reader(context, weir, 110), 30)
     first = whole.index(seen[0])

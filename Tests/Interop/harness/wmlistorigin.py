@@ -38,6 +38,8 @@ FORMS = {
     "Stop": ("POST {target}", [*SESSION, r"xStopStrm=1"], True),
     "KeepAlive": ("OPTIONS \\*", [rf"client-id={ID}"], True),
 }
+# Whose request it is.
+ASKER = [r'Pragma: proxy-client-agent="NSPlayer/[0-9.]+"', "X-Proxy-Client-Verb: GET"]
 LOG_TYPE = "application/x-wms-LogStats;charset=UTF-8"
 
 
@@ -56,10 +58,10 @@ class Asked:
                         "(SEEK)": r"playlist-seek-id=(?P<seek>\d+)" if "playlist-seek-id" in head else None}
             pragma = [optional.get(part, part) for part in pragma if optional.get(part, part)]
         lines = [line.format(target=re.escape(target)) + r" HTTP/1\.1", r"Accept: \*/\*", r"User-Agent: NSServer/9\.0\.0\.3171",
-                 rf"Host: 127\.0\.0\.1:{port}", *[f"Pragma: {part}" for part in pragma], f"Supported: {PREDICTION}"]
+                 rf"Host: 127\.0\.0\.1:{port}", *[f"Pragma: {part}" for part in pragma], *ASKER, f"Supported: {PREDICTION}"]
         if self.name == "Log":
             lines.append(f"Content-Type: {LOG_TYPE}")
-        lines += [r"Via: HTTP/1\.1 weir-[0-9a-f]{16}( \([^)]*\))?", "Connection: (Keep-Alive|close)"]
+        lines += [r"Via: HTTP/1\.1 weir-[0-9a-f]{16}( \([^)]*\))?", "Max-Forwards: 9", "Connection: (Keep-Alive|close)"]
         if line.startswith("POST"):
             lines.append(rf"Content-Length: {len(body)}")
         match = re.fullmatch("\r\n".join(lines), head)

@@ -111,12 +111,32 @@ final class PlaylistOpener {
         _ entry: PlaylistEntry, _ path: Path, _ objection: ((any WindowsMediaLive) -> String?)?,
         _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
     ) {
+        if let proxy = path.windowsMediaProxy { return open(entry, proxy, path, objection, done) }
         guard let live = path.windowsMediaLive else { return later(done, "/\(path.name) is no live Windows Media") }
         if let words = objection?(live) { return later(done, words) }
         live.broadcast(of: path) { [self] result in
             eventLoop.assumeIsolated().execute {
                 switch result {
                 case .success(let broadcast): done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
+                case .failure(let error): done(.failure(Trouble(description: "\(error)")))
+                }
+            }
+        }
+    }
+
+    /// What comes from elsewhere may turn out to be a file.
+    private func open(
+        _ entry: PlaylistEntry, _ proxy: WindowsMediaProxy, _ path: Path, _ objection: ((any WindowsMediaLive) -> String?)?,
+        _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
+    ) {
+        _ = proxy.content(for: ProxyAsk(dialect: .wmsp, stage: .play), of: path) { [self, weak proxy] result in
+            eventLoop.assumeIsolated().execute {
+                switch result {
+                case .success(.file(let file)): done(.success(OpenedEntry(entry: entry, media: .file(file), header: file.header)))
+                case .success(.live(let broadcast)):
+                    if let words = proxy?.live.flatMap({ objection?($0) }) { return done(.failure(Trouble(description: words))) }
+                    done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
+                case .success(.playlist): done(.failure(Trouble(description: "/\(path.name) is a playlist")))
                 case .failure(let error): done(.failure(Trouble(description: "\(error)")))
                 }
             }

@@ -23,6 +23,8 @@ final class MSRTSPPlayer {
 
     private unowned let server: WindowsMediaRTSP
     private var source: WindowsMediaContent?
+    /// What is to be told of what it plays; nil for what this relay has of its own.
+    private(set) var proxied: ProxiedContent?
     private(set) var media = Media.none
     private(set) var outlet: (any MSRTSPOutlet)?
     private var outletForm: WindowsMediaRTPForm?
@@ -111,7 +113,7 @@ final class MSRTSPPlayer {
         let before = self.play
         var play = play
         self.play = play
-        if let wanted { source = wanted }
+        if let wanted { take(wanted) }
         guard let source else { return server.startFailed(self, .notNow(.play, "nothing was described")) }
         do {
             isResuming = play.position == nil && before.map { $0.rate == play.rate && $0.speed == play.speed } ?? false
@@ -125,6 +127,13 @@ final class MSRTSPPlayer {
             case .playlist(let start): try begin(start, play)
             }
         } catch { server.startFailed(self, .unavailable("\(error)", retryAfterSeconds: Path.retryAfterSeconds)) }
+    }
+
+    private func take(_ wanted: WindowsMediaContent) {
+        // Whoever goes on with the same is no other player of it.
+        if case .live(let next) = wanted, next === broadcast { return }
+        source = wanted
+        proxied = wanted.beginProxied()
     }
 
     /// Goes on with what is held, where it is.

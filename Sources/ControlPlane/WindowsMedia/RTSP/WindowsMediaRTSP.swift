@@ -160,7 +160,7 @@ final class WindowsMediaRTSP {
                 }
             } else if request.kind == .describe || request.kind == .selectStream {
                 try server.distribute(path, message, connection)
-                if let error = path.loop(connection.trail) { throw error }
+                if let error = path.loop(connection.trail) ?? path.wouldForward(connection.trail) { throw error }
             }
             guard sessions.needsContent(request) else { return receive(request, path, nil, nil, on: line) }
             find(request, path, on: line)
@@ -199,24 +199,32 @@ final class WindowsMediaRTSP {
         of path: Path, for request: MSRTSPRequest, on line: MSRTSPLine,
         _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
     ) -> (() -> Void)? {
-        path.asker = SourceAsker(agent: request.message.headers["User-Agent"], verb: request.message.method.name) ?? path.asker
+        let headers = request.message.headers
+        path.asker = SourceAsker(headers: headers, agent: headers["User-Agent"], verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
             playlistContent(of: path, programme, for: request, on: line, done)
         } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
+        } else if let proxy = path.windowsMediaProxy {
+            return proxy.content(for: ask(request, of: path, on: line), of: path) { [weak self] result in
+                if case .success(.live(let broadcast)) = result { self?.attend(broadcast) }
+                done(result.mapError { ($0 as? ProxyRefusal)?.overRTSP ?? $0 })
+            }
         } else if let live = path.windowsMediaLive {
             return live.broadcast(of: path) { [weak self] result in
-                if let self, case .success(let broadcast) = result {
-                    broadcast.onHeader(self) { [weak self, weak broadcast] in
-                        if let broadcast { self?.headerChanged(of: broadcast) }
-                    }
-                }
+                if case .success(let broadcast) = result { self?.attend(broadcast) }
                 done(result.map { .live($0) }.mapError { $0 })
             }
         } else {
             done(.failure(PathError.refused("/\(path.name) has no source")))
         }
         return nil
+    }
+
+    private func attend(_ broadcast: WindowsMediaBroadcast) {
+        broadcast.onHeader(self) { [weak self, weak broadcast] in
+            if let broadcast { self?.headerChanged(of: broadcast) }
+        }
     }
 
     /// A player that wants to know how the beginning will come is told.
@@ -249,8 +257,9 @@ final class WindowsMediaRTSP {
                 return refuse(error, request.message.method, on: line.connection)
             }
         }
+        let told = facts.map { source?.told($0, of: path?.settings, in: .msRTSP) ?? $0 }
         let actions = sessions.receive(
-            request, on: line.id, from: line.connection.host.text, content: facts.map { .success($0) },
+            request, on: line.id, from: line.connection.host.text, content: told.map { .success($0) },
             place: place(for: request, path, source, on: line), now: now)
         perform(actions, path: path, source: source)
         settle(source, on: line)
@@ -359,7 +368,9 @@ final class WindowsMediaRTSP {
     private func forget(_ session: UInt64, _ reason: SessionEnd) {
         guard let player = players.removeValue(forKey: session) else { return }
         if let retransmission = player.play?.retransmission { forget(retransmission, of: session) }
+        player.path.proxyCounts.bytesFromCache &+= player.bytesFromCache
         player.end()
+        server.notices.over(.rtsp(session))
         server.counts.ends[reason, default: 0] += 1
         logger.info(
             "session ends",
@@ -390,6 +401,14 @@ final class WindowsMediaRTSP {
     /// It is known where a play begins.
     func started(_ player: MSRTSPPlayer, _ beginning: MSRTSPBeginning) {
         perform(sessions.started(player.id, beginning, now: now))
+        guard let proxied = player.proxied, players[player.id] === player else { return }
+        logger.info(
+            "Windows Media begins",
+            metadata: [
+                "session": "\(player.words)", "from": "\(player.line.connection.words)", "path": "\(player.path.name)",
+                "transport": "\(player.transportWords)", "protocol": "ms-rtsp", "cache": "\(proxied.outcome.words)",
+            ])
+        server.notices.began(.rtsp(player.id), proxied, of: player.path, agent: player.line.connection.agent ?? "")
     }
 
     func startFailed(_ player: MSRTSPPlayer, _ refusal: RequestRefusal) { perform(sessions.startFailed(player.id, refusal, now: now)) }
@@ -404,6 +423,7 @@ final class WindowsMediaRTSP {
             reason = .failed
             logger.warning("Windows Media stops", metadata: ["path": "\(player.path.name)", "why": "\(words)"])
         }
+        server.notices.mediaEnded(.rtsp(player.id))
         perform(sessions.mediaEnded(player.id, reason: reason, nextSequence: nextSequence, now: now))
     }
 

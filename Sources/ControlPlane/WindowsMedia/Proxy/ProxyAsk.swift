@@ -1,0 +1,72 @@
+import Signalling
+import WireFormats
+
+/// What a player asks of content that comes from an origin.
+struct ProxyAsk {
+    /// What of a player's way through content a request is.
+    enum Stage: Int, Comparable {
+        case contentInfo, describe, play
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    /// The language that the player speaks: what it is told of the content is put so.
+    var dialect: OriginFacts.Dialect
+    var stage: Stage
+    /// By what requests of one player are known to belong together; nil: this one stands alone.
+    var player: String?
+    var asker: SourceAsker?
+    /// What it says to a challenge (`Authorization`), and what of the URL it says that about.
+    var authorization: String?
+    /// The request may go on to the origin.
+    var mayForward = true
+    var maxForwards: Int?
+
+    /// By what its requests belong together: whoever says other words is somebody else.
+    var key: String? { player.map { "\($0) \(authorization ?? "")" } }
+
+    /// One that nobody in particular asks.
+    init(dialect: OriginFacts.Dialect, stage: Stage) {
+        self.dialect = dialect
+        self.stage = stage
+    }
+}
+
+/// Why content that comes from an origin is not given.
+enum ProxyRefusal: Error, Equatable, CustomStringConvertible {
+    /// The origin wants to know who asks: the values of `WWW-Authenticate`.
+    case challenged([String])
+    /// It answered with that status, or this relay does.
+    case refused(status: Int, String)
+    /// It is to be asked itself, at that URL.
+    case moved(String)
+
+    var description: String {
+        switch self {
+        case .challenged: "the origin wants a name and a password"
+        case .refused(let status, let words): words.isEmpty ? "the origin answers \(status)" : words
+        case .moved(let url): "it is served at \(url)"
+        }
+    }
+
+    /// As WMSP has it.
+    var overHTTP: WMSPRefusal {
+        switch self {
+        case .challenged(let lines): .unauthorized(lines, description)
+        case .refused(403, _): .forbidden(description)
+        case .refused(404, _), .refused(410, _): .notFound(description)
+        case .refused(415, _): .unplayable(description)
+        case .refused: .unavailable(description, retryAfterSeconds: Path.retryAfterSeconds)
+        case .moved(let url): .moved(url)
+        }
+    }
+
+    /// As RTSP has it.
+    var overRTSP: RequestRefusal {
+        switch self {
+        case .challenged(let lines): .unauthorized(lines, description)
+        case .refused(404, _), .refused(410, _): .notFound(description)
+        case .refused: .unavailable(description, retryAfterSeconds: Path.retryAfterSeconds)
+        case .moved(let url): .moved(url)
+        }
+    }
+}
