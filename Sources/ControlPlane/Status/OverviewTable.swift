@@ -1,3 +1,5 @@
+import Signalling
+
 /// An overview as people read it: lines of a terminal, at most so many characters wide.
 package struct OverviewTable {
     private let overview: Overview
@@ -19,6 +21,7 @@ package struct OverviewTable {
         lines += [""] + readers
         let trouble = causes
         lines.append("")
+        if let cache = overview.cache { lines += wrapped("CACHE", Self.items(cache)) }
         if !trouble.isEmpty { lines += wrapped("COUNTED", trouble) }
         lines += wrapped("LIMITS", limits)
         return lines.map { Self.cut($0, width) }
@@ -77,6 +80,7 @@ package struct OverviewTable {
             if slate.isOn { notes.append("    on its slate (\(slate.kind)) for \(Self.duration(slate.sinceSeconds ?? 0))") }
             if let trouble = slate.trouble { notes.append("    no slate: \(trouble)") }
         }
+        if let cache = path.cache { notes.append("    \(words(cache))") }
         for line in path.playlist?.lines ?? [] { notes.append("    \(line)") }
         for transform in path.transforms ?? [] { notes.append("    \(transform.words)") }
         if !path.tracks.isEmpty, path.state == .playing {
@@ -103,18 +107,22 @@ package struct OverviewTable {
         let list = overview.readers
         let ways = list.byTransport.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         guard !list.shown.isEmpty else { return ["READERS  \(list.count == 0 ? "none" : "\(list.count) (\(ways))")"] }
+        // Only where some of what is shown comes from elsewhere.
+        let hasCache = list.shown.contains { $0.cache != nil }
+        let names = ["READER", "PATH", "VIA", "STATE"] + (hasCache ? ["CACHE"] : [])
         var grid = Grid(
-            ["READER", "PATH", "VIA", "STATE", "SINCE", "LAG", "LOSS", "JITTER", "RTT", "MISSED", "SENT", "HEARD", "AGENT"],
-            right: [4, 5, 6, 7, 8, 9, 10, 11])
+            names + ["SINCE", "LAG", "LOSS", "JITTER", "RTT", "MISSED", "SENT", "HEARD", "AGENT"],
+            right: Set(names.count..<(names.count + 8)))
         for reader in list.shown {
-            grid.add([
-                reader.address, reader.path, reader.transport, reader.isBlocked == true ? "blocked" : reader.state,
-                Self.duration(reader.sinceSeconds), Self.milliseconds(reader.lagMilliseconds),
-                reader.lossPercent.map { "\($0)%" } ?? "-", Self.milliseconds(reader.jitterMilliseconds),
-                Self.milliseconds(reader.roundTripMilliseconds), "\(reader.packetsMissed)",
-                reader.bytesSent.map { Self.bytes(Double($0)) } ?? "-", reader.reportSecondsAgo.map { Self.duration($0) } ?? "-",
-                (reader.user.map { "\($0) " } ?? "") + (reader.userAgent ?? "-"),
-            ])
+            let state = [reader.isBlocked == true ? "blocked" : reader.state] + (hasCache ? [reader.cache ?? "-"] : [])
+            grid.add(
+                [reader.address, reader.path, reader.transport] + state + [
+                    Self.duration(reader.sinceSeconds), Self.milliseconds(reader.lagMilliseconds),
+                    reader.lossPercent.map { "\($0)%" } ?? "-", Self.milliseconds(reader.jitterMilliseconds),
+                    Self.milliseconds(reader.roundTripMilliseconds), "\(reader.packetsMissed)",
+                    reader.bytesSent.map { Self.bytes(Double($0)) } ?? "-", reader.reportSecondsAgo.map { Self.duration($0) } ?? "-",
+                    (reader.user.map { "\($0) " } ?? "") + (reader.userAgent ?? "-"),
+                ])
         }
         let more = list.count > list.shown.count ? ["    … \(list.shown.count) of \(list.count) readers (\(ways)), the worst first"] : []
         return grid.lines(width, notes: []) + more
@@ -133,6 +141,36 @@ package struct OverviewTable {
             ("receive-drops", overview.totals.sourceDatagramsDropped), ("report-drops", overview.totals.reportDatagramsDropped),
         ]
         return counted.filter { $0.1 > 0 }.sorted { ($1.1, $0.0) < ($0.1, $1.0) }.map { "\($0.0) \($0.1)" }
+    }
+
+    /// How plays were met, what is kept, and what origins have not heard yet.
+    private static func items(_ cache: CacheOverview) -> [String] {
+        var items = [
+            ("HIT", cache.hits), ("MISS", cache.misses), ("REVALIDATED", cache.revalidations), ("SPLIT", cache.splits),
+            ("BYPASS", cache.bypasses),
+        ].filter { $0.1 > 0 }.map { "\($0.0) \($0.1)" }
+        items += ["from the cache \(bytes(Double(cache.bytesFromCache)))", "from origins \(bytes(Double(cache.bytesFromOrigin)))"]
+        if let store = cache.store {
+            items.append("\(store.objects) kept, \(bytes(Double(store.bytes)))/\(bytes(Double(store.bytesMax)))")
+            if store.evictions > 0 { items.append("evicted \(store.evictions)") }
+            if store.writeFailures > 0 { items.append("write failures \(store.writeFailures)") }
+            if store.damaged > 0 { items.append("damaged \(store.damaged)") }
+        }
+        let notices = cache.notices
+        if notices.waiting > 0 || notices.originsAway > 0 {
+            let away = notices.originsAway > 0 ? " (origins away: \(notices.originsAway))" : ""
+            items.append("to be told \(notices.waiting)\(away)")
+        }
+        let lost = notices.overflowed + notices.expired
+        if lost > 0 { items.append("never told \(lost)") }
+        return items
+    }
+
+    /// The same of one path.
+    private static func words(_ cache: PathCacheOverview) -> String {
+        let words = ProxyOutcome.Word.allCases.compactMap { word in cache.plays[word.rawValue].map { "\(word.rawValue) \($0)" } }
+        let plays = words.isEmpty ? "" : ": " + words.joined(separator: ", ") + ", last \(cache.last)"
+        return "cache\(plays); \(bytes(Double(cache.bytesFromCache))) from it, \(bytes(Double(cache.bytesFromOrigin))) from the origin"
     }
 
     private var limits: [String] {
@@ -176,7 +214,7 @@ package struct OverviewTable {
     }
 
     private static func bits(_ value: Double) -> String { scaled(value, 1_000, ["bit/s", "kbit/s", "Mbit/s", "Gbit/s"]) }
-    private static func bytes(_ value: Double) -> String { scaled(value, 1_024, ["B", "KiB", "MiB", "GiB", "TiB"]) }
+    static func bytes(_ value: Double) -> String { scaled(value, 1_024, ["B", "KiB", "MiB", "GiB", "TiB"]) }
     private static func count(_ value: Double) -> String { scaled(value, 1_000, ["", "k", "M", "G"]) }
 
     private static func scaled(_ value: Double, _ step: Double, _ units: [String]) -> String {

@@ -31,7 +31,30 @@ import Testing
         slow.lagMilliseconds = 4_321
         slow.isBlocked = true
         slow.bytesSent = 5 << 20
-        overview.readers.shown = [slow]
+        var cached = ReaderOverview(session: "ghi", path: "film", address: "10.0.0.2:5000", transport: "http", state: "playing")
+        cached.cache = "HIT origin-unreachable"
+        overview.readers.shown = [slow, cached]
+        var film = PathOverview(name: "film", source: "mmsh://origin/film.wmv", state: .playing)
+        film.cache = PathCacheOverview()
+        film.cache?.plays = ["HIT": 12, "MISS": 1, "REVALIDATED": 2]
+        film.cache?.last = "HIT origin-unreachable"
+        film.cache?.bytesFromCache = 5 << 30
+        film.cache?.bytesFromOrigin = 400 << 20
+        overview.paths.append(film)
+        var cache = CacheOverview()
+        cache.hits = 12
+        cache.misses = 1
+        cache.revalidations = 2
+        cache.bytesFromCache = 5 << 30
+        cache.bytesFromOrigin = 400 << 20
+        cache.store = .init()
+        cache.store?.objects = 3
+        cache.store?.bytes = 1 << 30
+        cache.store?.bytesMax = 10 << 30
+        cache.notices.waiting = 4
+        cache.notices.originsAway = 1
+        cache.notices.logs = ["legacy": 3]
+        overview.cache = cache
         return overview
     }
 
@@ -44,6 +67,7 @@ import Testing
         #expect(
             Set(object.keys) == [
                 "schema", "program", "engine", "rates", "totals", "causes", "limits", "paths", "expressions", "publishers", "readers",
+                "cache",
             ])
         let readers = try #require(object["readers"] as? [String: Any])
         let reader = try #require((readers["shown"] as? [[String: Any]])?.first)
@@ -64,7 +88,10 @@ import Testing
         for words in [
             "! connection refused (for 61s, 8 in a row, next try in 3s)", "(1 FAILED)", "blocked", "4.3s", "5.0 MiB", "98.8 Mbit/s",
             "12.3k pkt/s",
-            "1 of 10000 readers (1 tcp, 9999 udp), the worst first", "refused:join_rate 9", "sessions 10.0k/20.0k (50%)", "H.264",
+            "2 of 10000 readers (1 tcp, 9999 udp), the worst first", "refused:join_rate 9", "sessions 10.0k/20.0k (50%)", "H.264",
+            "HIT origin-unreachable",
+            "cache: HIT 12, MISS 1, REVALIDATED 2, last HIT origin-unreachable; 5.0 GiB from it, 400 MiB from the origin",
+            "CACHE    HIT 12  MISS 1  REVALIDATED 2  from the cache 5.0 GiB", "3 kept, 1.0 GiB/10.0 GiB", "to be told 4 (origins away: 1)",
         ] { #expect(text.contains(words), "\(words) in\n\(text)") }
         #expect(!text.contains("policy"))
     }
