@@ -11,6 +11,8 @@ final class Subscription: SubscriberDelegate {
     private var handle = SubscriberHandle(index: .max, generation: 0)
     private var descriptor: CInt?
     private var isRemoved = false
+    private var progress: StoredProgress?
+    private var packetReached: UInt32 = 0
 
     /// The first packet was found.
     var onJoined: ((JoinPoint) -> Void)?
@@ -18,6 +20,8 @@ final class Subscription: SubscriberDelegate {
     var onFailed: ((SubscriberFailure) -> Void)?
     /// The reader missed packets.
     var onLagged: ((LagCause, UInt32) -> Void)?
+    /// The file that it is sent from cannot be read from a packet on: it ends there (0), or for this reason.
+    var onEnded: ((_ packet: UInt32, _ errorNumber: Int32) -> Void)?
     /// The engine let go of everything.
     var onGone: (() -> Void)?
 
@@ -52,6 +56,19 @@ final class Subscription: SubscriberDelegate {
         return reader
     }
 
+    /// A TCP reader of a stream whose packets lie in a file, which begins with the packet of that number when it is released to it. It takes the
+    /// descriptor over. Throws ``EnginePort/Refusal``.
+    static func stored(
+        port: EnginePort, stream: StreamHandle, descriptor: CInt, first: UInt32, framing: StoredFraming
+    ) throws -> Subscription {
+        let reader = Subscription(port: port, descriptor: descriptor)
+        let progress = StoredProgress(packet: first)
+        reader.progress = progress
+        reader.packetReached = first
+        try reader.add { .addStoredSubscriber($0, stream, descriptor: descriptor, first: first, framing, progress) }
+        return reader
+    }
+
     private func add(_ command: (SubscriberHandle) -> Command) throws {
         do {
             handle = try port.takeSubscriberHandle(delegate: self)
@@ -62,6 +79,7 @@ final class Subscription: SubscriberDelegate {
         } catch {
             isRemoved = true
             closeDescriptor()
+            endProgress()
             throw error
         }
     }
@@ -74,6 +92,19 @@ final class Subscription: SubscriberDelegate {
 
     /// Has this reader treated otherwise than the stream's policy says when it falls behind.
     func setOverload(_ policy: OverloadPolicy) { port.submitAlways(.setOverload(handle, policy)) }
+
+    /// Lets a reader of a file have its packets before that one. False when the engine takes no commands just now.
+    func release(upTo packet: UInt32) -> Bool { port.submit(.releaseStored(handle, upTo: packet)) }
+
+    /// The first packet that a reader of a file has not begun to be sent.
+    var packet: UInt32 { progress?.packet ?? packetReached }
+
+    private func endProgress() {
+        guard let progress else { return }
+        packetReached = progress.packet
+        self.progress = nil
+        progress.free()
+    }
 
     /// Sends no more.
     func pause() -> Bool { port.submit(.pause(handle)) }
@@ -113,6 +144,7 @@ final class Subscription: SubscriberDelegate {
         onJoined = nil
         onFailed = nil
         onLagged = nil
+        onEnded = nil
         guard port.submit(.removeSubscriber(handle)) else {
             // A removal must not be lost: it is what gives the handle and the descriptor back.
             port.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(Self.retryMilliseconds)) { self.remove() }
@@ -135,15 +167,19 @@ final class Subscription: SubscriberDelegate {
 
     func subscriberLagged(_ cause: LagCause, packets: UInt32) { onLagged?(cause, packets) }
 
+    func subscriberEnded(packet: UInt32, errorNumber: Int32) { onEnded?(packet, errorNumber) }
+
     func subscriberRemoved() {
         // Also without our asking: the stream was removed, and its readers with it.
         isRemoved = true
         closeDescriptor()
+        endProgress()
         let gone = onGone
         onGone = nil
         onJoined = nil
         onFailed = nil
         onLagged = nil
+        onEnded = nil
         gone?()
     }
 }

@@ -174,6 +174,7 @@ final class OverviewCollector {
             .init(name: "origin-notices", used: server.notices.waitingCount, max: server.notices.waitingMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
+            .init(name: "stored-files", used: server.windowsMedia.storedFiles.count, max: limits.storedFilesMax),
             .init(name: "sources", used: use.sources, max: limits.sourcesMax),
             .init(name: "packet-log-bytes", used: use.packetLogBytes, max: limits.packetLogBytesMax),
             .init(name: "multicast-destinations", used: use.egresses, max: Limits.egressMax - 1),

@@ -29,8 +29,10 @@ final class WindowsMediaPlayer {
     let connection: WMSPConnection
     let began = NIODeadline.now()
     /// What was sent, without HTTP's own bytes.
-    private(set) var packetsSent: UInt64 = 0
-    private(set) var bytesSent: UInt64 = 0
+    var packetsSent: UInt64 { packetsWritten + UInt64(stored?.packetsSent ?? 0) }
+    var bytesSent: UInt64 { bytesWritten + UInt64(stored?.packetsSent ?? 0) * packetBytes }
+    private var packetsWritten: UInt64 = 0
+    private var bytesWritten: UInt64 = 0
     /// By how much the last packet was late, in milliseconds: what a slow connection is behind.
     var lagMilliseconds: Double { pump?.lagMilliseconds ?? playlist?.lagMilliseconds ?? 0 }
     /// Packets that a live player missed, for it was too slow.
@@ -44,6 +46,11 @@ final class WindowsMediaPlayer {
     private let source: WindowsMediaContent
     private unowned let server: WindowsMediaServer
     private var pump: (any MediaPump)?
+    /// The same, where the engine may send.
+    private var stored: StoredPump? { pump as? StoredPump }
+    private var packetBytes: UInt64 {
+        if case .file(let file) = source { UInt64(WMSPFraming.dataHeadBytes + file.header.packetBytes) } else { 0 }
+    }
     private var live: LivePlay?
     private var playlist: PlaylistPlay?
     private var batch = ByteBuffer()
@@ -105,7 +112,10 @@ final class WindowsMediaPlayer {
     }
 
     private func begin(_ file: WindowsMediaFile, _ first: UInt32, _ onEnd: @escaping (PumpEnd) -> Void) {
-        let pump = MediaWish(play).pump(of: file, from: first, on: server.port.eventLoop)
+        var pump = MediaWish(play).pump(of: file, from: first, on: server.port.eventLoop)
+        if let filePump = pump as? FilePump, play.rate == 1, server.storedFiles.takes(file) {
+            pump = StoredPump(filePump, files: server.storedFiles, line: self, port: server.port)
+        }
         self.pump = pump
         pump.write = { [weak self] packet, number in self?.write(packet, number) }
         pump.flush = { [weak self] in self?.flush() ?? false }
@@ -130,8 +140,8 @@ final class WindowsMediaPlayer {
         batch.writeBytes(packet)
         if play.isChunked { batch.writeString("\r\n") }
         sequence &+= 1
-        packetsSent += 1
-        bytesSent += UInt64(length)
+        packetsWritten += 1
+        bytesWritten += UInt64(length)
     }
 
     /// Gives what was gathered to the connection; false when that would pile up.
@@ -175,6 +185,13 @@ final class WindowsMediaPlayer {
         guard !isOver else { return }
         isOver = true
         _ = flush()
+        if let stored {
+            packetsWritten = packetsSent
+            bytesWritten = bytesSent
+            stored.stop()
+            // It holds on to this.
+            pump = nil
+        }
         pump?.stop()
         live?.stop()
         playlist?.stop()
@@ -185,6 +202,28 @@ final class WindowsMediaPlayer {
         }
         path.readerLeft()
     }
+}
+
+extension WindowsMediaPlayer: StoredLine {
+    var isChunked: Bool { play.isChunked }
+    var incarnation: UInt8 { play.incarnation }
+    var flags: UInt8 { sequence }
+
+    func sent(_ packets: UInt32) {
+        sequence &+= UInt8(truncatingIfNeeded: packets)
+        packetsWritten += UInt64(packets)
+        bytesWritten += UInt64(packets) * packetBytes
+    }
+
+    func whenFree(_ body: @escaping () -> Void) { connection.whenFree(body) }
+    func duplicateDescriptor() throws -> CInt { try connection.duplicateDescriptor() }
+    func handWritesOver(to send: @escaping (_ bytes: [UInt8], _ onLeft: @escaping () -> Void) -> Bool) {
+        connection.handWritesOver(to: send)
+    }
+    func writesReturn() { connection.writesReturn() }
+    func writesReturned() { connection.writesReturned() }
+    func whenOver(_ body: @escaping () -> Void) { connection.whenOver(body) }
+    func close() { connection.close() }
 }
 
 extension WMSPContent {

@@ -15,9 +15,12 @@ final class WindowsMediaServer {
     /// Where sessions are in playlists.
     var playlistReaders: [UInt32: PlaylistReader] = [:]
     let playlistOpener: PlaylistOpener
+    /// Files that the engine sends from.
+    let storedFiles: StoredFiles
 
     init(server: RTSPServer, settings: WMSPSessions.Settings = WMSPSessions.Settings()) {
         self.server = server
+        storedFiles = StoredFiles(port: server.port)
         playlistOpener = PlaylistOpener(eventLoop: server.port.eventLoop) { [weak server] in server?.paths }
         sessions = WMSPSessions(settings: settings) { UInt32.random(in: 1...UInt32.max) }
     }
@@ -38,6 +41,8 @@ final class WindowsMediaServer {
         return [
             "opened": counters.sessionsOpened, "evicted": counters.sessionsEvicted, "refused": counters.sessionsRefused,
             "taken_over": counters.takeOvers, "mistaken": counters.sessionsMistaken, "owed_overflows": counters.owedOverflows,
+            "stored_plays_refused": storedFiles.refused, "stored_times_read": storedFiles.timesRead,
+            "stored_times_dropped": storedFiles.timesDropped,
         ]
     }
     /// How many are being sent media.

@@ -14,6 +14,10 @@ package struct RelayBenchOptions: Sendable {
     package var readers = 2_000
     /// Readers on demand, each at a place of its own; 0: none.
     package var onDemand = 300
+    /// Readers on demand that all begin at the file's beginning; 0: none.
+    package var hot = 0
+    /// Where the file on demand is left; nil: it goes with the relay.
+    package var keptFile: String?
     /// Bits per second of the stream.
     package var bitRate = 1_000_000
     /// Bytes of an ASF packet; nil: 3,200 over HTTP, and over RTP 1,400, so that each is a packet of about the size that plain RTP has.
@@ -41,7 +45,7 @@ package struct RelayBenchOptions: Sendable {
     package static let onDemandBytesMax = 1 << 30
 
     /// Seconds of media of the file on demand: those who read it begin at places over it, and none ends within the run.
-    var onDemandSeconds: Int { onDemand == 0 ? 1 : Int(duration) + onDemand / 500 + 70 }
+    var onDemandSeconds: Int { onDemand + hot == 0 ? 1 : Int(duration) + max(onDemand, hot) / 500 + 70 }
 
     /// Throws a usage error for a value that cannot be.
     package func check() throws(WorkbenchError) {
@@ -49,6 +53,8 @@ package struct RelayBenchOptions: Sendable {
         guard (0...5_000).contains(onDemand) else { throw .usage("--on-demand \(onDemand): 0 to 5000") }
         guard (64_000...50_000_000).contains(bitRate) else { throw .usage("--bit-rate \(bitRate): 64000 to 50000000 bits per second") }
         guard (128...65_000).contains(packetBytes) else { throw .usage("--packet-size \(packetBytes): 128 to 65000 bytes") }
+        guard (0...20_000).contains(hot) else { throw .usage("--hot \(hot): 0 to 20000") }
+        guard subject == .wmsp || hot == 0 else { throw .usage("--hot: readers of one place are measured over HTTP alone") }
         guard subject == .wmsp || beside == nil else { throw .usage("--beside: another server is held against ours over HTTP alone") }
         guard duration >= 0.5, duration <= 3_600 else { throw .usage("--duration \(duration): 0.5 to 3600 seconds") }
         guard bitRate / 8 * onDemandSeconds <= Self.onDemandBytesMax else {
@@ -69,6 +75,8 @@ package struct RelayBenchReport: Sendable {
     package var rtsp: [LoadReport] = []
     /// Readers at places of their own.
     package var onDemand: LoadReport?
+    /// Readers of one place.
+    package var hot: LoadReport?
     /// The other server, and ours with as many readers.
     package var beside: (other: LoadReport, ours: LoadReport)?
     /// What was asked for.
@@ -85,6 +93,14 @@ package struct RelayBenchReport: Sendable {
     /// The other server's CPU time per byte ÷ ours.
     package var ratioOfOther: Double? { beside.flatMap { Self.ratio($0.other, $0.ours) } }
 
+    /// CPU time per byte, readers of one place on demand ÷ those of the broadcast: its middle turn.
+    package var ratioOfHot: Double? {
+        guard let hot = hot?.serverNanosecondsPerByte, let live = median(subject.compactMap(\.serverNanosecondsPerByte)), live > 0 else {
+            return nil
+        }
+        return hot / live
+    }
+
     private static func ratio(_ one: LoadReport, _ other: LoadReport, perPacket: Bool = false) -> Double? {
         let cost = perPacket ? \LoadReport.serverMicrosecondsPerPacket : \LoadReport.serverNanosecondsPerByte
         guard let a = one[keyPath: cost], let b = other[keyPath: cost], b > 0 else { return nil }
@@ -93,7 +109,7 @@ package struct RelayBenchReport: Sendable {
 
     /// As of `weir load`, of all loads of the relay itself.
     package var exitStatus: Int32 {
-        let all = (subject + rtsp + [onDemand, beside?.ours].compactMap(\.self)).map(\.exitStatus)
+        let all = (subject + rtsp + [onDemand, hot, beside?.ours].compactMap(\.self)).map(\.exitStatus)
         return all.contains(1) ? 1 : all.max() ?? 0
     }
 
@@ -102,7 +118,7 @@ package struct RelayBenchReport: Sendable {
         .members([
             "ratio_to_rtsp": .optional(ratioToRTSP), "ratio_of_other": .optional(ratioOfOther),
             (options.subject == .wmsp ? "wmsp" : "ms_rtsp"): .array(subject.map(\.json)), "rtsp": .array(rtsp.map(\.json)),
-            "on_demand": onDemand?.json ?? .null,
+            "on_demand": onDemand?.json ?? .null, "hot": hot?.json ?? .null, "ratio_of_hot": .optional(ratioOfHot),
             "beside": beside?.other.json ?? .null, "beside_ours": beside?.ours.json ?? .null,
             "readers": .integer(Int64(options.readers)), "bit_rate": .integer(Int64(options.bitRate)),
             "packet_size": .integer(Int64(options.packetBytes)), "user_agent": .text(options.userAgent),
@@ -127,6 +143,8 @@ package struct RelayBenchReport: Sendable {
         for (a, b) in zip(subject, rtsp) { lines += [line("Windows Media", a), line(plain, b)] }
         if let ratio = ratioToRTSP { lines.append("CPU time per \(unit), Windows Media ÷ \(plain): \(JSONValue.number(ratio).line)") }
         if let onDemand { lines.append(line("on demand", onDemand)) }
+        if let hot { lines.append(line("on demand, one place", hot)) }
+        if let ratio = ratioOfHot { lines.append("CPU time per byte, one place on demand ÷ broadcast: \(JSONValue.number(ratio).line)") }
         if let beside {
             lines += [line("the other server", beside.other), line("Weir with as many", beside.ours)]
             if let ratio = ratioOfOther { lines.append("CPU time per byte, the other server ÷ Weir: \(JSONValue.number(ratio).line)") }
@@ -144,7 +162,7 @@ package enum RelayBench {
         Interruption.watch()
         let server = try RelayServer(
             bitRate: options.bitRate, packetBytes: options.packetBytes, onDemandSeconds: options.onDemandSeconds,
-            arguments: options.serverArguments)
+            keptFile: options.keptFile, arguments: options.serverArguments)
         defer { server.stop() }
         try server.waitUntilListening()
         let base = "127.0.0.1:\(server.port)"
@@ -177,6 +195,7 @@ package enum RelayBench {
                 "\(scheme)://\(base)/vod", options.onDemand, process: server.process, positions: options.subject == .wmsp ? .spread : .start
             )
         }
+        if options.hot > 0 { report.hot = try load("\(scheme)://\(base)/vod", options.hot, process: server.process) }
         if let beside = options.beside {
             let other = try load(beside.url, options.besideReaders, process: beside.process)
             report.beside = (other, try load("mmsh://\(base)/wm", options.besideReaders, process: server.process))

@@ -17,7 +17,7 @@ final class RelayServer {
     /// Seconds that it may take to listen.
     private static let patience = 15.0
 
-    init(bitRate: Int, packetBytes: Int, onDemandSeconds: Int, arguments: [String]) throws {
+    init(bitRate: Int, packetBytes: Int, onDemandSeconds: Int, keptFile: String? = nil, arguments: [String]) throws {
         guard let live = TestASF(seconds: 20, bitRate: bitRate, packetBytes: packetBytes),
             let onDemand = TestASF(seconds: onDemandSeconds, bitRate: bitRate, packetBytes: packetBytes)
         else { throw WorkbenchError("no packet of \(packetBytes) bytes can be made") }
@@ -25,6 +25,7 @@ final class RelayServer {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(live.file).write(to: folder.appending(path: "live.asf"))
         try Data(onDemand.file).write(to: folder.appending(path: "vod.asf"))
+        if let keptFile { try Data(onDemand.file).write(to: URL(filePath: keptFile)) }
         let media = try Self.freePort(step: 2)
         port = try Self.freePort(step: 1)
         try Data(RTPFeed.description(port: media).utf8).write(to: folder.appending(path: "rtp.sdp"))

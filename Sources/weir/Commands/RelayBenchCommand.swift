@@ -10,7 +10,8 @@ struct RelayBenchCommand: ParsableCommand {
             Starts `weir serve` in a process of its own with media that it makes itself, and loads it in turns as `weir load` does: a broadcast \
             of Windows Media, and RTP of the same bit rate with as many readers. With wmsp the first comes over HTTP, and the second \
             interleaved: ratio_to_rtsp is the first's CPU time per byte divided by the second's. With ms-rtsp both come over UDP, in packets \
-            of about one size, and it is CPU time per packet. Then readers on demand, each at a place of its own of a file (with ms-rtsp all at its beginning). With --beside another server of Windows \
+            of about one size, and it is CPU time per packet. Then readers on demand, each at a place of its own of a file (with ms-rtsp all at its beginning), and with --hot readers of its beginning: ratio_of_hot is their CPU time per byte \
+            divided by that of the broadcast. With --beside another server of Windows \
             Media is loaded in the same run, and the relay with as many readers: ratio_of_other is the other's CPU time per byte divided by \
             the relay's.
 
@@ -29,6 +30,12 @@ struct RelayBenchCommand: ParsableCommand {
 
     @Option(help: "Readers on demand, each at a place of its own; 0: none.")
     var onDemand = 300
+
+    @Option(help: "Readers on demand of one place: all of its beginning, as they come; 0: none. Not with ms-rtsp.")
+    var hot = 0
+
+    @Option(help: "Leave the file on demand here, for another server to be held against with the same bytes.")
+    var keepFile: String?
 
     @Option(help: "Bits per second of each stream.")
     var bitRate = 1_000_000
@@ -76,6 +83,8 @@ struct RelayBenchCommand: ParsableCommand {
         options.subject = subject
         options.readers = readers
         options.onDemand = onDemand
+        options.hot = hot
+        options.keptFile = keepFile
         options.bitRate = bitRate
         options.packetSize = packetSize
         options.duration = duration
