@@ -116,6 +116,7 @@ final class RelayCore {
     private let deadline: LoopTimer
     private let version: String
     private var collector: OverviewCollector?
+    private let prefetches: CachePrefetches
 
     /// Longer than every step of a good end together.
     private static let stopMilliseconds = 8_000
@@ -146,6 +147,7 @@ final class RelayCore {
             configuration.paths.filter { $0.expression == nil }.map { make($0, .configuration) },
             expressions: configuration.paths.filter { $0.expression != nil }, runTimePathsMax: configuration.limits.runTimePathsMax,
             make: make)
+        prefetches = CachePrefetches(paths: paths, eventLoop: eventLoop)
         var settings = ServerSettings()
         settings.limits = configuration.limits
         settings.access = configuration.access
@@ -219,11 +221,15 @@ final class RelayCore {
                         return ControlAnswer(error: error)
                     }
                 }.flatMapErrorThrowing { ControlAnswer(error: .init(code: "playlist", message: "\($0)")) }.nonisolated()
+            case "prefetch":
+                let answer = try prefetches.answer(request)
+                return eventLoop.makeSucceededFuture(ControlAnswer(prefetch: answer))
             default:
                 throw .init(
                     code: "command",
                     message:
-                        "this relay knows no `\(PeerWords.printable(String(request.command.prefix(64))))`; it knows status and playlist")
+                        "this relay knows no `\(PeerWords.printable(String(request.command.prefix(64))))`; it knows status, playlist and prefetch"
+                )
             }
         } catch { return eventLoop.makeSucceededFuture(ControlAnswer(error: error)) }
     }
@@ -231,6 +237,7 @@ final class RelayCore {
     func stop() -> EventLoopFuture<UInt32> {
         collector?.stop()
         collector = nil
+        prefetches.stop()
         let promise = eventLoop.makePromise(of: UInt32.self)
         var isDone = false
         let finish = { [self] (leaks: UInt32) in

@@ -66,6 +66,15 @@ package final class ControlClient {
         return playlist
     }
 
+    /// Has something brought into the cache, or asks how far it is: `start`, `look`, `stop`. Throws as ``status(readers:path:)``.
+    package func prefetch(_ what: String, _ arguments: [String: String]) throws -> PrefetchAnswer {
+        let answer = try ask(ControlRequest("prefetch", arguments.merging(["do": what]) { first, _ in first }))
+        guard let prefetch = answer.prefetch else {
+            throw Trouble(kind: .failed, description: "the relay at \(path) answered something else than was asked")
+        }
+        return prefetch
+    }
+
     /// Sends a request and waits for its answer.
     package func ask(_ request: ControlRequest) throws -> ControlAnswer {
         try send(request.line + "\n")

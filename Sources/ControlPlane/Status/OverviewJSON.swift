@@ -31,6 +31,8 @@ package struct ControlAnswer: Sendable, Codable, Equatable {
     package var status: Overview?
     /// What was done to a playlist, or what is in it.
     package var playlist: PlaylistAnswer?
+    /// How far a prefetch is.
+    package var prefetch: PrefetchAnswer?
     /// Why there is no answer.
     package var error: Trouble?
 
@@ -51,6 +53,8 @@ package struct ControlAnswer: Sendable, Codable, Equatable {
     package init(status: Overview) { self.status = status }
     /// An answer about a playlist.
     package init(playlist: PlaylistAnswer) { self.playlist = playlist }
+    /// An answer about a prefetch.
+    package init(prefetch: PrefetchAnswer) { self.prefetch = prefetch }
     /// An error.
     package init(error: Trouble) { self.error = error }
 }

@@ -15,11 +15,12 @@ struct CacheCommand: ParsableCommand {
               weir cache pin mmsh://media.example/film.wmv
               weir cache purge mmsh://media.example/old.wmv --cache /var/cache/weir
               weir cache verify --config /etc/weir.yml
+              weir cache prefetch films.txt
 
             Exit status: 0 done, 1 refused, failed, or something is damaged, 64 the command line cannot be, 65 the index cannot be used \
             (damaged, or of a newer Weir), 75 another relay writes the cache, or the relay did not do in 10 s what it was asked for.
             """,
-        subcommands: [List.self, Statistics.self, Verify.self, Purge.self, Pin.self, Unpin.self, Exercise.self])
+        subcommands: [List.self, Statistics.self, Verify.self, Purge.self, Pin.self, Unpin.self, Prefetch.self, Exercise.self])
 
     /// Which cache.
     struct Target: ParsableArguments {

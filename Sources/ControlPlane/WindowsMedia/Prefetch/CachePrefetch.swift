@@ -1,0 +1,142 @@
+import NIOCore
+import Signalling
+import WireFormats
+
+/// Content that is brought into the cache before anybody asks for it: a reader that wants all of it in turn, as fast as it comes, and looks at none
+/// of it. Belongs to the event loop.
+final class CachePrefetch {
+    /// How far it is.
+    private(set) var answer = PrefetchAnswer()
+    /// It is over, well or not.
+    var onEnd: (() -> Void)?
+
+    private let path: Path
+    private let eventLoop: any EventLoop
+    private let timer: LoopTimer
+    private var reader: SupplyReader?
+    private var file: WindowsMediaFile?
+    private var abandon: (() -> Void)?
+    private var isInterested = false
+    private var beganWriting = NIODeadline.now()
+
+    /// How long what came last may take until it is on the disk, in seconds; and how often that is looked at.
+    private static let writeSecondsMax: Int64 = 30
+    private static let lookMilliseconds = 50
+
+    /// Content of a path whose source is elsewhere.
+    init(id: Int, path: Path, url: String, eventLoop: any EventLoop) {
+        self.path = path
+        self.eventLoop = eventLoop
+        timer = LoopTimer(eventLoop)
+        answer.id = id
+        answer.url = PeerWords.printable(url)
+    }
+
+    /// Begins.
+    func start() {
+        guard answer.state == .waiting else { return }
+        answer.state = .asking
+        isInterested = true
+        path.readerArrived()
+        if let proxy = path.windowsMediaProxy { return ask(proxy) }
+        // An RTSP server has to say first what it has.
+        path.describe().assumeIsolated().whenComplete { [weak self] result in
+            guard let self, answer.state == .asking else { return }
+            if let proxy = path.windowsMediaProxy { return ask(proxy) }
+            if case .failure(let error) = result { fail("\(error)") } else { fail("it is no Windows Media") }
+        }
+    }
+
+    private func ask(_ proxy: WindowsMediaProxy) {
+        let ask = ProxyAsk(dialect: .wmsp, stage: .play)
+        abandon = proxy.content(for: ask, of: path) { [weak self] result in
+            guard let self, answer.state == .asking else { return }
+            abandon = nil
+            switch result {
+            case .failure(let error): fail("\(error)")
+            case .success(.file(let file)): begin(file)
+            case .success(.live), .success(.playlist):
+                fail("it is no file that each player gets from its beginning, so nothing can be kept of it")
+            }
+        }
+    }
+
+    /// Ends it; what has come stays.
+    func stop(_ words: String = "it was given up") { if !answer.state.isFinal { fail(words) } }
+
+    private func begin(_ file: WindowsMediaFile) {
+        answer.outcome = file.proxied?.outcome.words ?? ""
+        guard file.proxied?.isCached == true else {
+            return fail("it may not be kept, or there is no cache to keep it in (\(answer.outcome))")
+        }
+        self.file = file
+        answer.state = .fetching
+        answer.packetsInAll = Int(file.packetCount)
+        answer.bytesInAll = UInt64(file.header.bytes.count) + UInt64(file.packetCount) * UInt64(file.header.packetBytes)
+        guard !file.isWhole, file.supply != nil else {
+            answer.packets = answer.packetsInAll
+            return end(.kept, "all of it was here")
+        }
+        reader = SupplyReader()
+        want(from: 0)
+    }
+
+    private func want(from packet: UInt32) {
+        guard let file, let supply = file.supply, let reader, answer.state == .fetching else { return }
+        guard packet < file.packetCount else { return finish() }
+        answer.packets = Int(packet)
+        supply.want(packet..<file.packetCount, for: reader) { [weak self] result in
+            guard let self else { return }
+            // Not at once: what is here already would be gone through in one turn of the event loop.
+            eventLoop.assumeIsolated().execute { [weak self] in self?.came(result, from: packet) }
+        }
+    }
+
+    private func came(_ result: Result<Range<UInt32>, WindowsMediaFile.Trouble>, from packet: UInt32) {
+        guard answer.state == .fetching else { return }
+        switch result {
+        case .failure(let error): fail(error.description)
+        case .success(let range) where range.upperBound > packet: want(from: range.upperBound)
+        case .success: fail("its origin has less of it than it says")
+        }
+    }
+
+    /// All has come; what was written last has to be on the disk.
+    private func finish() {
+        answer.packets = answer.packetsInAll
+        beganWriting = .now()
+        look()
+    }
+
+    private func look() {
+        guard answer.state == .fetching else { return }
+        if let fill = file?.supply as? ObjectFill {
+            guard fill.isKept else { return fail(fill.degradation ?? "the cache let go of it") }
+            guard fill.isWhole else {
+                guard NIODeadline.now() - beganWriting < .seconds(Self.writeSecondsMax) else {
+                    return fail("it came, and was not written within \(Self.writeSecondsMax) s")
+                }
+                return timer.start(milliseconds: Self.lookMilliseconds) { [weak self] in self?.look() }
+            }
+        }
+        end(.kept, "it was fetched")
+    }
+
+    private func fail(_ words: String) { end(.failed, words) }
+
+    private func end(_ state: PrefetchAnswer.State, _ words: String) {
+        guard !answer.state.isFinal else { return }
+        answer.state = state
+        answer.words = PeerWords.printable(words)
+        timer.stop()
+        abandon?()
+        abandon = nil
+        if let reader { file?.supply?.left(reader) }
+        reader = nil
+        file = nil
+        if isInterested { path.readerLeft() }
+        let onEnd = onEnd
+        self.onEnd = nil
+        onEnd?()
+    }
+}
