@@ -362,9 +362,15 @@ enum PathSourceFactory {
         switch source {
         case .publish, .template, .redirect: return nil
         case .pull(let url):
-            return RTSPPull(
+            let live = RTSPPull(
                 url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host,
                 extensions: path.extensions, logger: path.logger)
+            guard path.settings.keepsStoredMedia, host === path else { return live }
+            let policy = path.settings.proxyPolicy(path.commons)
+            let headers = RequestHeaders.fields(path.extensions, path: path.name, url: "\(url)", logger: path.logger)
+            return RTSPCachedPull(
+                settings: RTSPCachedPull.Settings(url: url, policy: policy, path: path.settings, headers: headers), live: live,
+                store: path.cacheDesk.map { CachedRecordings($0) }, host: path, eventLoop: path.eventLoop, logger: path.logger)
         case .rtp(let source):
             return RTPReceiver(
                 source: source, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host, logger: path.logger)

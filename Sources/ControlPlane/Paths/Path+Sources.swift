@@ -25,4 +25,7 @@ extension Path {
 
     /// The playlist that it plays; nil for other paths.
     var programme: PlaylistProgramme? { (source as? any PlaylistOwner)?.programme }
+
+    /// What keeps the stored media of the path's server; nil for other paths.
+    var cachedPull: RTSPCachedPull? { source as? RTSPCachedPull }
 }

@@ -184,7 +184,7 @@ final class Path {
         return future
     }
 
-    private func described() -> EventLoopFuture<StreamDescription> { describedLive() }
+    private func described() -> EventLoopFuture<StreamDescription> { isStopped ? describedLive() : describedStored() ?? describedLive() }
 
     func describedLive() -> EventLoopFuture<StreamDescription> {
         if !isStopped, let looked = lookInCache() { return looked.flatMap { [self] in describedLive() }.nonisolated() }

@@ -139,7 +139,9 @@ final class RTSPConnection: ServerConnection {
             server.answer(request, on: self)
         }
         updateReading()
-        if let windowsMedia, channel.isWritable { windowsMedia.writable() }
+        guard channel.isWritable else { return }
+        if let windowsMedia { windowsMedia.writable() }
+        for session in sessions { session.replay?.writable() }
     }
 
     private func read() {
@@ -435,7 +437,7 @@ final class RTSPConnection: ServerConnection {
             return drain()
         }
         let stall: TimeAmount =
-            windowsMedia?.carriesMedia == true
+            windowsMedia?.carriesMedia == true || sessions.contains { $0.replay != nil && $0.machine.isInterleaved == true }
             ? .seconds(WMSPConnection.pauseSecondsMax) : .fractional(seconds: settings.answerStallSeconds)
         if writesPending > 0, now - writeProgress > stall {
             server.count(.answerStall)

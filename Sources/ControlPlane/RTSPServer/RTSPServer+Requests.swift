@@ -164,6 +164,7 @@ extension RTSPServer {
         let overload = try ReaderWish.overload(in: request.message.uri, settings: path.settings.readers)
         if known == nil { try admit(connection) }
         let session = known ?? makeSession(path: path, connection: connection, description: description, publication: nil)
+        if known == nil { session.replay = path.cachedPull?.makeReplay(for: session) }
         if let overload { session.overload = overload }
         do {
             let response = try settle(offer, track, request.message.uri, session, connection)
@@ -257,6 +258,7 @@ extension RTSPServer {
 
     private func play(_ request: ServerRequest, _ connection: RTSPConnection) throws {
         let session = try controlled(request, connection)
+        if let replay = session.replay { return try play(replay, request, session, connection) }
         try request.checkRange()
         session.play { result, onFlushed in
             switch result {

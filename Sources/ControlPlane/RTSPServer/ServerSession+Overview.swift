@@ -91,6 +91,12 @@ extension ServerSession {
             reader.packetsSent = packets
             reader.bytesSent = due.packets == 0 ? 0 : UInt64(Double(due.bytes) / Double(due.packets) * Double(packets))
         }
+        if let replay {
+            reader.cache = replay.outcome?.words
+            reader.packetsSent = replay.packetsSent
+            reader.bytesSent = replay.bytesSent
+            reader.lagMilliseconds = replay.lagMilliseconds.rounded()
+        }
         if let connection = sample.connection {
             reader.bytesSent = progress?.bytesHanded(connection)
             reader.queuedBytes = connection.bytesQueued

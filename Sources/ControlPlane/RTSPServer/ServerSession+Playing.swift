@@ -18,6 +18,12 @@ extension ServerSession {
 
     /// Finds the first packet for the tracks as they are now.
     func start() {
+        if let replay {
+            // A track of several was torn down: the others go on.
+            replay.tracksChanged(machine.tracks)
+            _ = machine.joined()
+            return
+        }
         starts += 1
         let number = starts
         path.play().assumeIsolated().whenComplete { [self] result in
@@ -165,7 +171,7 @@ extension ServerSession {
     func pause() throws(RequestRefusal) {
         do {
             switch try machine.pause() {
-            case .stop: stop()
+            case .stop: if let replay { replay.pause() } else { stop() }
             case .none, .start, .go, .record, .end: break
             }
         } catch { throw RequestRefusal(error, method: .pause) }

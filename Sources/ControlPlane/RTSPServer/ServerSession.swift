@@ -26,6 +26,8 @@ final class ServerSession {
     /// What a reader set up, with the stream that it belongs to.
     private(set) var description: StreamDescription
 
+    /// What is sent to a reader of stored media; nil: it reads what the path's stream sends to all.
+    var replay: Replay?
     /// The reader in the engine, from the first PLAY on.
     var subscription: Subscription?
     /// The tracks that ``subscription`` was made for.
@@ -117,6 +119,7 @@ final class ServerSession {
             path.removeObserver(self)
             path.trails.remove(trail)
             sayGoodbye(reason)
+            replay?.end(saysGoodbye: reason.isToldToReader && path.extensions.saysGoodbye(path: path.name))
             subscription?.remove()
             subscription = nil
             path.multicast?.release(self)
