@@ -116,12 +116,12 @@ class Connection:
         if method == "OPTIONS":
             return self._reply(request, lines=["Public: DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER, OPTIONS, ANNOUNCE"])
         if method == "DESCRIBE":
-            lines = ["Vary: Accept", f"Content-Base: {url}/", f"Cache-Control: {origin.cache_control}",
+            lines = ["Vary: Accept", f"Content-Base: {url}/", f"Cache-Control: {origin.cache_control}", *origin.validators,
                      f"X-Broadcast-Id: {73 if origin.broadcast else 0}", self.SUPPORTED]
             kind = "application/octet-stream" if "type" in origin.wrong else "application/sdp"
             return self._reply(request, lines=lines, body=origin.description(session, url), kind=kind)
         if kind == "application/x-wms-getcontentinfo":
-            return self._reply(request, lines=[f"Cache-Control: {origin.cache_control}"])
+            return self._reply(request, lines=[f"Cache-Control: {origin.cache_control}", *origin.validators])
         if kind == "application/x-rtsp-packetpair":
             random = os.urandom(2048)
             return self._reply(request, body=struct.pack("<BBHI", 36, 80, 504, 300) + random[:204] + struct.pack("<BBHI", 36, 80, 504, 300) +

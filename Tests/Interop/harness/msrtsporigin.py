@@ -39,6 +39,7 @@ class Origin:
         self.cache_control = cache_control or (f"no-cache, max-age=0, x-wms-stream-type={kind}, x-wms-proxy-split" if broadcast else
                                                "x-wms-content-size=1000000, max-age=86399, must-revalidate, proxy-revalidate") + \
             ', x-wms-event-subscription="remote-log"'
+        self.validators = ()  # lines that say which version it is
         self.generation = 27006
         self.requests, self.faults, self.sessions, self.connections, self.nacks = [], [], {}, [], []
         self.lost = self.resent = self.repairs = self.sent = 0

@@ -333,12 +333,12 @@ class Player:
         finally:
             wire.close()
 
-    def log(self, entry=None):
-        """How an entry went: 3,012 bytes of XML, as in the document's example."""
+    def log(self, entry=None, body=None):
+        """How an entry went: 3,012 bytes of XML, as in the document's example, or `body`."""
         entry = entry or (self.entries[-1] if self.entries else None)
         name = entry.metadata.values.get("WMS_CONTENT_DESCRIPTION_PLAYLIST_ENTRY_URL", "-") if entry else "-"
         start = f"<XML><Summary>127.0.0.1 {name} 200</Summary><Filler>"
-        body = start + "x" * (LOG_BYTES - len(start) - len("</Filler></XML>")) + "</Filler></XML>"
+        body = body or start + "x" * (LOG_BYTES - len(start) - len("</Filler></XML>")) + "</Filler></XML>"
         text = self.head("POST", [f"client-id={self.id}"], more=[
             f"Content-Length: {len(body)}", "Content-Type: application/x-wms-LogStats;charset=UTF-8"]) + body
         return self.say("Log", text, (204,))
