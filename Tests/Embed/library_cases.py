@@ -24,7 +24,7 @@ def include(library, command, name):
     with open(source, "w", encoding="utf-8") as file:
         file.write("#include <fastpath.h>\n#include <fastpath.h>\n"
                    "int main(void) { fp_event event = fp_event_default(); return event.size != sizeof event || fp_version() == 0; }\n")
-    program = os.path.join(library.work, "include")
+    program = f"{source}.program"   # the two tests run side by side: neither may write over what the other runs
     run([*command, "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-aliasing", "-Werror", source, "-o", program,
          *library.flags("shared")])
     run([program], environment=library.environment)
