@@ -47,8 +47,8 @@ final class WindowsMediaFile: Sendable {
         self.facts = WMSPContent(file: header, byteCount: version.byteCount, modified: version.modified)
     }
 
-    /// What there is, or comes, of an object elsewhere. `packetCount` is nil where nobody knows it; what is not here is brought by `supply`.
-    /// there first. `facts` are what its origin says of it.
+    /// What there is, or comes, of an object elsewhere. `packetCount` is nil where nobody knows it; what is not here is brought by
+    /// `supply`. `facts` are what its origin says of it.
     init(
         name: String, header: ASFHeader, packetCount: UInt32?, facts: WMSPContent, storage: any PacketStorage,
         supply: (any PacketSupply)?, isWhole: Bool, proxied: ProxiedContent?, on eventLoop: any EventLoop
