@@ -1,4 +1,5 @@
 """What the tests of the C library share: building programs against it, RTP to send, readers that compare."""
+import copy
 import os
 import re
 import select
@@ -40,12 +41,20 @@ class Library:
     def __init__(self, folder, work):
         self.folder = os.path.abspath(folder)
         self.work = work
+        self.examples = work
         self.making = threading.Lock()
         self.header = os.path.join(self.folder, "include/fastpath.h")
         self.archive = os.path.join(self.folder, "lib/libfastpath.a")
         self.shared = os.path.realpath(os.path.join(self.folder, "lib/libfastpath.so"))
         self.environment = {"LD_LIBRARY_PATH": os.path.join(self.folder, "lib"),
                             "PKG_CONFIG_PATH": os.path.join(self.folder, "lib/pkgconfig")}
+
+    def of_its_own(self, name):
+        """The same for one test, with a folder that nobody else writes into: tests run side by side. The examples are built once for all."""
+        own = copy.copy(self)
+        own.work = os.path.join(self.work, name)
+        os.mkdir(own.work)
+        return own
 
     def flags(self, kind):
         """What pkg-config says for linking `shared` or the `archive`."""
@@ -63,14 +72,14 @@ class Library:
         return program
 
     def make(self, example, name, kind, cflags="-O1 -g", ldflags=""):
-        """Builds an example by its own Makefile, in a folder of its own."""
-        folder = os.path.join(self.work, f"{example}-{kind}-{abs(hash((cflags, ldflags)))}")
+        """Builds an example by its own Makefile, in a folder of its own; once for all tests."""
+        folder = os.path.join(self.examples, f"example-{example}-{kind}-{abs(hash((cflags, ldflags)))}")
+        program = os.path.join(folder, name)
         with self.making:
-            if os.path.isdir(folder):
-                return os.path.join(folder, name)
-            shutil.copytree(os.path.join(ROOT, "Examples", example), folder)
-            run(["make", f"LINK={kind}", f"CFLAGS={cflags}", f"LDFLAGS={ldflags}", name], environment=self.environment, folder=folder)
-        return os.path.join(folder, name)
+            if not os.path.exists(program):
+                shutil.copytree(os.path.join(ROOT, "Examples", example), folder, dirs_exist_ok=True)
+                run(["make", f"LINK={kind}", f"CFLAGS={cflags}", f"LDFLAGS={ldflags}", name], environment=self.environment, folder=folder)
+        return program
 
 
 class Program:
@@ -82,7 +91,8 @@ class Program:
         self.output = ""
         self.lines = []
         self.has_line = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.ready = dict(re.findall(r"(\w+)=(\S+)", self.wait_for("ready", seconds)))
 
     def _read(self):
@@ -118,7 +128,8 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise Failed(f"it did not end within {seconds} s of SIGTERM:\n{self.output[-6000:]}") from None
-        time.sleep(0.1)
+        # What it said last is read by another thread.
+        self.reader.join(seconds)
         expect(code == 0, f"it ended with code {code}:\n{self.output[-8000:]}")
         return self.output
 

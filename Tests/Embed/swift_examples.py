@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 from example_programs import SECONDS, Failed, Program, expect, usage
 from relay_example import embedded_relay
@@ -97,8 +98,9 @@ def udp_splitter(programs):
                 new.write("".join(line + "\n" for line in lines))
             os.replace(file + ".new", file)
 
-        port = free_port()
         first, second, third = Reader(), Reader(), Reader()
+        # Behind them, or one of them might be given the port that was found.
+        port = free_port()
         source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         number = 0
 
@@ -310,9 +312,10 @@ def main():
         start = time.monotonic()
         try:
             print(f"✔ {name}: {test(programs)} ({time.monotonic() - start:.1f} s)", flush=True)
-        except (Failed, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001: whatever it was, it is this test's, and the others go on
             failed += 1
-            print(f"✘ {name} ({time.monotonic() - start:.1f} s): {failure}", flush=True)
+            problem = failure if isinstance(failure, Failed) else traceback.format_exc()
+            print(f"✘ {name} ({time.monotonic() - start:.1f} s): {problem}", flush=True)
     print(f"{len(chosen) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
