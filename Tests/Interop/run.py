@@ -73,6 +73,15 @@ def run_child(name, weir, folder):
 
 def run_test(one, weir, base):
     """In the parent: (passed, seconds, report)."""
+    start = time.monotonic()
+    try:
+        return run_apart(one, weir, base)
+    except Exception:  # noqa: BLE001: whatever it was, it is this test's, and the others go on
+        return False, time.monotonic() - start, traceback.format_exc()
+
+
+def run_apart(one, weir, base):
+    """One test in a process of its own."""
     folder = os.path.join(base, "".join(letter if letter.isalnum() else "_" for letter in one.name))
     os.makedirs(folder)
     start = time.monotonic()

@@ -1,5 +1,6 @@
 """The demonstration clip as packets and as pictures, and a clip of distinct frames for comparing hashes."""
 import base64
+import fcntl
 import functools
 import glob
 import hashlib
@@ -83,12 +84,16 @@ def framemd5(text):
 
 
 def cached(cache_folder, name, make):
-    """A file made once for all tests; several tests may ask at the same time."""
+    """A file made once for all tests. Several may ask at the same time: one makes it, the others wait, so that it is never replaced beneath
+    a relay that already serves it as a file that has changed."""
     path = os.path.join(cache_folder, name)
     if not os.path.exists(path):
-        temporary = f"{path}.{os.getpid()}{os.path.splitext(name)[1]}"
-        make(temporary)
-        os.replace(temporary, path)
+        with open(path + ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(path):
+                temporary = os.path.join(cache_folder, "new-" + name)
+                make(temporary)
+                os.replace(temporary, path)
     return path
 
 

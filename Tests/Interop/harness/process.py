@@ -1,6 +1,7 @@
 """Child processes with log files, deadlines, and an end for each."""
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -83,13 +84,29 @@ class Process:
             self.child.wait()
 
 
+# Below the ports that the kernel gives to whoever does not ask for one: a server that is started anew finds its port as it left it. In
+# steps, for those who need a row of ports.
+PORTS = range(20_000, 32_000, 16)
+_leases = []
+
+
 def free_port(host="127.0.0.1", kind=socket.SOCK_STREAM):
-    """A port nobody has now."""
+    """A port that nobody has, and that no other test is given as long as this process runs."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    for port in random.sample(PORTS, len(PORTS)):
+        # A name that is free again when this process is gone, however it went.
+        lease = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lease.bind(f"\0weir-interop-port-{port}")
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError:
+            lease.close()
+            continue
+        _leases.append(lease)
+        return port
+    raise Failure(f"no port of {PORTS} is free at {host}")
 
 
 def wait_until(condition, seconds, what):
