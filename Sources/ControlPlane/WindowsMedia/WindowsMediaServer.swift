@@ -482,7 +482,9 @@ extension WMSPRefusal {
             case .notFound, .removed, .notPublished: .notFound(error.description)
             case .notRTP: .unplayable(error.description)
             case .notReady(let words, let seconds): .unavailable(words, retryAfterSeconds: seconds)
-            case .loop, .readOnly, .alreadyPublished, .refused: .unavailable(error.description, retryAfterSeconds: Path.retryAfterSeconds)
+            // As a proxy that refuses to ask itself (`ProxyDecision`).
+            case .loop: .origin(.badGateway, error.description, retryAfterSeconds: Path.retryAfterSeconds)
+            case .readOnly, .alreadyPublished, .refused: .unavailable(error.description, retryAfterSeconds: Path.retryAfterSeconds)
             }
     }
 }

@@ -57,6 +57,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case readersMax(String, retryAfterSeconds: Int)
     /// No room or not ready, with the seconds after which to try again.
     case unavailable(String, retryAfterSeconds: Int)
+    /// What an origin answered, or that it did not answer (502, 504), with the seconds after which to try again.
+    case origin(RTSPStatus, String, retryAfterSeconds: Int)
 
     /// The status of the answer.
     package var status: RTSPStatus {
@@ -84,6 +86,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .loop: .loopDetected
         case .readersMax: .notEnoughBandwidth
         case .unavailable: .serviceUnavailable
+        case .origin(let status, _, _): status
         }
     }
 
@@ -119,7 +122,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
         case .moved(let url): "this is served at \(url)"
         case .loop(let why), .requestMalformed(let why), .contentChanged(let why): why
-        case .unavailable(let why, _), .unauthorized(_, let why), .readersMax(let why, _): why
+        case .unavailable(let why, _), .unauthorized(_, let why), .readersMax(let why, _), .origin(_, let why, _): why
         }
     }
 
@@ -133,7 +136,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .optionsUnsupported(let tags): response.headers.add("Unsupported", tags)
         case .datagramsUnfit: response.headers.add("Transport", "RTP/AVP/TCP;unicast")
         case .moved(let url): response.headers.add("Location", url)
-        case .unavailable(_, let seconds), .readersMax(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
+        case .unavailable(_, let seconds), .readersMax(_, let seconds), .origin(_, _, let seconds):
+            response.headers.add("Retry-After", "\(seconds)")
         case .unauthorized(let challenges, _): for challenge in challenges { response.headers.add("WWW-Authenticate", challenge) }
         default: break
         }

@@ -37,6 +37,8 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
     case full(String, retryAfterSeconds: Int)
     /// Not ready, with the seconds after which to try again.
     case unavailable(String, retryAfterSeconds: Int)
+    /// What an origin answered, or that it did not answer (502, 504), with the seconds after which to try again.
+    case origin(HTTPStatus, String, retryAfterSeconds: Int)
 
     /// The status of the answer.
     package var status: HTTPStatus {
@@ -54,6 +56,7 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
         case .proxyUnauthorized: .proxyAuthenticationRequired
         case .moved: .found
         case .full, .unavailable: .serviceUnavailable
+        case .origin(let status, _, _): status
         }
     }
 
@@ -74,7 +77,7 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
         case .sessionForeign: "the session of that client-id belongs to somebody else"
         case .notNow(let kind, let why): "\(kind.rawValue) is not possible now: \(why)"
         case .moved(let url): "this is served at \(url)"
-        case .full(let why, _), .unavailable(let why, _): why
+        case .full(let why, _), .unavailable(let why, _), .origin(_, let why, _): why
         }
     }
 
@@ -83,7 +86,7 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
         switch self {
         case .unreadable, .push, .methodNotAllowed, .tooMuch: true
         case .browser, .malformed, .notFound, .unplayable, .forbidden, .unauthorized, .proxyUnauthorized, .sessionMissing, .sessionUnknown,
-            .sessionForeign, .notNow, .moved, .full, .unavailable:
+            .sessionForeign, .notNow, .moved, .full, .unavailable, .origin:
             false
         }
     }
@@ -97,7 +100,8 @@ package enum WMSPRefusal: Error, Sendable, Equatable {
         switch self {
         case .methodNotAllowed: response.headers.add("Allow", WMSPAnswer.methods)
         case .moved(let url): response.headers.add("Location", url)
-        case .full(_, let seconds), .unavailable(_, let seconds): response.headers.add("Retry-After", "\(seconds)")
+        case .full(_, let seconds), .unavailable(_, let seconds), .origin(_, _, let seconds):
+            response.headers.add("Retry-After", "\(seconds)")
         case .unauthorized(let challenges, _): for value in challenges { response.headers.add("WWW-Authenticate", value) }
         case .proxyUnauthorized(let challenges, _): for value in challenges { response.headers.add("Proxy-Authenticate", value) }
         default: break

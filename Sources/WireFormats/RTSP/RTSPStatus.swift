@@ -71,6 +71,8 @@ package struct RTSPStatus: Sendable, Hashable, CustomStringConvertible {
     package static let serviceUnavailable = RTSPStatus(code: 503, reason: "Service Unavailable")
     package static let gatewayTimeout = RTSPStatus(code: 504, reason: "Gateway Time-out")
     package static let rtspVersionNotSupported = RTSPStatus(code: 505, reason: "RTSP Version Not Supported")
+    /// Of HTTP (RFC 7725): RTSP means something else by that number.
+    package static let unavailableForLegalReasons = RTSPStatus(code: 451, reason: "Unavailable For Legal Reasons")
     /// Of HTTP (RFC 5842): RTSP has none for a server that would ask itself.
     package static let loopDetected = RTSPStatus(code: 508, reason: "Loop Detected")
     package static let optionNotSupported = RTSPStatus(code: 551, reason: "Option not supported")

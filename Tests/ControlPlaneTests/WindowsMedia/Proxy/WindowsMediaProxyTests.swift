@@ -21,8 +21,7 @@ extension RTSPServerTests {
             try rig.origin.stop()
             let played = try rig.play(guid: "{3}")
             #expect(played.ended && played.packets == rig.content.packets)
-            #expect(
-                played.head.contains("proxy-revalidate") && played.head.contains("Etag") || played.head.contains("ETag"), "\(played.head)")
+            #expect(played.head.contains("proxy-revalidate") && played.head.lowercased().contains("etag: "), "\(played.head)")
             #expect(rig.outcomes.last == "HIT origin-unreachable", "\(rig.outcomes)")
         }
 
@@ -105,7 +104,7 @@ extension RTSPServerTests {
             #expect(try rig.play(guid: "{1}").ended)
             try rig.wait("it is whole") { $0.object?.fill.isWhole == true }
             try rig.origin.stop()
-            #expect(try rig.play(guid: "{2}").head.contains(" 503 "))
+            #expect(try rig.play(guid: "{2}").head.contains(" 504 "))
         }
 
         @Test("An origin that asks for a password is asked by each player with his own")
@@ -149,6 +148,11 @@ extension RTSPServerTests {
         ("    source: mmsh://m/a\n    cache: perhaps", "weir.yml:4: paths.a.cache: `perhaps` is none of yes, no and force"),
         ("    source: mmsh://m/a\n    cache-fill-sessions: 0", "weir.yml:4: paths.a.cache-fill-sessions: `0` is no whole number"),
         ("    source: mmsh://m/a\n    broadcast: yes\n    cache: yes", "weir.yml:5: paths.a.cache: with `broadcast: true`"),
+        (
+            "    source: mmsh://m/a\n    remote-events: open, opened",
+            "weir.yml:4: paths.a.remote-events: ` opened` is none of open, close and log"
+        ),
+        ("    source: publish\n    remote-events: log", "weir.yml:4: paths.a.remote-events: it is about Windows Media"),
         ("    source: mmsh://m/a\n    dial: always\n    cache-fill: stop", "weir.yml:5: paths.a.cache-fill: with `dial: always`"),
     ])
     func whatIsWrong(path: String, words: String) {
