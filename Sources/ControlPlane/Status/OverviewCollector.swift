@@ -117,7 +117,9 @@ final class OverviewCollector {
         overview.take(counts)
         overview.notices = server.notices.overview
         overview.store = cacheDesk.map { CacheOverview.Store($0.store) }
-        return overview.store == nil && counts.isEmpty && overview.notices.made == 0 && overview.notices.restored == 0 ? nil : overview
+        let notices = overview.notices
+        let hasNothing = counts.isEmpty && notices.made == 0 && notices.restored == 0 && notices.eventsHeard.isEmpty
+        return overview.store == nil && hasNothing ? nil : overview
     }
 
     private func totals(_ status: Status, _ statistics: ServerStatistics, _ paths: [Path]) -> Overview.Totals {

@@ -163,6 +163,8 @@ package struct OverviewTable {
         }
         let lost = notices.overflowed + notices.expired
         if lost > 0 { items.append("never told \(lost)") }
+        let heard = notices.eventsHeard.values.reduce(0, +)
+        if heard > 0 { items.append("heard from relays \(heard)") }
         return items
     }
 

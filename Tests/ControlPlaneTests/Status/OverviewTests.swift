@@ -54,6 +54,7 @@ import Testing
         cache.notices.waiting = 4
         cache.notices.originsAway = 1
         cache.notices.logs = ["legacy": 3]
+        cache.notices.eventsHeard = ["remote_log": 4, "remote_open": 1]
         overview.cache = cache
         return overview
     }
@@ -92,6 +93,7 @@ import Testing
             "HIT origin-unreachable",
             "cache: HIT 12, MISS 1, REVALIDATED 2, last HIT origin-unreachable; 5.0 GiB from it, 400 MiB from the origin",
             "CACHE    HIT 12  MISS 1  REVALIDATED 2  from the cache 5.0 GiB", "3 kept, 1.0 GiB/10.0 GiB", "to be told 4 (origins away: 1)",
+            "heard from relays 5",
         ] { #expect(text.contains(words), "\(words) in\n\(text)") }
         #expect(!text.contains("policy"))
     }

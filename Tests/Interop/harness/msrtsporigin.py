@@ -31,7 +31,7 @@ class Origin:
     """
 
     def __init__(self, entries, broadcast=False, transports=("udp", "tcp"), rtx=True, fec=None, lose=None, password=None, redirect=None, pace=1.0,
-                 predicts=True, wrong=(), cache_control=None, hook=None, inclusive=True, strips=True, server=SERVER, start=0.0):
+                 predicts=True, wrong=(), cache_control=None, hook=None, inclusive=True, strips=True, server=SERVER, start=0.0, port=0):
         self.entries, self.broadcast, self.transports, self.rtx, self.fec, self.lose = list(entries), broadcast, transports, rtx, fec, lose
         self.password, self.redirect, self.pace, self.predicts, self.wrong, self.hook = password, redirect, pace, predicts, set(wrong), hook
         self.inclusive, self.strips, self.server, self.start = inclusive, strips, server, start
@@ -43,7 +43,7 @@ class Origin:
         self.generation = 27006
         self.requests, self.faults, self.sessions, self.connections, self.nacks = [], [], {}, [], []
         self.lost = self.resent = self.repairs = self.sent = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.rtp, self.rtcp = self._pair()
         self.is_closed = False

@@ -168,14 +168,14 @@ class Sent:
 
 
 class ProxiedOrigin:
-    def __init__(self, contents):
+    def __init__(self, contents, port=0):
         self.contents = dict(contents)
         self.requests, self.faults, self.plays, self.connections = [], [], [], []
         self.holds = {}      # name of a request: an Event that its answer waits for
         self.silent = False  # takes connections and says nothing
         self.lock, self.clients = threading.Lock(), 2064325697
         self.is_closed = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

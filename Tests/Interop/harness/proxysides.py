@@ -37,8 +37,13 @@ class HTTPSide:
     name = "wmsp"
 
     def __init__(self, context, programme, control, live=False, **options):
+        self.context = context
         self.content = Content(programme, control, live=live, **options)
         self.origin = context.closing(ProxiedOrigin({"/vod/a": self.content}))
+
+    def come_back(self):
+        """Once it was closed: the same at the same port, without a memory of what it was asked."""
+        self.origin = self.context.closing(ProxiedOrigin({"/vod/a": self.content}, port=self.origin.port))
 
     def url(self):
         return self.origin.url("/vod/a")
@@ -76,10 +81,17 @@ class RTSPSide:
     name = "rtsp"
 
     def __init__(self, context, programme, control, live=False, **options):
+        self.context, self.options = context, {"broadcast": live, "pace": 1.0 if live else 50.0, **options}
         size = len(programme.header.raw) + sum(map(len, programme.packets))
-        self.origin = context.closing(RTSPOrigin([programme], broadcast=live, pace=1.0 if live else 50.0, **options))
+        self.origin = context.closing(RTSPOrigin([programme], **self.options))
         self.origin.cache_control = control.format(size=size)
         self.origin.validators = ('Etag: "first"', "Last-Modified: Sat, 21 Nov 2026 10:00:00 GMT")
+
+    def come_back(self):
+        """Once it was closed: the same at the same port, without a memory of what it was asked."""
+        before = self.origin
+        self.origin = self.context.closing(RTSPOrigin(before.entries, port=before.port, **self.options))
+        self.origin.cache_control, self.origin.validators = before.cache_control, before.validators
 
     def url(self):
         return self.origin.url("vod/a", scheme="rtspt")

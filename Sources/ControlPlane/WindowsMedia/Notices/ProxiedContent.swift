@@ -24,7 +24,9 @@ extension WindowsMediaContent {
         case .file(let file): return file.proxied
         case .live(let broadcast):
             guard var proxied = broadcast.proxied else { return nil }
-            if proxied.outcome.word == .split, !broadcast.wasPlayed { proxied.outcome.word = .miss }
+            if proxied.outcome.word == .split, !broadcast.wasPlayed {
+                proxied.outcome = ProxyOutcome(.miss, ProxyReason.firstPlayer.rawValue)
+            }
             broadcast.wasPlayed = true
             return proxied
         case .playlist: return nil
