@@ -90,6 +90,33 @@ extension RTSPServerTests {
             #expect(try alice.client.ask("TEARDOWN", "/live", [session]).status == .ok)
         }
 
+        /// [MS-RTSP] 2.2.6.32: a relay passes on what its player answered, for the method that the player used.
+        @Test func anAnswerForTheMethodOfARelaysPlayerIsGood() throws {
+            let harness = try Self.harness()
+            defer { try? harness.stop() }
+            var alice = try LoginClient(harness, "alice", "secret")
+            #expect(try alice.ask("DESCRIBE", "/live").status == .ok)
+            let uri = "rtsp://127.0.0.1:\(alice.client.port)/live"
+            func status(_ method: String, _ headers: [String], answering verb: String) throws -> RTSPStatus {
+                let words = alice.authenticator.authorization(method: verb, uri: uri, clientNonce: "relay") ?? ""
+                return try alice.client.ask(method, "/live", headers + ["Authorization: \(words)"]).status
+            }
+            #expect(try status("DESCRIBE", ["X-Proxy-Client-Verb: GET"], answering: "GET") == .ok)
+            #expect(try status("DESCRIBE", ["X-Proxy-Client-Verb: GET"], answering: "DESCRIBE") == .ok)
+            #expect(try status("DESCRIBE", [], answering: "GET") == .unauthorized)
+            #expect(try status("DESCRIBE", ["X-Proxy-Client-Verb: PLAY"], answering: "GET") == .unauthorized)
+            #expect(try status("DESCRIBE", ["X-Proxy-Client-Verb: GET /live"], answering: "GET /live") == .unauthorized)
+            // What was heard of a player who reads publishes nothing.
+            var encoder = try LoginClient(harness, "encoder", "enc")
+            #expect(try encoder.ask("ANNOUNCE", "/publish", ["Content-Type: application/sdp"], body: Self.offer).status == .ok)
+            let heard = encoder.authenticator.authorization(
+                method: "DESCRIBE", uri: "rtsp://127.0.0.1:\(alice.client.port)/publish", clientNonce: "relay")
+            let again = try harness.client().ask(
+                "ANNOUNCE", "/publish",
+                ["Content-Type: application/sdp", "X-Proxy-Client-Verb: DESCRIBE", "Authorization: \(heard ?? "")"], body: Self.offer)
+            #expect(again.status == .unauthorized)
+        }
+
         @Test func aSessionBelongsToItsUser() throws {
             let harness = try Self.harness { $0.rules[.read] = .users }
             defer { try? harness.stop() }

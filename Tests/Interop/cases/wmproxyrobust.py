@@ -1,6 +1,8 @@
 """What must not get into the cache of the proxy, or out of it to others: tricks with names, lying origins, an index that is broken or of a newer
 version, a disk that is full."""
+import base64
 import glob
+import json
 import os
 import re
 import sqlite3
@@ -95,6 +97,50 @@ def wm_proxy_gives_nobody_what_is_another_s(context):
     weir.check_alive()
 
 
+@test(seconds_max=40)
+def wm_proxy_gives_nobody_what_is_another_s_by_rtsp(context):
+    """The same by RTSP: hosts, letters, escapes, dots, queries and headers of a DESCRIBE, and GetContentInfo, choose nothing but the path."""
+    clips = {"/vod/a": clip_of(context, 3), "/vod/A": clip_of(context, 5, codec="msmpeg4v3", packet_bytes=1400, size="352x288"),
+             "/vod/b": clip_of(context, 5, codec="wmv1", packet_bytes=16000)}
+    origin = context.closing(ProxiedOrigin({target: Content(one, FRESH) for target, one in clips.items()}))
+    other = context.closing(ProxiedOrigin({target: Content(clips["/vod/b"], FRESH) for target in clips}))
+    weir = context.weir("serve", config=named(context, origin, {"vod/a": "/vod/a", "vod/A": "/vod/A", "vod/b": "/vod/b"}))
+    evil, own = f"rtsp://127.0.0.1:{other.port}", weir.url("")[:-1]
+
+    def asked(method, url, *lines, body=""):
+        more = "".join(one + "\r\n" for one in lines)
+        text = (f"{method} {url} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: WMPlayer/9.0.0.2980\r\nAccept: application/sdp\r\n"
+                f"Supported: com.microsoft.wm.locid\r\n{more}" + (f"Content-Length: {len(body)}\r\n" if body else "") + f"\r\n{body}")
+        answer = fetch((weir.host, weir.port), text.encode())
+        found = re.search(rb"vnd\.ms\.wms-hdr\.asfv1;base64,([A-Za-z0-9+/=]+)", answer)
+        return base64.b64decode(found[1]) if found else None
+    tricks = [
+        (f"{own}/vod/a", [f"Host: {evil[7:]}", f"Content-Base: {evil}/", "Authorization: Basic dmlld2VyOnMzY3JldA==", "Cookie: user=7"], "/vod/a"),
+        (f"{own}/vod/A", [f"X-Forwarded-Host: {evil[7:]}", f"Location: {evil}/vod/b"], "/vod/A"),
+        (f"{own}/vod/%61", [], "/vod/a"), (f"{own}/vod/%41", [], "/vod/A"), (f"{own}/vod/b?x=/vod/a", [], "/vod/b"),
+        (f"{own}/vod/a?WMCache=0", ["X-Proxy-Client-Verb: PUT", "X-Proxy-Client-Agent: nobody"], "/vod/a"),
+        (f"{evil}/vod/a", [], "/vod/a"), ("rtsp://127.0.0.1/vod/b", ["Accept-Language: tlh"], "/vod/b"), (f"{own}/vod/x/../a", [], "/vod/a"),
+        (f"{own}/vod/b/..%2Fa", [], "/vod/b"), (f"{own}/vod/a%00b", [], None), (f"{own}/vod/a%0d%0aX-Injected:%201", [], None),
+        (f"{own}/VOD/a", [], None),
+    ]
+    asked("GET_PARAMETER", f"{evil}/vod/b", "Content-Type: application/x-wms-getcontentinfo", body="\0")
+    for url, lines, target in tricks:
+        got = asked("DESCRIBE", url, *lines)
+        expected = clips[target].header.raw if target else None
+        check(got == expected or got is None and (evil in url or ".." in url or "//127.0.0.1/" in url),
+              lambda: f"{url} got what is {name_of(got, clips)}, not {target}'s")
+    check(asked("PUT", f"{own}/vod/b") is None, "PUT is answered with a description")
+    for target, clip in clips.items():
+        watched(context, weir, target, clip)
+    check(not other.requests, f"another server was asked {other.said()}")
+    plain = [request for request in origin.requests if {"authorization", "cookie", "x-injected"} & set(request.headers)]
+    check(not plain, lambda: f"what a player added went upstream: {plain[0].head}")
+    origin.close()
+    for target, clip in clips.items():
+        watched(context, weir, target, clip)
+    weir.check_alive()
+
+
 def name_of(header, clips):
     return next((name for name, one in clips.items() if one.header.raw == header), "nothing" if header is None else "something else")
 
@@ -137,11 +183,13 @@ def wm_proxy_survives_lying_origins(context):
     check(got["less"] in (count - 30, count) and got["cut"] == 40, f"{got}")
     plays = len([one for one in origin.plays if one.target == "/vod/cut"])
     check(plays <= 30, f"the origin that breaks off was asked {plays} times for two players")
-    code, listed, _ = context.run_weir("cache", "ls", "--cache", folder, "--json", name="ls")
-    check(code == 0, f"weir cache ls ended with {code}")
+    listed = json.loads(command(context, folder, "ls", "--json"))
+    # A header that says less than there is does not contradict itself, and of the long one the packets are as many as they should be.
+    whole = [row["url"].rpartition("/")[2] for row in listed["rows"] if row["whole"]]
+    check(set(whole) <= {"less", "long"}, f"held to be whole are {whole}")
     origin.close()
     answer = fetch((weir.host, weir.port), describe("/vod/more"), seconds=8)
-    check(re.match(rb"HTTP/1\.[01] 50[234] ", answer), lambda: f"what has another size than its header says is not kept: {answer[:100]!r}")
+    check(re.match(rb"HTTP/1\.[01] 504 ", answer), lambda: f"what has another size than its header says is not kept: {answer[:100]!r}")
     weir.check_alive()
 
 
@@ -230,9 +278,9 @@ def wm_cache_on_a_full_disk_stops_nobody(context):
     for _ in range(2):
         watched(context, weir, "/a", large)
     check(re.search(r"(?i)no space|full|room", weir.log()), lambda: f"the log does not say that the disk is full: {weir.log()[-600:]}")
-    asked = len(origin.plays)
+    asked = len(origin.requests)
     watched(context, weir, "/s", small)
     counts = outcomes(context, weir)
-    check(counts.get("HIT", 0) >= 1 or len(origin.plays) > asked, f"{counts}")
+    check(counts.get("HIT", 0) == 1 and len(origin.requests) == asked, f"{counts}, and the origin was asked {origin.said()[asked:]}")
     origin.close()
     weir.check_alive()

@@ -3,9 +3,10 @@ needs a password for."""
 import threading
 import time
 
+from harness.msrtspplayer import Player as RTSPPlayer
 from harness.process import wait_until
 from harness.proxiedorigin import FRESH, Content, ProxiedOrigin
-from harness.proxysides import FAST, SPLIT, whole
+from harness.proxysides import FAST, FILE, SPLIT, RTSPSide, whole
 from harness.registry import check, test
 from harness.rtsp import fetch
 from harness.wmplayer import Player
@@ -109,3 +110,49 @@ def wm_proxy_keeps_nothing_of_what_needs_a_password(context):
     code, listed, _ = context.run_weir("cache", "ls", "--cache", context.path("cache"), name="ls")
     check(code == 0 and "/vod/a" not in listed, f"kept is {listed}")
     check(not origin.faults, lambda: f"{origin.faults[:5]}")
+
+
+class KnownByRTSP(RTSPPlayer):
+    """The same by RTSP."""
+
+    def head(self, name, method, url, headers=(), *rest, **more):
+        return super().head(name, method, url, ["Authorization: Basic dmlld2VyOnMzY3JldA==", *headers], *rest, **more)
+
+
+@test(seconds_max=30)
+def wm_proxy_keeps_nothing_of_what_needs_a_password_by_rtsp(context):
+    """The same by RTSP, from an origin of RTSP."""
+    programme, live = clip_of(context, 3), clip_of(context, 20)
+    control = FILE.replace(", must-revalidate, proxy-revalidate", "") + ", public"
+    film = RTSPSide(context, programme, control, password=("Basic", 401))
+    tv = RTSPSide(context, live, SPLIT + ", public", True, password=("Basic", 401))
+    weir = proxy(context, film.origin.url("vod/a", scheme="mms"), f"  live:\n    source: {tv.origin.url('vod/a', scheme='mms')}\n    linger: 300ms\n")
+
+    def refused(path):
+        answer = fetch((weir.host, weir.port), f"DESCRIBE {weir.url(path)} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: WMPlayer/9.0.0.2980\r\n\r\n".encode())
+        check(answer.startswith(b"RTSP/1.0 401") and b'Basic realm="here"' in answer, lambda: f"without a password: {answer[:300]!r}")
+    refused("a")
+    for _ in range(2):
+        plays = film.plays()
+        player = context.closing(KnownByRTSP(weir.host, weir.port, "/a"))
+        player.describe()
+        player.set_up()
+        player.play(accelerate=(30000, 50_000_000))
+        player.read_to_end()
+        whole([(one.location, one.asf) for one in player.since_play()], programme)
+        player.teardown()
+        check(film.plays() == plays + 1, f"what needs a password was not played from the origin: {film.said()}")
+        refused("a")
+    refused("live")
+    players = [context.closing(KnownByRTSP(weir.host, weir.port, "/live")) for _ in range(2)]
+    for player in players:
+        player.describe()
+        player.set_up()
+        player.play()
+        player.read_units(5)
+    check(tv.plays() == 2, f"two players share what a password opened: {tv.said()}")
+    refused("live")
+    code, listed, _ = context.run_weir("cache", "ls", "--cache", context.path("cache"), name="ls")
+    check(code == 0 and "/vod/a" not in listed, f"kept is {listed}")
+    faults = [fault for side in (film, tv) for fault in side.faults]
+    check(not faults, lambda: f"{faults[:5]}")

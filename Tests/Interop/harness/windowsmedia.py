@@ -87,8 +87,8 @@ def pictures_of(context, path):
     return decoded(path, sums)
 
 
-def play(context, player, url, start=0, seconds=30.0):
-    """The MD5 of each picture that a player gets of an mmsh:// URL, from `start` seconds on, to the end."""
+def play(context, player, url, start=0, seconds=30.0, frames=10_000):
+    """The MD5 of each picture that a player gets of an mmsh:// URL, from `start` seconds on, to the end; MPlayer stops behind `frames`."""
     if player == "ffmpeg":
         seek = ["-ss", str(start)] if start else []
         process = context.spawn("ffmpeg", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", *seek, "-i", url,
@@ -98,7 +98,7 @@ def play(context, player, url, start=0, seconds=30.0):
         complain(process)
         return [row[5] for row in framemd5(process.out())]
     if player == "mplayer":
-        return mplayer_pictures(context, url, "tcp", 10_000, seconds=seconds, name="mplayer-mms")
+        return mplayer_pictures(context, url, "tcp", frames, seconds=seconds, name="mplayer-mms")
     if player == "libmms":
         path = context.path("mms.asf")
         words = [str(start)] if start else []
