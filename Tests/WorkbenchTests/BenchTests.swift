@@ -17,8 +17,9 @@ struct BenchTests {
         options.gather = transport == .udp
         let report = try FanoutBench.run(options)
         #expect(report.packets > 0)
-        #expect(report.packets % 240 == 0)
-        #expect(report.drops == 0)
+        // Each frame's packets are all accounted for. At a pace of its own the engine waits for nobody: on a busy machine it may drop some.
+        #expect((report.packets + report.drops) % 240 == 0)
+        if framesPerSecond == nil { #expect(report.drops == 0) }
         #expect((report.microsecondsPerPacket ?? 0) > 0)
         #expect((report.limitMicrosecondsPerPacket ?? 0) > 0)
         #expect((report.ratioToLimit ?? 0) > 0)
@@ -30,7 +31,8 @@ struct BenchTests {
         let isBatched = report.backend == "epoll" && transport == .udp
         #expect(report.sendCall == (report.backend == "io_uring" ? "io_uring send" : isBatched ? "sendmmsg" : "sendmsg"))
         if transport == .udp {
-            #expect(report.missing == 0)
+            #expect(report.missing != nil)
+            if framesPerSecond == nil { #expect(report.missing == 0) }
             if report.sink == .ebpf {
                 #expect((report.spread?.p50 ?? 0) > 0)
                 #expect((report.limitSpread?.p50 ?? 0) > 0)

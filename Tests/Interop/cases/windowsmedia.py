@@ -43,6 +43,10 @@ def asf_seeks(context, case):
     clip = ASFClip(context.cache)
     weir = context.weir("relay", clip.path, "--as", "a")
     seen = play(context, player, mms(weir, "a"), start=start)
+    if player == "vlc":
+        # On a busy machine it reads on from the beginning before it obeys --start-time, and sends what it read so to its muxer.
+        before = next((number for number, (one, other) in enumerate(zip(seen, clip.pictures)) if one != other), len(seen))
+        seen = seen[before:]
     first = clip.pictures.index(seen[0]) if seen and seen[0] in clip.pictures else None
     check(first is not None, f"{player}: {len(seen)} pictures, and the first is none of the file's")
     check(first % clip.key_every == 0 or player == "ffmpeg", f"{player} began with picture {first}, not with a key frame")
@@ -106,7 +110,8 @@ def decoded_rows(process, seconds):
 @test(seconds_max=60, origin=["weir", "ffmpeg", "vlc"])
 def asf_is_pulled(context, origin):
     """Weir pulls from another Weir, from ffmpeg's asf_stream behind HTTP and from VLC, and its player sees the origin's pictures."""
-    clip = ASFClip(context.cache)
+    # Longer than this takes: where VLC turns back it cuts a picture.
+    clip = ASFClip(context.cache, seconds=40 if origin == "vlc" else 10)
     port = free_port()
     url = f"mmsh://127.0.0.1:{port}/tv"
     if origin == "weir":

@@ -273,14 +273,13 @@ def vlc_goes_round(context):
     vlc = context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--loop", shared, "--sout",
                                           f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
     weir = edge(context, f"mmsh://127.0.0.1:{port}/tv")
-    seen = decoded(reader(context, weir, 330), 35)
     # When VLC turns back it throws away the packet that it was filling: the picture that began before it stays without its end. That one
-    # may be decoded from what came of it, and the file goes on with its first picture behind it.
-    strange = [at for at, picture in enumerate(seen) if picture not in clip.pictures]
-    cut = [at for at in strange if seen[at + 1:at + 2] == clip.pictures[:1]]
-    check(len(seen) == 330 and strange == cut, f"{len(seen)} pictures came, {strange} are none of the file's, {cut} of them cut at its end")
-    time.sleep(2)
-    check(vlc.running, "VLC has ended")
-    seen = decoded(reader(context, weir, 30, name="again"), 20)
-    strange = sum(picture not in clip.pictures for picture in seen)
-    check(len(seen) == 30 and strange == 0, f"{len(seen)} pictures came to the second player, {strange} are none of the file's")
+    # may be decoded from what came of it, and the file goes on with its first picture behind it. Every player may meet that.
+    for count, name in ((330, "ffmpeg"), (30, "again")):
+        if count == 30:
+            time.sleep(2)
+            check(vlc.running, "VLC has ended")
+        seen = decoded(reader(context, weir, count, name=name), 35)
+        strange = [at for at, picture in enumerate(seen) if picture not in clip.pictures]
+        cut = [at for at in strange if seen[at + 1:at + 2] in (clip.pictures[:1], [])]
+        check(len(seen) == count and strange == cut, f"{name}: {len(seen)} pictures came, {strange} are none of the file's, {cut} of them cut at its end")
