@@ -1,5 +1,6 @@
 """Files on demand that the engine sends (decision 21): what a scripted player gets of them when he is slow, when he changes his mind, and when
 the file ends under him."""
+import json
 import os
 import shutil
 import time
@@ -71,3 +72,29 @@ def wm_stored_file_ends_early(context, mode):
     opened(other)
     other.play(more=FAST)
     other.read(until=lambda event: event.kind == "D" and event.location == 20)
+
+
+@test(seconds_max=30, mode=MODES)
+def wm_stored_files_beyond_the_engines_room(context, mode):
+    """More files at a time than the engine has room for: who plays one too many has every packet by another way, and it is counted."""
+    clip = ASFClip(context.cache, seconds=5)
+    file = File(clip.path)
+    config = "limits:\n  streams: 8\npaths:\n"
+    for number in range(3):
+        shutil.copy(clip.path, context.path(f"{number}.asf"))
+        config += f"  simple{number}.wsx:\n    source: {context.path(f'{number}.asf')}\n"
+    weir = context.weir("serve", "--json", config=config)
+    players = [player_of(context, weir, mode, f"/simple{number}.wsx") for number in range(3)]
+    for player in players:
+        opened(player)
+        player.play()
+        player.read(until=lambda event: event.kind == "D" and event.location == 10)
+    for player in players:
+        player.read()
+        same_packets(player.entries[0], file)
+    code, out, err = context.run_weir("status", str(weir.port), "--json", name="status")
+    check(code == 0, f"weir status ended with {code}: {err[-300:]}")
+    overview = json.loads(out)
+    refused = overview["causes"]["windows_media"]["stored_plays_refused"]
+    check(refused == (overview["engine"]["backend"] == "io_uring"), f"{refused} plays are said to be too many")
+    weir.check_alive()
