@@ -2,6 +2,7 @@
 `remote-events` and those that waited while the origin was away; and to players of live content when its origin stops."""
 import json
 import re
+import threading
 
 from harness.process import wait_until
 from harness.proxiedorigin import ALL_EVENTS, CACHED, FRESH, Content, ProxiedOrigin
@@ -99,6 +100,32 @@ def weir_asks_relays_what_remote_events_says(context, dialect):
     check(told["waiting"] == 0 and told["delivered"] == 5 and told["refused"] == 0, f"{told}")
     check(told["logs"].get("legacy") == 6 and told["logs"].get("streaming", 0) == (6 if dialect == "wmsp" else 0), f"{told}")
     check(origin.log().count("a relay's player") == 5, "the origin's log does not tell of five events")
+
+
+@test(seconds_max=30, dialect=DIALECTS)
+def a_players_log_does_not_wait_for_the_origin(context, dialect):
+    """LogPlay is answered while the origin still thinks about the event that was made of it."""
+    gate = threading.Event()
+
+    def hold(request, _):
+        if request.kind == "application/x-wms-sendevent":
+            gate.wait(20)
+    side = SIDES[dialect][0](context, clip_of(context, 20), SPLIT, True, **({"hook": hold} if dialect == "rtsp" else {}))
+    if dialect == "wmsp":
+        side.origin.holds["SendEvent"] = gate
+    player = SIDES[dialect][1](context, proxy(context, side.url()))
+    player.describe()
+    player.set_up()
+    player.play()
+    player.read(5)
+    # It gives up after some seconds without an answer.
+    player.log()
+    wait_until(lambda: "SendEvent" in side.said(), 5, lambda: f"the origin is told: {side.said()}")
+    check(not gate.is_set(), "the origin has answered")
+    player.read(20)
+    gate.set()
+    player.leave()
+    check(not side.faults, lambda: f"the origin says: {side.faults[:5]}")
 
 
 @test(seconds_max=40, dialect=DIALECTS)
