@@ -92,7 +92,7 @@ def msrtsp_player_gets_a_file(context, transport):
     check(first.location > 10, f"a Play at 2 s begins with packet {first.location}")
     check(player.early == 0, f"{player.early} packets came before the answer to Play")
     player.teardown()
-    player.wait(lambda: player.is_over, 3, "the end of the connection")
+    player.wait(lambda: player.is_over, 8, "the end of the connection")
     middle = ["SelectStream", "UdpPacketPair", "SelectStream"] if transport == "udp" else ["SelectStream"]
     pair = ["TcpPacketPair"] if transport == "tcp" else []
     words = [word for word in player.history if word not in ("rtp",)]
@@ -239,12 +239,12 @@ def msrtsp_rtx(context):
     sequences = list(line.kept)[-20::2]
     before = line.duplicates
     player.send_rtcp(nack(player.rtx.ssrc, line.ssrc, sequences))
-    player.wait(lambda: line.duplicates >= before + len(sequences), 3, f"{len(sequences)} packets again")
+    player.wait(lambda: line.duplicates >= before + len(sequences), 8, f"{len(sequences)} packets again")
     player.spend(0.3)
     check(line.duplicates == before + len(sequences), f"{line.duplicates - before} packets came again, {len(sequences)} were asked for")
     # 0x81 is as good.
     player.send_rtcp(nack(player.rtx.ssrc, line.ssrc, sequences[:3], byte=0x81))
-    player.wait(lambda: line.duplicates >= before + len(sequences) + 3, 3, "three packets again")
+    player.wait(lambda: line.duplicates >= before + len(sequences) + 3, 8, "three packets again")
     before = line.duplicates
     old = (min(line.kept, key=lambda one: (one - line.next) & 0xFFFF) - 20000) & 0xFFFF
     for packet in (nack(player.rtx.ssrc ^ 1, line.ssrc, sequences), nack(player.rtx.ssrc, line.ssrc ^ 1, sequences),
