@@ -245,6 +245,7 @@ final class RecordingPull {
         case .descriptionChanged: finish(.failed("the server announced another description"))
         case .failed(.refused(let method, let status)):
             finish(.refused(status, RTSPClientFailure.refused(method, status).description))
+        case .failed(.unauthorized) where client.isWindowsMediaGuarded: finish(.windowsMedia)
         case .failed(.unauthorized(let words)): finish(.refused(.unauthorized, words))
         case .failed(.noAnswer(let method, let seconds)):
             finish(.unreachable(RTSPClientFailure.noAnswer(method, seconds: seconds).description))

@@ -310,6 +310,7 @@ final class PullSession {
             finish(.transportRefused("the server refuses \(carriage.words.uppercased()) (\(status))"))
         case .failed(.refused(let method, let status)):
             finish(.refused(status, RTSPClientFailure.refused(method, status).description))
+        case .failed(.unauthorized) where client.isWindowsMediaGuarded: finish(.windowsMedia)
         case .failed(let failure): finish(.failed(failure.description))
         }
     }

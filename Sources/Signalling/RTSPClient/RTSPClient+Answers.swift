@@ -71,6 +71,7 @@ extension RTSPClient {
         let question = outstanding.remove(at: index)
         if response.status == .unauthorized || response.status == .proxyAuthenticationRequired {
             wasChallenged = true
+            isWindowsMediaGuarded = settings.url.credentials == nil && MSRTSPAgent(response.headers["Server"]).product == .server
             switch challenged(by: response) {
             case .retry: return send(question.request)
             // That a reader may not do this says nothing of what we may.

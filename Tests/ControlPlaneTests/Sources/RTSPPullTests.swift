@@ -98,6 +98,22 @@ import WireFormats
         try await group.shutdownGracefully()
     }
 
+    /// Each player of a Windows Media server answers for himself; what is asked of a pull of RTP is the operator's to answer.
+    @Test(arguments: [
+        ("WMServer/9.1.1.5000", "what the server has is Windows Media"), ("Camera/1.0", "the server wants a user and a password"),
+    ])
+    func aPasswordIsAskedFor(server: String, words: String) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let origin = try ScriptedOrigin(group: group, sdp: Descriptions.description()) { _, _ in
+            (.unauthorized, ["Server": server, "WWW-Authenticate": "Basic realm=\"here\""], [])
+        }
+        let pull = try PullHarness(url: "rtsp://127.0.0.1:\(origin.port)/live")
+        try pull.want(.playing)
+        #expect(try await pull.wait { pull.notes.withLockedValue { $0.contains { $0.hasPrefix(words) } } })
+        try await pull.stop()
+        try await group.shutdownGracefully()
+    }
+
     @Test func followsARedirection() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let target = try origin(group)

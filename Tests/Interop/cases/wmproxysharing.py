@@ -119,14 +119,14 @@ class KnownByRTSP(RTSPPlayer):
         return super().head(name, method, url, ["Authorization: Basic dmlld2VyOnMzY3JldA==", *headers], *rest, **more)
 
 
-@test(seconds_max=30)
-def wm_proxy_keeps_nothing_of_what_needs_a_password_by_rtsp(context):
-    """The same by RTSP, from an origin of RTSP."""
+@test(seconds_max=30, scheme=["mms", "rtsp"])
+def wm_proxy_keeps_nothing_of_what_needs_a_password_by_rtsp(context, scheme):
+    """The same by RTSP, from an origin of RTSP; also where the source's URL leaves open whether it has Windows Media."""
     programme, live = clip_of(context, 3), clip_of(context, 20)
     control = FILE.replace(", must-revalidate, proxy-revalidate", "") + ", public"
     film = RTSPSide(context, programme, control, password=("Basic", 401))
     tv = RTSPSide(context, live, SPLIT + ", public", True, password=("Basic", 401))
-    weir = proxy(context, film.origin.url("vod/a", scheme="mms"), f"  live:\n    source: {tv.origin.url('vod/a', scheme='mms')}\n    linger: 300ms\n")
+    weir = proxy(context, film.origin.url("vod/a", scheme=scheme), f"  live:\n    source: {tv.origin.url('vod/a', scheme=scheme)}\n    linger: 300ms\n")
 
     def refused(path):
         answer = fetch((weir.host, weir.port), f"DESCRIBE {weir.url(path)} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: WMPlayer/9.0.0.2980\r\n\r\n".encode())
