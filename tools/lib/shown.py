@@ -32,6 +32,8 @@ def suites():
     for path in glob.glob("Tests/**/*.swift", recursive=True):
         with open(path, encoding="utf-8") as file:
             names |= set(re.findall(r"\b(?:struct|class|enum|actor|extension) (\w+)", file.read()))
+        # Parts of a suite that stand in a file of their own go by its name.
+        names.add(os.path.splitext(os.path.basename(path))[0])
     return names
 
 
