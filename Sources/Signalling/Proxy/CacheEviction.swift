@@ -41,21 +41,23 @@ package struct CacheEviction: Sendable, Hashable {
     /// The objects to let go of, in this order, so that `needed` bytes become free. What is idle too long comes first, and in any case; then as
     /// many as are needed, those that are worth least first. Where all of them together would not be enough, only what is idle: nothing would be won.
     package func victims(_ candidates: [Candidate], needing needed: Int64, now: Int64) -> [String] {
-        var victims: [String] = []
+        var idle: [Candidate] = []
         var freed: Int64 = 0
         var rest: [(candidate: Candidate, worth: Double)] = []
         var restBytes: Int64 = 0
-        for candidate in candidates.sorted(by: { ($0.usedAt, $0.id) < ($1.usedAt, $1.id) }) {
+        for candidate in candidates {
             if let idleSecondsMax, elapsed(since: candidate.usedAt, now) > idleSecondsMax {
-                victims.append(candidate.id)
+                idle.append(candidate)
                 freed = sum(freed, candidate.bytes)
             } else {
                 rest.append((candidate, worth(candidate, now: now)))
                 restBytes = sum(restBytes, candidate.bytes)
             }
         }
+        idle.sort(by: wasUsedBefore)
+        var victims = idle.map(\.id)
         guard freed < needed, sum(freed, restBytes) >= needed else { return victims }
-        rest.sort { ($0.worth, $0.candidate.usedAt, $0.candidate.id) < ($1.worth, $1.candidate.usedAt, $1.candidate.id) }
+        rest.sort { $0.worth != $1.worth ? $0.worth < $1.worth : wasUsedBefore($0.candidate, $1.candidate) }
         for (candidate, _) in rest where freed < needed {
             // What takes no room wins none.
             guard candidate.bytes > 0 else { continue }
@@ -63,6 +65,10 @@ package struct CacheEviction: Sendable, Hashable {
             freed = sum(freed, candidate.bytes)
         }
         return victims
+    }
+
+    private func wasUsedBefore(_ first: Candidate, _ second: Candidate) -> Bool {
+        first.usedAt != second.usedAt ? first.usedAt < second.usedAt : first.id < second.id
     }
 
     /// What an object is worth: never negative, never infinite.

@@ -1,3 +1,4 @@
+import Foundation
 import Signalling
 import Testing
 
@@ -101,8 +102,9 @@ struct CacheEvictionTests {
             var wanted = max(object.bytes, request.bytes)
             if wanted >= whole / 4 { wanted = whole }
             let needed = used + wanted - object.bytes - room
-            if needed > 0 {
-                for victim in victims(here.values.filter { $0.id != id }, needed, request.second) {
+            // As the store does it: a hundredth of the cache at a time, or else what is needed.
+            for amount in [max(needed, room / 100), needed] where needed > 0 && used + wanted - object.bytes > room {
+                for victim in victims(here.values.filter { $0.id != id }, amount, request.second) {
                     used -= here.removeValue(forKey: victim)?.bytes ?? 0
                 }
             }
@@ -116,11 +118,19 @@ struct CacheEvictionTests {
     }
 
     static func lru(_ candidates: [Candidate], _ needed: Int64, _ now: Int64) -> [String] {
-        var freed: Int64 = 0
-        return candidates.sorted { ($0.usedAt, $0.id) < ($1.usedAt, $1.id) }.prefix { candidate in
-            defer { freed += candidate.bytes }
-            return freed < needed
-        }.map(\.id)
+        var rest = candidates, victims: [String] = [], freed: Int64 = 0
+        // Seldom more than a few: no need to sort them all.
+        while freed < needed, var oldest = rest.indices.first {
+            for index in rest.indices.dropFirst() {
+                let (one, other) = (rest[index], rest[oldest])
+                if one.usedAt < other.usedAt || one.usedAt == other.usedAt && one.id < other.id { oldest = index }
+            }
+            freed += rest[oldest].bytes
+            victims.append(rest[oldest].id)
+            rest.swapAt(oldest, rest.count - 1)
+            rest.removeLast()
+        }
+        return victims
     }
 
     /// The same rule, with what is worth as much and takes less room worth more.
@@ -129,26 +139,30 @@ struct CacheEvictionTests {
             Double(candidate.uses) / (Double(now - candidate.createdAt) + 3_600) / Double(max(1, candidate.bytes))
         }
         var freed: Int64 = 0
-        return candidates.map { ($0, worth($0)) }.sorted { ($0.1, $0.0.id) < ($1.1, $1.0.id) }.prefix { candidate in
-            defer { freed += candidate.0.bytes }
+        let order = candidates.map { (candidate: $0, worth: worth($0)) }.sorted { first, second in
+            first.worth != second.worth ? first.worth < second.worth : first.candidate.id < second.candidate.id
+        }
+        return order.prefix { candidate, _ in
+            defer { freed += candidate.bytes }
             return freed < needed
-        }.map(\.0.id)
+        }.map(\.candidate.id)
     }
 
-    /// The figures of docs/cache.md: printed, and held to.
-    @Test func againstLRU() {
+    /// The figures of docs/cache.md: printed, and held to. What is divided by size, which takes longest and is held to nothing, is printed
+    /// with WEIR_EVICTION_FIGURES=1.
+    @Test(arguments: [1, 5, 10, 25] as [Int64]) func againstLRU(_ percent: Int64) {
         let trace = StreamingTrace(seed: 20_261_122)
-        print(
-            "TRACE \(trace.requests.count) requests, \(trace.sizes.count) contents, \(trace.bytesOfAll >> 20) MiB, \(Set(trace.requests.map(\.content)).count) asked for"
-        )
-        for percent: Int64 in [1, 5, 10, 25] {
-            let room = trace.bytesOfAll * percent / 100
-            let lru = Self.run(trace, room: room, Self.lru)
-            let own = Self.run(trace, room: room) { CacheEviction().victims($0, needing: $1, now: $2) }
-            let small = Self.run(trace, room: room, Self.smallest)
-            print("TRACE \(percent) % of all: LRU \(Self.words(lru)), here \(Self.words(own)), divided by size \(Self.words(small))")
-            #expect(own.objects >= lru.objects && own.bytes >= lru.bytes, "worse than LRU at \(percent) %")
+        let room = trace.bytesOfAll * percent / 100
+        let lru = Self.run(trace, room: room, Self.lru)
+        let own = Self.run(trace, room: room) { CacheEviction().victims($0, needing: $1, now: $2) }
+        var words = "TRACE \(percent) % of all: LRU \(Self.words(lru)), here \(Self.words(own))"
+        if ProcessInfo.processInfo.environment["WEIR_EVICTION_FIGURES"] != nil {
+            words += ", divided by size \(Self.words(Self.run(trace, room: room, Self.smallest)))"
+            words += "; \(trace.requests.count) requests, \(trace.sizes.count) contents, \(trace.bytesOfAll >> 20) MiB,"
+            words += " \(Set(trace.requests.map(\.content)).count) asked for"
         }
+        print(words)
+        #expect(own.objects >= lru.objects && own.bytes >= lru.bytes, "worse than LRU at \(percent) %")
     }
 
     private static func words(_ ratios: Ratios) -> String {
