@@ -131,6 +131,7 @@ final class CacheIndex: Sendable {
         case .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_READONLY:
             CacheTrouble(
                 .directory, "\(path) cannot be opened (\(words)): the user of this process needs to read and write in \(directory)")
+        case .SQLITE_FULL: CacheTrouble(.failed, "\(path) cannot be written: \(words)\(CacheLock.remedy(ENOSPC, directory))")
         default: CacheTrouble(.failed, "\(path): \(words)")
         }
     }

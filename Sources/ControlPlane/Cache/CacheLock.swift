@@ -19,20 +19,23 @@ final class CacheLock: Sendable {
     }
 
     /// Makes the directory where it is not there. Throws ``CacheTrouble``: `.directory`, `.inUse`.
-    static func take(_ path: String) throws(CacheTrouble) -> CacheLock {
+    static func take(_ path: String, files: any CacheFiles) throws(CacheTrouble) -> CacheLock {
         guard !path.isEmpty else { throw CacheTrouble(.directory, "the cache has no directory; name one with cache-dir") }
-        guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else {
-            throw CacheTrouble(.directory, "the cache's directory \(path) cannot be made: \(words(errno))")
+        let isNew = unsafe mkdir(path, 0o700) == 0
+        guard isNew || errno == EEXIST else {
+            let number = errno
+            throw CacheTrouble(.directory, "the cache's directory \(path) cannot be made: \(words(number))\(remedy(number, path))")
         }
         let directory = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw CacheTrouble(.directory, "the cache's directory \(path) cannot be opened: \(words(errno))") }
+        // Its own name; who may not read the directory above cannot do that.
+        if isNew { try? files.syncDirectory("..", in: directory) }
         let lock = unsafe openat(directory, CacheLayout.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else {
             let number = errno
             close(directory)
             throw CacheTrouble(
-                .directory,
-                "\(path)/\(CacheLayout.lock) cannot be opened: \(words(number)); the cache has to be written by this process's user")
+                .directory, "\(path)/\(CacheLayout.lock) cannot be opened: \(words(number))\(remedy(number, path))")
         }
         var region = region
         guard unsafe fcntl(lock, setLock, &region) == 0 else {
@@ -84,6 +87,17 @@ final class CacheLock: Sendable {
         let count = unsafe buffer.withUnsafeMutableBytes { unsafe pread(lock, $0.baseAddress, $0.count, 0) }
         guard count > 0 else { return nil }
         return Int(String(decoding: buffer[..<count].prefix { $0 != 0x0A }, as: UTF8.self))
+    }
+
+    /// What to do about a directory that cannot be written.
+    static func remedy(_ number: CInt, _ path: String) -> String {
+        switch number {
+        case EROFS: "; it is on a file system that can only be read: mount it for writing, or name another directory with cache-dir"
+        case ENOSPC, EDQUOT: "; make room there (df \(path)), or name another directory with cache-dir"
+        case EACCES, EPERM: "; the user of this process (\(geteuid())) has to be able to write there, or name another with cache-dir"
+        case ENOENT: "; the directory above it has to be there"
+        default: ""
+        }
     }
 
     private static func words(_ errorNumber: CInt) -> String { unsafe String(cString: strerror(errorNumber)) }

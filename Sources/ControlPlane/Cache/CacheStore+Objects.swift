@@ -83,12 +83,14 @@ extension CacheStore {
     /// Lets go of an object; with an `id` only of that version. False when there was none.
     @discardableResult
     package func remove(_ key: String, id: String? = nil, because cause: CacheRemoval) throws(CacheTrouble) -> Bool {
-        try structure.withLock { _ throws(CacheTrouble) in
+        let isRemoved = try structure.withLock { _ throws(CacheTrouble) in
             guard let record = real(try index.record(key: key)), id == nil || record.id == id else { return false }
             try index.delete([record.id])
             removed(record, because: cause)
             return true
         }
+        if isRemoved { syncRemovals() }
+        return isRemoved
     }
 
     /// Lets go of a version that is found wrong, whether it is still listed or only held. Never throws: what the index cannot be told now it is

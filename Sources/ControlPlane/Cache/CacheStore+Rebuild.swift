@@ -28,7 +28,7 @@ extension CacheStore {
     static func rebuild(
         _ settings: CacheSettings, files: any CacheFiles, progress: @Sendable (Int, Int) -> Void
     ) throws(CacheTrouble) -> CacheRebuild {
-        let lock = try CacheLock.take(settings.directory)
+        let lock = try CacheLock.take(settings.directory, files: files)
         let listed = try listed(files, lock.directory, settings.directory)
         var report = CacheRebuild()
         let pins = savedPins(files, lock.directory)
@@ -46,6 +46,8 @@ extension CacheStore {
             }
             report.oldIndex = "\(settings.directory)/\(name)"
         }
+        // Also behind the new index: its name has to be there when a relay trusts it.
+        defer { try? files.syncDirectory(".", in: lock.directory) }
         let index = try CacheIndex.open(directory: settings.directory, as: .owner)
         defer { index.close() }
         for pin in pins { try index.setPin(pin, true) }
@@ -126,6 +128,7 @@ extension CacheStore {
         defer { files.close(descriptor) }
         try files.write(bytes[...], to: descriptor, at: 0)
         try files.sync(descriptor)
+        try files.syncDirectory(String(name[..<(name.lastIndex(of: "/") ?? name.startIndex)]), in: directory)
         try files.rename("\(name).new", to: name, in: directory)
     }
 

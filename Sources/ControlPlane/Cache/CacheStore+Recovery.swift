@@ -71,3 +71,18 @@ extension CacheStore {
         for kind in kinds { try? files.remove(CacheLayout.data(id, kind), in: lock.directory) }
     }
 }
+        state.withLock { _ = $0.foldersToSync.insert(CacheLayout.folder(id)) }
+    }
+
+    /// Brings to the disk that names were taken away: without it an object may be there again after a loss of power, and a row of the index
+    /// with it, which is not flushed at once either. What fails is tried again with the next upkeep.
+    func syncRemovals() {
+        let folders = state.withLock { state in
+            defer { state.foldersToSync = [] }
+            return state.foldersToSync
+        }
+        for folder in folders {
+            do throws(SystemRefusal) { try files.syncDirectory(folder, in: lock.directory) } catch {
+                if error.number != ENOENT { state.withLock { _ = $0.foldersToSync.insert(folder) } }
+            }
+        }

@@ -35,6 +35,7 @@ extension CacheStore {
         guard !state.withLock({ $0.isClosed }) else { return }
         // Fills that pause, or ended without a word.
         commitHeld(\.wantsCommit)
+        syncRemovals()
         try layGhosts()
         try doRequests()
         try flushTouches()
@@ -68,6 +69,8 @@ extension CacheStore {
             }
         }
         try index.forgetRequests(upTo: last.number)
+        // It is said to be done when it is on the disk.
+        syncRemovals()
     }
 
     /// The pins again, in a file of their own that survives the index: one key a line. Whoever changes pins writes it.
@@ -82,6 +85,7 @@ extension CacheStore {
             try files.sync(descriptor)
             try files.rename(name, to: CacheLayout.pins, in: directory)
         } catch {
+            try files.syncDirectory(".", in: directory)
             throw CacheTrouble(.failed, "the list of pins, which a rebuild needs, cannot be written: \(error)")
         }
     }

@@ -27,6 +27,10 @@ package final class CacheStore: Sendable {
         var touches: [String: CacheTouch] = [:]
         /// Objects that are gone but for their rows, which could not be deleted (the disk is full): nobody may find them.
         var ghosts: Set<String> = []
+        /// Folders out of which names were taken that may still be on the disk.
+        var foldersToSync: Set<String> = []
+        /// It was not looked yet whether what is here is within the limits.
+        var isShrinkDue = true
         /// By which one use of an object is told from a later one.
         var nextToken: UInt64 = 1
     }
@@ -53,7 +57,7 @@ package final class CacheStore: Sendable {
     package static func open(_ settings: CacheSettings) throws(CacheTrouble) -> CacheStore { try open(settings, files: SystemFiles()) }
 
     static func open(_ settings: CacheSettings, files: any CacheFiles) throws(CacheTrouble) -> CacheStore {
-        let lock = try CacheLock.take(settings.directory)
+        let lock = try CacheLock.take(settings.directory, files: files)
         let listed = try listed(files, lock.directory, settings.directory)
         guard listed.isEmpty || hasIndex(files, lock.directory) else {
             throw CacheTrouble(
@@ -66,6 +70,15 @@ package final class CacheStore: Sendable {
     }
 
     /// Ends it: commits what was written. Objects that are still held can be read on.
+        // The names of the index and of the objects' directory are on the disk before anything is said to be kept.
+        do throws(SystemRefusal) {
+            try files.makeDirectory(CacheLayout.objects, in: lock.directory)
+            try files.syncDirectory(".", in: lock.directory)
+        } catch {
+            throw CacheTrouble(
+                .directory,
+                "the cache's directory \(settings.directory) cannot be used: \(error)\(CacheLock.remedy(error.number, settings.directory))")
+        }
     package func close() {
         commitHeld { _ in true }
         try? flushTouches()
@@ -75,6 +88,7 @@ package final class CacheStore: Sendable {
         }
         guard isFirst else { return }
         walk.withLock { $0.end(files) }
+        syncRemovals()
         index.close()
         lock.release()
     }

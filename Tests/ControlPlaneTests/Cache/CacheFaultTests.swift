@@ -208,6 +208,58 @@ struct CacheFaultTests {
         #expect(lost.writes > 20 && lost.names > 0, "the power was lost in vain: \(lost)")
     }
 
+    /// What was let go of does not come back with the power, and neither does a pin that was taken away.
+    @Test func withoutPowerNothingComesBack() throws {
+        var random = SplitMix64(state: 3)
+        var lost = 0
+        for _ in 0..<12 {
+            let fixture = try CacheFixture()
+            let files = FaultyFiles(fixture.directory)
+            let store = try fixture.open(files: files)
+            for key in ["purged", "asked", "stays"] { try CacheFixture.fill(store, key) }
+            try store.pin("before", true)
+            let saved = Self.index(fixture.directory)
+            try store.remove("purged", because: .purged)
+            let view = try CacheView(fixture.directory)
+            let number = try view.ask(CacheView.matching("asked", in: view.records()), because: .purged)
+            try store.upkeep(elapsed: .seconds(1))
+            #expect(try view.isDone(number))
+            try store.pin("before", false)
+            try store.pin("after", true)
+            store.close()
+            lost += files.losePower(&random).names
+            // The index may not have heard of it: it is not flushed each time.
+            Self.restore(saved, fixture.directory)
+            let after = try fixture.open()
+            #expect(try after.records(limit: 9).map(\.key) == ["stays"])
+            #expect(fixture.files.count == 2)
+            after.close()
+            let report = try CacheStore.rebuild(fixture.settings())
+            #expect(report.objects == 1)
+        }
+        #expect(lost == 0, "every name that was given or taken was on the disk")
+    }
+
+    /// Which directories are brought to the disk, and when: a new cache's name, and those of what lies in it, before anything is kept.
+    @Test func directoriesAreFlushed() throws {
+        let fixture = try CacheFixture()
+        let files = FaultyFiles(fixture.directory)
+        do {
+            let store = try fixture.open(files: files)
+            #expect(files.synced.prefix(2) == ["..", "."], "\(files.synced)")
+            let object = try CacheFixture.fill(store, "a")
+            #expect(files.synced.suffix(2) == [CacheLayout.folder(object.id), "objects"])
+            try store.pin("a", true)
+            #expect(files.synced.last == ".")
+            try store.remove("a", because: .purged)
+            #expect(files.synced.last == CacheLayout.folder(object.id))
+            store.close()
+        }
+        let count = files.synced.count
+        _ = try CacheStore.rebuild(fixture.settings(), files: files) { _, _ in }
+        #expect(files.synced.dropFirst(count).contains("."), "the old index has another name")
+    }
+
     private static let indexFiles = ["index.sqlite", "index.sqlite-wal"]
 
     private static func index(_ directory: String) -> [String: Data] {
