@@ -172,10 +172,35 @@ enum CacheLayout {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// Bytes that an object is charged with: what lies on the disk, in blocks of 4 KiB.
-    static func charge(headBytes: Int, unitBytes: Int, units: Int, extents: Int) -> Int64 {
-        let data = Int64(headBytes) &+ Int64(clamping: Int64(units).multipliedReportingOverflow(by: Int64(unitBytes)).partialValue)
-        let side = Int64(4_096 + extents * SideFile.extentBytes)
-        return (data + 4_095) & ~4_095 &+ (side + 4_095) & ~4_095
+    /// Bytes that an object is charged with: what lies on the disk, in blocks of 4 KiB; its checksums as many as so many units get when they
+    /// are filled from one end to the other.
+    static func charge(headBytes: Int, unitBytes: Int, units: Int) -> Int64 {
+        let extents = units / max(1, CacheLimits.extentBytesMax / max(1, unitBytes)) + 1
+        let data = Int64(headBytes).plus(Int64(units).times(Int64(unitBytes)))
+        let side = Int64(4_096).plus(Int64(extents).times(Int64(SideFile.extentBytes)))
+        return blocks(data).plus(blocks(side))
     }
+
+    private static func blocks(_ bytes: Int64) -> Int64 { bytes.plus(4_095) & ~4_095 }
+}
+
+/// Numbers that come from a disk may be anything: what is reckoned with them ends at the largest number there is, and never traps.
+extension Int64 {
+    func plus(_ other: Int64) -> Int64 {
+        let (sum, overflows) = addingReportingOverflow(other)
+        return overflows ? (other > 0 ? .max : .min) : sum
+    }
+
+    func minus(_ other: Int64) -> Int64 {
+        let (rest, overflows) = subtractingReportingOverflow(other)
+        return overflows ? (other < 0 ? .max : .min) : rest
+    }
+
+    func times(_ other: Int64) -> Int64 {
+        let (product, overflows) = multipliedReportingOverflow(by: other)
+        return overflows ? ((self < 0) == (other < 0) ? .max : .min) : product
+    }
+
+    /// What is left, never below nothing.
+    func less(_ other: Int64) -> Int64 { Swift.max(0, minus(other)) }
 }

@@ -29,13 +29,8 @@ extension CacheIndex {
         }
     }
 
-    /// Objects and the bytes that they are charged with.
-    func totals() throws(CacheTrouble) -> (objects: Int, bytes: Int64) {
-        try read { database in
-            let row = try Row.fetchOne(database, sql: "SELECT count(*) AS n, coalesce(sum(bytes), 0) AS b FROM object")
-            return (row.flatMap { Int.fromDatabaseValue($0["n"]) } ?? 0, row.flatMap { Int64.fromDatabaseValue($0["b"]) } ?? 0)
-        }
-    }
+    /// How many objects there are.
+    func count() throws(CacheTrouble) -> Int { try read { try Int.fetchOne($0, sql: "SELECT count(*) FROM object") ?? 0 } }
 
     /// Puts an object in, in the place of the one that has its key; returns that one.
     func insert(_ record: CacheRecord) throws(CacheTrouble) -> CacheRecord? {
@@ -92,8 +87,8 @@ extension CacheIndex {
         try write { database in
             for (id, touch) in touches {
                 try database.execute(
-                    sql: "UPDATE object SET uses = uses + ?, used_at = max(used_at, ?) WHERE id = ?",
-                    arguments: [touch.uses, touch.usedAt, id])
+                    sql: "UPDATE object SET uses = min(max(uses, 0), ?) + ?, used_at = max(used_at, ?) WHERE id = ?",
+                    arguments: [CacheLimits.usesMax, min(touch.uses, Int(CacheLimits.usesMax)), touch.usedAt, id])
             }
         }
     }
@@ -215,19 +210,24 @@ extension CacheRecord {
         guard let id = text("id"), CacheLayout.isID(id), let key = text("key"), let kind = text("kind").flatMap(CacheKind.init),
             let unitBytes = number("unit_bytes"), (1...Int64(CacheLimits.unitBytesMax)).contains(unitBytes),
             let headBytes = number("head_bytes"), (0...Int64(CacheLimits.headBytesMax)).contains(headBytes),
-            let ranges = text("ranges").flatMap(UnitRanges.init(text:)), let bytes = number("bytes"), (0...(Int64.max >> 8)).contains(bytes)
+            let ranges = text("ranges").flatMap(UnitRanges.init(text:)),
+            CacheLimits.canHave(units: ranges.ranges.last?.upperBound ?? 0, of: Int(unitBytes)),
+            let charged = number("bytes"), (0...(2 * CacheLimits.contentBytesMax)).contains(charged)
         else { return nil }
         // Whoever reckons an age with it does not overflow.
         func time(_ name: String) -> Int64 { min(max(number(name) ?? 0, 0), CacheLimits.secondsMax) }
-        let units = number("units")
-        if let units, units < 0 { return nil }
+        let units = number("units").map { Int(clamping: $0) }
+        if let units, !CacheLimits.canHave(units: units, of: Int(unitBytes)) { return nil }
+        // What it is charged with follows from the rest: the column is for those who look into the file by other means.
+        let bytes = CacheLayout.charge(
+            headBytes: Int(headBytes), unitBytes: Int(unitBytes), units: ranges.units)
         self.init(
-            id: id, key: key, kind: kind, url: text("url") ?? "", unitBytes: Int(unitBytes), units: units.map(Int.init),
+            id: id, key: key, kind: kind, url: text("url") ?? "", unitBytes: Int(unitBytes), units: units,
             headBytes: Int(headBytes), ranges: ranges.ranges, bytes: bytes, isWhole: number("is_whole") == 1,
             facts: CacheFacts(
                 etag: text("etag"), lastModified: text("last_modified"), contentBytes: number("content_bytes"),
                 cacheControl: text("cache_control"), dialect: text("dialect"), validatedAt: time("validated_at")),
             createdAt: time("created_at"), usedAt: time("used_at"), verifiedAt: time("verified_at"),
-            uses: Int(clamping: number("uses") ?? 0), isPinned: number("is_pinned") == 1)
+            uses: Int(min(max(number("uses") ?? 0, 0), CacheLimits.usesMax)), isPinned: number("is_pinned") == 1)
     }
 }

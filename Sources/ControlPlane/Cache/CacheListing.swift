@@ -49,7 +49,7 @@ package struct CacheListing: Sendable, Codable, Equatable {
             grid.add([
                 String(row.id.prefix(8)), OverviewTable.bytes(Double(row.bytesHere)),
                 row.bytesWhole.map { OverviewTable.bytes(Double($0)) } ?? "-",
-                row.whole ? "100" : row.bytesWhole.map { "\(min(99, row.bytesHere * 100 / max($0, 1)))" } ?? "-",
+                row.whole ? "100" : row.bytesWhole.map { "\(min(99, row.bytesHere.times(100) / max($0, 1)))" } ?? "-",
                 OverviewTable.duration(Double(row.validatedSecondsAgo)), OverviewTable.duration(Double(row.usedSecondsAgo)), "\(row.uses)",
                 row.pinned ? "pin" : "", row.url.isEmpty ? row.key : row.url,
             ])
@@ -61,10 +61,8 @@ package struct CacheListing: Sendable, Codable, Equatable {
 
 extension CacheListing.Row {
     init(_ record: CacheRecord, now: Int64) {
-        func size(_ units: Int) -> Int64 {
-            Int64(clamping: units.multipliedReportingOverflow(by: record.unitBytes).partialValue) &+ Int64(record.headBytes)
-        }
-        func ago(_ time: Int64) -> Int64 { max(0, now &- time) }
+        func size(_ units: Int) -> Int64 { Int64(units).times(Int64(record.unitBytes)).plus(Int64(record.headBytes)) }
+        func ago(_ time: Int64) -> Int64 { now.less(time) }
         self.init(
             id: record.id, key: record.key, url: record.url, kind: record.kind, bytesHere: size(UnitRanges(record.ranges).units),
             bytesWhole: record.units.map(size), whole: record.isWhole, pinned: record.isPinned, uses: record.uses,
@@ -104,10 +102,10 @@ package struct CacheStatistics: Sendable, Codable, Equatable {
             if record.isWhole { whole += 1 }
             if record.isPinned {
                 pinned += 1
-                bytesPinned += record.bytes
+                bytesPinned = bytesPinned.plus(record.bytes)
             }
-            bytes += record.bytes
-            uses = uses.addingReportingOverflow(record.uses).partialValue
+            bytes = bytes.plus(record.bytes)
+            uses = Int(clamping: Int64(uses).plus(Int64(record.uses)))
             if record.verifiedAt > now - 7 * 86_400 { verifiedThisWeek += 1 }
             objectsByKind[record.kind.rawValue, default: 0] += 1
         }

@@ -16,7 +16,7 @@ extension CacheObject {
     @discardableResult
     package func write(_ bytes: [UInt8], atUnit first: Int) throws(CacheTrouble) -> Int {
         let (count, rest) = bytes.count.quotientAndRemainder(dividingBy: unitBytes)
-        guard rest == 0, first >= 0, first < Int.max >> 21, first + count <= units ?? Int.max else {
+        guard rest == 0, first >= 0, first <= CacheLimits.unitsMax, first + count <= units ?? CacheLimits.unitsMax else {
             throw CacheTrouble(.refused, "\(bytes.count) bytes from unit \(first) on are no units of this object (\(unitBytes) bytes each)")
         }
         guard count > 0 else { return 0 }
@@ -106,7 +106,7 @@ extension CacheObject {
     /// The number of units is known now: commits, and with nothing missing the object is whole. Blocks.
     package func finish(units: Int) throws(CacheTrouble) {
         let end = state.withLock { $0.here.ranges.last?.upperBound ?? 0 }
-        guard units >= end, units < Int.max >> 21, self.units == nil || self.units == units else {
+        guard units >= end, CacheLimits.canHave(units: units, of: unitBytes), self.units == nil || self.units == units else {
             throw CacheTrouble(.refused, "\(units) units cannot be all of it: there are \(max(end, self.units ?? 0))")
         }
         try commit(units: units)
@@ -169,15 +169,18 @@ extension CacheObject {
         }
         let isWhole = now.units.map { now.ranges.contains(0..<$0) } ?? false
         let isListed: Bool
+        let bytes = charge(of: now.ranges.units)
         do throws(CacheTrouble) {
-            isListed = try store.index.update(
-                id: id, ranges: now.ranges, units: now.units, bytes: charge(of: now.ranges.units), isWhole: isWhole)
+            isListed = try store.index.update(id: id, ranges: now.ranges, units: now.units, bytes: bytes, isWhole: isWhole)
         } catch {
             // The files say more than the index then; the object is not worth two truths.
             throw CacheTrouble(.failed, "\(url) cannot be kept: \(error)")
         }
         guard isListed else { throw gone(removal ?? .purged) }
-        state.withLock { $0.isWhole = isWhole }
+        state.withLock { state in
+            state.isWhole = isWhole
+            state.listedBytes = bytes
+        }
         store.count { $0.commits += 1 }
     }
 

@@ -36,6 +36,8 @@ package final class CacheObject: Sendable {
         /// What was written can be trusted to be there.
         var isReadable = true
         var isWhole = false
+        /// What its row in the index says that it is charged with; nil: it has none yet.
+        var listedBytes: Int64?
         /// Since the last commit.
         var bytesUncommitted = 0
         var firstUncommittedAt: ContinuousClock.Instant?
@@ -86,7 +88,7 @@ package final class CacheObject: Sendable {
 
     /// One that lies there.
     private init(
-        _ contents: SideFile.Contents, facts: CacheFacts, head: [UInt8], store: CacheStore, descriptor: CInt, token: UInt64
+        _ contents: SideFile.Contents, _ record: CacheRecord, head: [UInt8], store: CacheStore, descriptor: CInt, token: UInt64
     ) {
         let description = contents.description
         id = description.id
@@ -99,7 +101,8 @@ package final class CacheObject: Sendable {
         self.descriptor = descriptor
         self.store = store
         self.token = token
-        var state = State(units: contents.units, facts: facts, here: contents.extents.ranges, table: contents.extents)
+        var state = State(units: contents.units, facts: record.facts, here: contents.extents.ranges, table: contents.extents)
+        state.listedBytes = record.bytes
         state.isWhole = state.units.map { state.here.contains(0..<$0) } ?? false
         self.state = Mutex(state)
         writing = Mutex(Writing(extents: contents.extents.count))
@@ -123,7 +126,7 @@ package final class CacheObject: Sendable {
             descriptor = try files.open(CacheLayout.data(record.id, record.kind), in: store.lock.directory, O_RDWR)
             let head = try files.read(descriptor, at: 0, count: contents.description.headBytes)
             if CacheDigest(of: head).text == contents.description.head {
-                return CacheObject(contents, facts: record.facts, head: head, store: store, descriptor: descriptor, token: token)
+                return CacheObject(contents, record, head: head, store: store, descriptor: descriptor, token: token)
             }
         } catch {
             if descriptor >= 0 { files.close(descriptor) }
@@ -137,7 +140,7 @@ package final class CacheObject: Sendable {
         let side = committing.withLock { $0.descriptor }
         if side >= 0 { store.files.close(side) }
         store.files.close(descriptor)
-        store.releaseUse(id: id, token: token, bytes: charge(of: state.withLock { $0.table.ranges.units }))
+        store.releaseUse(id: id, token: token, bytes: state.withLock { $0.listedBytes })
     }
 
     /// Where a unit lies in the file.
@@ -170,9 +173,10 @@ package final class CacheObject: Sendable {
         }
     }
 
-    func charge(of units: Int) -> Int64 {
-        CacheLayout.charge(headBytes: head.count, unitBytes: unitBytes, units: units, extents: store.extentsExpected(units, unitBytes))
-    }
+    /// Its row in the index charges it with so much.
+    func isListed(bytes: Int64) { state.withLock { $0.listedBytes = bytes } }
+
+    func charge(of units: Int) -> Int64 { CacheLayout.charge(headBytes: head.count, unitBytes: unitBytes, units: units) }
 
     /// Its row in the index.
     func record(bytes: Int64) -> CacheRecord {

@@ -18,6 +18,15 @@ package struct CacheSettings: Sendable, Equatable {
     package var openMax = 512
 
     package init(directory: String = "") { self.directory = directory }
+
+    /// As whoever does not know the limits of a cache's relay opens it: nothing goes to make room, or because of its age.
+    package static func withoutLimits(_ directory: String) -> CacheSettings {
+        var settings = CacheSettings(directory: directory)
+        settings.bytesMax = .max
+        settings.objectsMax = .max
+        settings.idleSecondsMax = 0
+        return settings
+    }
 }
 
 /// Bounds that are not configured.
@@ -28,6 +37,11 @@ package enum CacheLimits {
     package static let keyBytesMax = 8_192
     /// Bytes of each thing that an origin says of its content.
     package static let factBytesMax = 4_096
+    /// Units of an object, and bytes of all of them: no number that stands on a disk leads beyond.
+    package static let unitsMax = 1 << 42
+    package static let contentBytesMax: Int64 = 1 << 50
+    /// Uses of an object; no more are counted.
+    package static let usesMax: Int64 = 1 << 40
     /// Bytes of an object's head.
     package static let headBytesMax = 4 << 20
     /// Bytes of a unit: what an ASF data packet can be.
@@ -42,4 +56,9 @@ package enum CacheLimits {
     package static let reserveBytes: Int64 = 8 << 20
     /// Bytes of one record of the side file.
     package static let sideRecordBytesMax = 64 << 10
+
+    /// Whether an object may have so many units of so many bytes.
+    static func canHave(units: Int, of unitBytes: Int) -> Bool {
+        (0...unitsMax).contains(units) && Int64(units).times(Int64(unitBytes)) <= contentBytesMax
+    }
 }

@@ -20,7 +20,8 @@ extension CacheStore {
             if let present = state.withLock({ $0.inUse[record.id]?.object }) {
                 object = present
             } else {
-                guard let loaded = try load(record) else { return nil }
+                // What was committed by whoever held it until now, between the two looks, counts.
+                guard let record = real(try index.record(id: record.id)), let loaded = try load(record) else { return nil }
                 object = loaded
             }
             let now = CacheClock.now()
@@ -38,9 +39,7 @@ extension CacheStore {
     package func create(_ description: CacheDescription) throws(CacheTrouble) -> CacheObject {
         try check(description)
         let units = description.units
-        let charge = CacheLayout.charge(
-            headBytes: description.head.count, unitBytes: description.unitBytes, units: units ?? 0,
-            extents: extentsExpected(units ?? 0, description.unitBytes))
+        let charge = CacheLayout.charge(headBytes: description.head.count, unitBytes: description.unitBytes, units: units ?? 0)
         guard charge <= settings.objectBytesMax else {
             throw refusal(
                 .tooLarge, "\(description.url) takes \(charge) bytes, more than cache-object-max allows (\(settings.objectBytesMax))")
@@ -49,12 +48,13 @@ extension CacheStore {
             try makeRoomForObject()
             let token = try takePlace()
             let id = CacheLayout.newID()
-            let first = CacheLayout.charge(headBytes: description.head.count, unitBytes: description.unitBytes, units: 0, extents: 0)
+            let first = CacheLayout.charge(headBytes: description.head.count, unitBytes: description.unitBytes, units: 0)
             state.withLock { $0.inUse[id] = Use(token: token, charge: 0) }
             do throws(CacheTrouble) {
                 try reserve(id: id, bytes: first, isStructureHeld: true)
                 let object = try makeFiles(id, description, token: token)
                 let replaced = try index.insert(object.record(bytes: first))
+                object.isListed(bytes: first)
                 state.withLock { state in
                     state.counters.created += 1
                     state.counters.objects += 1
@@ -141,7 +141,7 @@ extension CacheStore {
             state.counters.count(cause)
             state.touches[record.id] = nil
             guard state.inUse[record.id] != nil else {
-                state.counters.bytes -= record.bytes
+                state.counters.bytes = state.counters.bytes.less(record.bytes)
                 return nil
             }
             // Its bytes stay on the disk as long as somebody holds it.
@@ -156,7 +156,22 @@ extension CacheStore {
         let token = try takePlace()
         do throws(CacheTrouble) {
             let object = try CacheObject.load(record, store: self, token: token)
-            state.withLock { $0.inUse[record.id] = Use(object: object, token: token, charge: record.bytes) }
+            // The one before may still be on its way out: whichever goes last ends the use, and its charge stays until then.
+            var charge = record.bytes
+            if state.withLock({ $0.inUse[record.id] == nil }) {
+                charge = mend(
+                    record, ranges: UnitRanges(object.ranges), units: object.units, headBytes: object.head.count,
+                    unitBytes: object.unitBytes)
+                object.isListed(bytes: charge)
+            }
+            state.withLock { state in
+                var use = state.inUse[record.id] ?? Use(token: token, charge: charge, holders: 0)
+                use.object = object
+                use.token = token
+                use.holders += 1
+                use.listedBytes = nil
+                state.inUse[record.id] = use
+            }
             return object
         } catch {
             guard error.kind == .damaged else { throw error }
@@ -165,6 +180,19 @@ extension CacheStore {
             removed(record, because: .damaged)
             return nil
         }
+    }
+
+    /// A row that says other than the object itself (it was torn in a crash, or somebody wrote into the index) is put right. The object is not
+    /// in use. Answers with what it is charged with.
+    func mend(_ record: CacheRecord, ranges: UnitRanges, units: Int?, headBytes: Int, unitBytes: Int) -> Int64 {
+        let isWhole = units.map { ranges.contains(0..<$0) } ?? false
+        guard record.ranges != ranges.ranges || record.units != units || record.isWhole != isWhole else { return record.bytes }
+        let bytes = CacheLayout.charge(headBytes: headBytes, unitBytes: unitBytes, units: ranges.units)
+        // With a full disk it stays as it is until it is looked at again.
+        let isMended = try? index.update(id: record.id, ranges: ranges, units: units, bytes: bytes, isWhole: isWhole)
+        guard isMended == true else { return record.bytes }
+        state.withLock { $0.counters.bytes = $0.counters.bytes.less(record.bytes).plus(bytes) }
+        return bytes
     }
 
     private func makeFiles(_ id: String, _ description: CacheDescription, token: UInt64) throws(CacheTrouble) -> CacheObject {
@@ -210,7 +238,7 @@ extension CacheStore {
             throw refusal(.tooLarge, "\(description.url) begins with a header of more than \(CacheLimits.headBytesMax) bytes")
         }
         guard let units = description.units else { return }
-        guard units >= 0, !units.multipliedReportingOverflow(by: description.unitBytes).overflow, units < Int.max >> 21 else {
+        guard CacheLimits.canHave(units: units, of: description.unitBytes) else {
             throw refusal(.tooLarge, "\(description.url) says that it has \(units) units")
         }
     }
@@ -228,7 +256,4 @@ extension CacheStore {
             throw CacheTrouble(.refused, "a key has 1 to \(CacheLimits.keyBytesMax) bytes and no control characters")
         }
     }
-
-    /// How many checksums so many units get when they are filled from one end to the other.
-    func extentsExpected(_ units: Int, _ unitBytes: Int) -> Int { units / max(1, CacheLimits.extentBytesMax / unitBytes) + 1 }
 }

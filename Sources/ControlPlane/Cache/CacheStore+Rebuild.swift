@@ -75,7 +75,7 @@ extension CacheStore {
         report.objects = kept.count
         report.whole = kept.values.filter(\.record.isWhole).count
         report.mended = kept.values.filter(\.isMended).count
-        report.bytes = kept.values.reduce(0) { $0 + $1.record.bytes }
+        report.bytes = kept.values.reduce(Int64(0)) { $0.plus($1.record.bytes) }
         progress(listed.count, listed.count)
         return report
     }
@@ -110,8 +110,7 @@ extension CacheStore {
             guard (try? replace(CacheLayout.side(id), with: bytes, files, directory)) != nil else { return nil }
         }
         let now = CacheClock.now()
-        let charge = CacheLayout.charge(
-            headBytes: description.headBytes, unitBytes: description.unitBytes, units: ranges.units, extents: right.count)
+        let charge = CacheLayout.charge(headBytes: description.headBytes, unitBytes: description.unitBytes, units: ranges.units)
         return (
             CacheRecord(
                 id: id, key: description.key, kind: description.kind, url: description.url, unitBytes: description.unitBytes,
@@ -128,8 +127,8 @@ extension CacheStore {
         defer { files.close(descriptor) }
         try files.write(bytes[...], to: descriptor, at: 0)
         try files.sync(descriptor)
-        try files.syncDirectory(String(name[..<(name.lastIndex(of: "/") ?? name.startIndex)]), in: directory)
         try files.rename("\(name).new", to: name, in: directory)
+        try files.syncDirectory(String(name[..<(name.lastIndex(of: "/") ?? name.startIndex)]), in: directory)
     }
 
     /// The pins as they were written last.

@@ -42,24 +42,31 @@ extension CacheStore {
     func recover(_ listed: [String: Listed]) throws(CacheTrouble) {
         var lost = try index.unreadableIDs()
         var known: Set<String> = []
+        var bytes: Int64 = 0
         for record in try index.records(limit: .max) {
             let files = listed[record.id]
             let isThere = files?.hasSide == true && files?.kinds.contains(record.kind) == true
             // A recording is of use when it is whole; nobody goes on with half of one.
             let isOfUse = !record.ranges.isEmpty && (record.kind == .asf || record.isWhole)
-            if isThere, isOfUse { known.insert(record.id) } else { lost.append(record.id) }
+            if isThere, isOfUse {
+                known.insert(record.id)
+                bytes = bytes.plus(record.bytes)
+            } else {
+                lost.append(record.id)
+            }
         }
         // Files first: on a full disk there is room for the rest only then, if at all.
         let leftover = listed.keys.filter { !known.contains($0) }
         for id in leftover { removeFiles(id, CacheKind.allCases) }
         if (try? index.delete(lost)) == nil { state.withLock { $0.ghosts = Set(lost) } }
-        let totals = try index.totals()
         let count = UInt64(Set(lost).union(leftover).count)
         state.withLock { state in
-            state.counters.objects = totals.objects
-            state.counters.bytes = totals.bytes
+            state.counters.objects = known.count
+            state.counters.bytes = bytes
             state.counters.lostAtOpen = count
         }
+        // Limits may have been made smaller. What cannot be told to the index now goes with the next upkeep.
+        try? shrink()
         // The file that survives an index says the same from now on; with a full disk it says so after the next pin.
         try? writePins()
     }
@@ -69,8 +76,6 @@ extension CacheStore {
         // What cannot be removed now is cleared away when the cache is opened next.
         try? files.remove(CacheLayout.side(id), in: lock.directory)
         for kind in kinds { try? files.remove(CacheLayout.data(id, kind), in: lock.directory) }
-    }
-}
         state.withLock { _ = $0.foldersToSync.insert(CacheLayout.folder(id)) }
     }
 
@@ -86,3 +91,5 @@ extension CacheStore {
                 if error.number != ENOENT { state.withLock { _ = $0.foldersToSync.insert(folder) } }
             }
         }
+    }
+}

@@ -8,7 +8,7 @@ extension CacheStore {
         guard bytes <= settings.objectBytesMax else {
             throw refusal(.tooLarge, "an object would take \(bytes) bytes, more than cache-object-max allows (\(settings.objectBytesMax))")
         }
-        let step = min(bytes + CacheLimits.reserveBytes, settings.objectBytesMax)
+        let step = min(bytes.plus(CacheLimits.reserveBytes), settings.objectBytesMax)
         switch take(id, bytes: bytes, wish: step) {
         case .had: return
         case .taken(let more):
@@ -36,9 +36,9 @@ extension CacheStore {
         state.withLock { state in
             guard let charge = state.inUse[id]?.charge else { return .short(bytes) }
             guard bytes > charge else { return .had }
-            let room = settings.bytesMax - state.counters.bytes
+            let room = settings.bytesMax.minus(state.counters.bytes)
             let more = min(wish - charge, room)
-            guard more >= bytes - charge else { return .short(bytes - charge - room) }
+            guard more >= bytes - charge else { return .short((bytes - charge).minus(room)) }
             state.inUse[id]?.charge += more
             state.counters.bytes += more
             return .taken(more)
@@ -55,16 +55,23 @@ extension CacheStore {
     /// Bytes that are missing on the file system for `more` and what has to stay free.
     private func shortOfFree(_ more: Int64) -> Int64 {
         guard settings.freeBytesMin > 0, let free = try? files.freeBytes(lock.directory) else { return 0 }
-        return settings.freeBytesMin &+ more &- free
+        return settings.freeBytesMin.plus(more).minus(free)
     }
 
-    /// Nobody holds an object any more: it is charged with what it has. `bytes` nil: it never was.
+    /// A ``CacheObject`` is gone, with its descriptors. With the last one nobody holds the object any more: it is charged with what the index
+    /// says of it. `bytes` nil: the index never named it.
     func releaseUse(id: String, token: UInt64, bytes: Int64?) {
         state.withLock { state in
-            guard let use = state.inUse[id], use.token == token else { return }
+            guard var use = state.inUse[id] else { return }
+            use.holders -= 1
+            if use.token == token { use.listedBytes = bytes }
+            guard use.holders <= 0 else {
+                state.inUse[id] = use
+                return
+            }
             state.inUse[id] = nil
-            state.counters.bytes -= use.charge
-            if use.isListed, let bytes { state.counters.bytes += bytes }
+            state.counters.bytes = state.counters.bytes.less(use.charge)
+            if use.isListed, let bytes = use.listedBytes { state.counters.bytes = state.counters.bytes.plus(bytes) }
         }
     }
 
@@ -98,6 +105,32 @@ extension CacheStore {
         }
     }
 
+    /// Limits that are smaller than when the cache was written last: what is worth least goes until they hold. What is pinned or in use stays,
+    /// and of the rest goes all where that is not enough. Once for each time that the cache is opened. `structure` is not held.
+    func shrink() throws(CacheTrouble) {
+        func isTooMuch(_ counters: CacheCounters) -> Bool { counters.bytes > settings.bytesMax || counters.objects > settings.objectsMax }
+        guard state.withLock({ $0.isShrinkDue }) else { return }
+        if isTooMuch(state.withLock { $0.counters }) { try letGoOfMost(isTooMuch) }
+        state.withLock { $0.isShrinkDue = false }
+    }
+
+    private func letGoOfMost(_ isTooMuch: (CacheCounters) -> Bool) throws(CacheTrouble) {
+        try structure.withLock { _ throws(CacheTrouble) in
+            let candidates = try candidates()
+            let bytes = Dictionary(candidates.map { ($0.record.id, $0.record.bytes) }) { first, _ in first }
+            let all = bytes.values.reduce(Int64(0)) { $0.plus($1) }
+            var rest = state.withLock { $0.counters }
+            // In the order in which all would go.
+            let victims = rule.victims(candidates.map(\.candidate), needing: all, now: CacheClock.now()).prefix { id in
+                guard isTooMuch(rest) else { return false }
+                rest.bytes = rest.bytes.less(bytes[id] ?? 0)
+                rest.objects -= 1
+                return true
+            }
+            _ = try remove(Array(victims), of: candidates, because: .evicted)
+        }
+    }
+
     /// Objects that nobody used for too long go; `structure` is not held.
     func removeIdle() throws(CacheTrouble) {
         guard settings.idleSecondsMax > 0 else { return }
@@ -120,9 +153,7 @@ extension CacheStore {
         try flushTouches()
         let kept = state.withLock { $0.ghosts.union($0.inUse.keys) }
         return try index.unpinned().filter { !kept.contains($0.id) }.map { record in
-            let whole = record.units.map { units in
-                Int64(clamping: units.multipliedReportingOverflow(by: record.unitBytes).partialValue) &+ Int64(record.headBytes)
-            }
+            let whole = record.units.map { Int64($0).times(Int64(record.unitBytes)).plus(Int64(record.headBytes)) }
             return Listing(
                 record: record,
                 candidate: CacheEviction.Candidate(
@@ -137,7 +168,7 @@ extension CacheStore {
         let records = listings.map(\.record).filter { chosen.contains($0.id) }
         try index.delete(records.map(\.id))
         for record in records { removed(record, because: cause) }
-        return records.reduce(0) { $0 + $1.bytes }
+        return records.reduce(Int64(0)) { $0.plus($1.bytes) }
     }
 
     /// Tells the index of uses that it does not know yet.

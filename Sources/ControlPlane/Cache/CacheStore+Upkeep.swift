@@ -40,6 +40,7 @@ extension CacheStore {
         try doRequests()
         try flushTouches()
         try removeIdle()
+        try shrink()
         try verifyShare(elapsed: elapsed)
     }
 
@@ -49,7 +50,7 @@ extension CacheStore {
         try structure.withLock { _ throws(CacheTrouble) in
             let ghosts = state.withLock { $0.ghosts }
             try index.delete(Array(ghosts))
-            let objects = try index.totals().objects
+            let objects = try index.count()
             state.withLock { state in
                 state.ghosts.subtract(ghosts)
                 state.counters.objects = objects
@@ -68,9 +69,9 @@ extension CacheStore {
                 removed(record, because: request.cause)
             }
         }
-        try index.forgetRequests(upTo: last.number)
         // It is said to be done when it is on the disk.
         syncRemovals()
+        try index.forgetRequests(upTo: last.number)
     }
 
     /// The pins again, in a file of their own that survives the index: one key a line. Whoever changes pins writes it.
@@ -84,15 +85,15 @@ extension CacheStore {
             try files.write(Array(keys.map { $0 + "\n" }.joined().utf8)[...], to: descriptor, at: 0)
             try files.sync(descriptor)
             try files.rename(name, to: CacheLayout.pins, in: directory)
-        } catch {
             try files.syncDirectory(".", in: directory)
+        } catch {
             throw CacheTrouble(.failed, "the list of pins, which a rebuild needs, cannot be written: \(error)")
         }
     }
 
     /// Reads as much as the rate allows, the object that was looked at longest ago first.
     private func verifyShare(elapsed: Duration) throws(CacheTrouble) {
-        let rate = Int64(settings.verifyBytesPerSecond)
+        let rate = min(Int64(settings.verifyBytesPerSecond), 1 << 40)
         guard rate > 0 else { return }
         let milliseconds = min(elapsed / .milliseconds(1), 2_000)
         try walk.withLock { walk throws(CacheTrouble) in
@@ -134,7 +135,16 @@ extension CacheStore {
     private func nextStep() throws(CacheTrouble) -> CacheWalk.Step? {
         guard let record = try index.stalest(before: CacheClock.now() - Self.verifyAgainSeconds) else { return nil }
         do throws(CacheTrouble) {
-            let contents = try SideFile.load(record.id, files: files, directory: lock.directory)
+            let contents = try structure.withLock { _ throws(CacheTrouble) in
+                let contents = try SideFile.load(record.id, files: files, directory: lock.directory)
+                if state.withLock({ $0.inUse[record.id] == nil }), let record = real(try index.record(id: record.id)) {
+                    let description = contents.description
+                    _ = mend(
+                        record, ranges: contents.extents.ranges, units: contents.units, headBytes: description.headBytes,
+                        unitBytes: description.unitBytes)
+                }
+                return contents
+            }
             let descriptor = try? files.open(CacheLayout.data(record.id, record.kind), in: lock.directory, O_RDONLY)
             if let descriptor {
                 return CacheWalk.Step(id: record.id, kind: record.kind, descriptor: descriptor, contents: contents)

@@ -37,12 +37,18 @@ package final class CacheStore: Sendable {
 
     /// An object that somebody holds.
     struct Use {
+        /// Whom others are given; nil: it is being made, or just now let go of.
         weak var object: CacheObject?
+        /// Of the ``CacheObject`` that came last.
         var token: UInt64
         /// Bytes that are set aside for it.
         var charge: Int64
         /// Whether the index still has it.
         var isListed = true
+        /// Each ``CacheObject`` of it that still has its descriptors: more than one when it is opened again while the last one is on its way out.
+        var holders = 1
+        /// What the index charges it with, as far as the last ``CacheObject`` knew when it went; nil: it never was in the index, or is held.
+        var listedBytes: Int64?
     }
 
     init(settings: CacheSettings, files: any CacheFiles, lock: CacheLock, index: CacheIndex) {
@@ -64,12 +70,6 @@ package final class CacheStore: Sendable {
                 .indexDamaged, "\(settings.directory) holds \(listed.count) objects and no index; \(CacheIndex.remedy(settings.directory))")
         }
         let index = try CacheIndex.open(directory: settings.directory, as: .owner)
-        let store = CacheStore(settings: settings, files: files, lock: lock, index: index)
-        try store.recover(listed)
-        return store
-    }
-
-    /// Ends it: commits what was written. Objects that are still held can be read on.
         // The names of the index and of the objects' directory are on the disk before anything is said to be kept.
         do throws(SystemRefusal) {
             try files.makeDirectory(CacheLayout.objects, in: lock.directory)
@@ -79,16 +79,22 @@ package final class CacheStore: Sendable {
                 .directory,
                 "the cache's directory \(settings.directory) cannot be used: \(error)\(CacheLock.remedy(error.number, settings.directory))")
         }
+        let store = CacheStore(settings: settings, files: files, lock: lock, index: index)
+        try store.recover(listed)
+        return store
+    }
+
+    /// Ends it: commits what was written. Objects that are still held can be read on.
     package func close() {
         commitHeld { _ in true }
         try? flushTouches()
+        syncRemovals()
         let isFirst = state.withLock { state in
             defer { state.isClosed = true }
             return !state.isClosed
         }
         guard isFirst else { return }
         walk.withLock { $0.end(files) }
-        syncRemovals()
         index.close()
         lock.release()
     }

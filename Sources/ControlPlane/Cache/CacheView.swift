@@ -72,7 +72,7 @@ package final class CacheView: Sendable {
             if owner == nil {
                 do throws(CacheTrouble) {
                     // One that starts just now does it itself.
-                    let store = try CacheStore.open(CacheSettings(directory: directory))
+                    let store = try CacheStore.open(.withoutLimits(directory))
                     defer { store.close() }
                     try store.doRequests()
                 } catch {

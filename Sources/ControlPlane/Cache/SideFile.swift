@@ -106,7 +106,10 @@ enum SideFile {
                     digest: CacheDigest(high: number(payload, 12, 8), low: number(payload, 20, 8)))
                 if let description = contents?.description, fits(extent, description) { contents?.extents.insert(extent, isRight: false) }
             case (3, .some) where payload.count == 8:
-                contents?.units = Int(clamping: number(payload, 0, 8))
+                let units = Int(clamping: number(payload, 0, 8))
+                if let description = contents?.description, CacheLimits.canHave(units: units, of: description.unitBytes) {
+                    contents?.units = units
+                }
             case (_, nil): throw .foreign("its first record is no description")
             // A kind that this version does not know: of no use here, and no harm.
             default: break
@@ -132,7 +135,8 @@ enum SideFile {
 
     private static func isSound(_ description: Description) -> Bool {
         (1...CacheLimits.unitBytesMax).contains(description.unitBytes) && (0...CacheLimits.headBytesMax).contains(description.headBytes)
-            && (description.units ?? 0) >= 0 && description.key.utf8.count <= CacheLimits.keyBytesMax
+            && CacheLimits.canHave(units: description.units ?? 0, of: description.unitBytes)
+            && description.key.utf8.count <= CacheLimits.keyBytesMax
     }
 
     /// No number in a record leads beyond what a file can be.
@@ -141,7 +145,7 @@ enum SideFile {
             return false
         }
         let (end, isTooFar) = extent.first.addingReportingOverflow(extent.count)
-        return !isTooFar && !end.multipliedReportingOverflow(by: description.unitBytes).overflow && end < Int.max / 2
+        return !isTooFar && CacheLimits.canHave(units: end, of: description.unitBytes)
     }
 
     private static func check(_ id: String, _ kind: UInt8, _ payload: ArraySlice<UInt8>) -> UInt64 {

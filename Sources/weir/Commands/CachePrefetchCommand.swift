@@ -146,7 +146,8 @@ private struct PrefetchWithoutRelay {
         var configuration = Configuration()
         configuration.listen = ListenAddress(host: "127.0.0.1", port: 0)
         configuration.engine.workers = 1
-        configuration.cache.directory = directory
+        // How much the relay's cache may hold is not known here; it lets go of what is too much when it starts.
+        configuration.cache = .withoutLimits(directory)
         do {
             for (number, url) in Set(urls).sorted().enumerated() {
                 configuration.paths.append(try PathSettings(name: "prefetch-\(number)", source: url, transport: nil, dial: nil))

@@ -142,6 +142,55 @@ struct CacheIndexTests {
         #expect(store.counters.bytes > 0 && store.counters.bytes < 1 << 20)
     }
 
+    /// An index of which every number is as large, or as small, as a number can be: nothing traps, and what there is stays within bounds.
+    @Test(arguments: [
+        "bytes", "uses", "units", "unit_bytes", "head_bytes", "content_bytes", "created_at", "used_at", "verified_at", "validated_at",
+        "is_whole",
+    ])
+    func anyNumberIsHarmless(column: String) throws {
+        for value in [Int64.max, .min, .max >> 9, 1 << 50] {
+            let fixture = try filled()
+            try fixture.sql("UPDATE object SET \(column) = \(value)")
+            // Hundreds of them, so that sums are larger than any number.
+            try fixture.sql(
+                """
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600)
+                INSERT INTO object SELECT printf('%032x', i), 'k' || i, kind, url, unit_bytes, units, head_bytes, ranges, bytes, is_whole, etag,
+                    last_modified, content_bytes, cache_control, dialect, validated_at, created_at, used_at, verified_at, uses
+                FROM n, (SELECT * FROM object WHERE key = 'b')
+                """)
+            do {
+                let view = try CacheView(fixture.directory)
+                let records = try view.records()
+                #expect(!CacheListing(directory: "d", records: records, pins: []).lines(100).isEmpty)
+                let statistics = try CacheStatistics(view)
+                #expect(statistics.lines.count > 3 && statistics.bytes >= 0 && statistics.bytesPinned >= 0 && statistics.uses >= 0)
+            }
+            let store = try fixture.open()
+            #expect(store.counters.bytes >= 0 && store.counters.bytes <= store.settings.bytesMax)
+            for key in ["a", "b", "c", "part"] { _ = try store.open(key) }
+            try store.upkeep(elapsed: .seconds(1))
+            _ = try store.evict(.max, false)
+            try CacheFixture.fill(store, "new")
+            #expect(try store.open("new")?.read(0..<100) == CacheFixture.units("new", 0..<100))
+            #expect(store.counters.bytes >= 0 && store.counters.bytes <= store.settings.bytesMax)
+            store.close()
+        }
+    }
+
+    /// A row is put right when the object says otherwise.
+    @Test func aWrongRowIsMended() throws {
+        let fixture = try filled()
+        let before = try #require(try CacheView(fixture.directory).records().first { $0.key == "part" })
+        try fixture.sql("UPDATE object SET ranges = '0-99', is_whole = 1, bytes = 5000000 WHERE key = 'part'")
+        let store = try fixture.open()
+        _ = try store.open("part")
+        let after = try #require(try store.find("part"))
+        #expect(after.ranges == [20..<40] && !after.isWhole && after.bytes == before.bytes)
+        let bytes = try store.records(limit: 9).reduce(0) { $0 + $1.bytes }
+        #expect(store.counters.bytes == bytes)
+    }
+
     /// Rows that can be, but are not so: the object's own word stands.
     @Test(arguments: ["ranges = '0-9999999'", "ranges = '20-99', is_whole = 1, units = 5", "unit_bytes = 7", "key = 'other'"])
     func aWrongRowIsNotBelieved(lie: String) throws {

@@ -95,12 +95,33 @@ struct SideFileTests {
         CacheExtent(first: 0, count: 0, digest: CacheDigest(high: 0, low: 0)),
         CacheExtent(first: 0, count: 1 << 20, digest: CacheDigest(high: 0, low: 0)),
         CacheExtent(first: .max, count: 5, digest: CacheDigest(high: 0, low: 0)),
+        CacheExtent(first: .max / 1_000, count: 1, digest: CacheDigest(high: 0, low: 0)),
+        CacheExtent(first: CacheLimits.unitsMax, count: 1, digest: CacheDigest(high: 0, low: 0)),
         CacheExtent(first: 39, count: 5, digest: CacheDigest(high: 0, low: 0)),
     ])
     func impossibleExtentsAreNotTaken(extent: CacheExtent) throws {
         let contents = try SideFile.parse(Self.bytes + SideFile.bytes(.extent(extent), id: Self.id), id: Self.id)
         // A first unit below zero is written as 0 and lies over another.
         #expect(contents.extents.extents == Self.extents)
+    }
+
+    @Test(arguments: [Int.max, CacheLimits.unitsMax + 1, Int(CacheLimits.contentBytesMax)]) func impossibleSizesAreNotTaken(units: Int)
+        throws
+    {
+        let contents = try SideFile.parse(Self.bytes + SideFile.bytes(.units(units), id: Self.id), id: Self.id)
+        #expect(contents.units == 67)
+        var description = Self.description
+        description.units = units
+        #expect(throws: SideFile.Trouble.self) {
+            try SideFile.parse(SideFile.magic + SideFile.bytes(.description(description), id: Self.id), id: Self.id)
+        }
+    }
+
+    @Test func numbersEndAtTheLargest() {
+        #expect(Int64.max.plus(1) == .max && Int64.min.plus(-1) == .min && Int64(2).plus(3) == 5)
+        #expect(Int64.min.minus(1) == .min && Int64.max.minus(-1) == .max && Int64(0).minus(.min) == .max && Int64(2).less(3) == 0)
+        #expect(Int64.max.times(2) == .max && Int64.max.times(-2) == .min && Int64.min.times(-1) == .max && Int64(3).times(4) == 12)
+        #expect(CacheLayout.charge(headBytes: .max, unitBytes: .max, units: .max) > 0)
     }
 
     @Test func randomBytesAreNone() {

@@ -100,13 +100,54 @@ struct CacheRoomTests {
         try CacheFixture.fill(store, "b")
     }
 
+    /// A cache that is opened with smaller limits has them from its first moment on; what is pinned stays, and all else is by the rule.
+    @Test func smallerLimitsHoldAfterARestart() throws {
+        let fixture = try CacheFixture()
+        do {
+            let store = try fixture.open()
+            for number in 0..<8 { try CacheFixture.fill(store, "o\(number)", units: 1_000) }
+            try store.pin("o0", true)
+            for key in ["o3", "o5"] { for _ in 0..<9 { _ = try store.open(key) } }
+            store.close()
+        }
+        do {
+            let store = try fixture.open(bytesMax: 4_000_000)
+            #expect(store.counters.bytes <= 4_000_000 && store.counters.bytes > 2_900_000)
+            #expect(Set(try store.records(limit: 9).map(\.key)) == ["o0", "o3", "o5"] && store.counters.evicted == 5)
+            #expect(fixture.files.count == 6)
+            store.close()
+        }
+        // Less than what is pinned: that stays alone.
+        do {
+            let store = try fixture.open(bytesMax: 500_000)
+            #expect(try store.records(limit: 9).map(\.key) == ["o0"])
+            #expect(troubleKind { _ = try CacheFixture.fill(store, "new") } == .full)
+            store.close()
+        }
+        var settings = fixture.settings()
+        settings.objectsMax = 3
+        do {
+            let store = try fixture.open()
+            for number in 1..<8 { try CacheFixture.fill(store, "o\(number)", units: 10) }
+            store.close()
+        }
+        let store = try CacheStore.open(settings)
+        #expect(store.counters.objects == 3 && fixture.files.count == 6)
+        #expect(try store.find("o0") != nil)
+    }
+
+    /// By the age that is set now, not by that under which they came.
     @Test func objectsThatNobodyUsesGo() throws {
         let fixture = try CacheFixture()
+        do {
+            let store = try fixture.open()
+            for key in ["old", "pinned", "new"] { try CacheFixture.fill(store, key) }
+            try store.pin("pinned", true)
+            store.close()
+        }
         var settings = fixture.settings()
         settings.idleSecondsMax = 100
         let store = try CacheStore.open(settings)
-        for key in ["old", "pinned", "new"] { try CacheFixture.fill(store, key) }
-        try store.pin("pinned", true)
         let long = CacheClock.now() - 1_000
         try fixture.sql("UPDATE object SET used_at = \(long) WHERE key <> 'new'")
         try store.upkeep(elapsed: .seconds(1))

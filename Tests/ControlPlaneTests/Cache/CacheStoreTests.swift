@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import ControlPlane
@@ -167,6 +168,47 @@ struct CacheStoreTests {
         try CacheFixture.fill(store, "b")
         let record = try #require(try store.find("b"))
         #expect(store.counters.bytes == record.bytes)
+    }
+
+    /// An object that is opened again while the one before is on its way out is in use all the same, and is charged once.
+    @Test func twoHoldersOfOneObjectAreCounted() throws {
+        let fixture = try CacheFixture()
+        let files = FaultyFiles(fixture.directory)
+        let store = try fixture.open(files: files)
+        let again = Mutex<CacheObject?>(nil)
+        do {
+            let object = try CacheFixture.fill(store, "a")
+            // Its descriptors are closed as it goes; it has not said yet that it is gone.
+            files.onNextClose { again.withLock { $0 = try? store.open("a") } }
+            #expect(object.isWhole)
+        }
+        let record = try #require(try store.find("a"))
+        #expect(again.withLock { $0?.id } == record.id && store.counters.objectsInUse == 1)
+        #expect(try store.evict(1, false) == false, "it is in use")
+        again.withLock { $0 = nil }
+        #expect(store.counters.objectsInUse == 0 && store.counters.bytes == record.bytes)
+        #expect(try store.evict(1, false))
+        #expect(store.counters.bytes == 0 && fixture.files == [])
+    }
+
+    /// Opened and let go of as often as you like, an object is charged with what the index says of it.
+    @Test func chargesDoNotDrift() throws {
+        let fixture = try CacheFixture()
+        do {
+            let store = try fixture.open()
+            let object = try store.create(CacheFixture.description("a", units: 1_000))
+            for first in stride(from: 0, to: 1_000, by: 2) { try object.write(CacheFixture.units("a", first..<(first + 1)), atUnit: first) }
+            try object.commit()
+            store.close()
+        }
+        _ = try CacheStore.rebuild(fixture.settings())
+        let store = try fixture.open()
+        let bytes = store.counters.bytes
+        for _ in 0..<20 { _ = try store.open("a") }
+        let record = try #require(try store.find("a"))
+        #expect(store.counters.bytes == bytes && record.bytes == bytes)
+        try store.remove("a", because: .purged)
+        #expect(store.counters.bytes == 0)
     }
 
     @Test(arguments: [

@@ -50,6 +50,28 @@ struct CacheViewTests {
         #expect(try view.pins() == [])
     }
 
+    /// A relay's cache may be larger than what is standard, and older: a command beside it lets go of nothing else.
+    @Test func withoutARelayNothingElseGoes() throws {
+        let fixture = try CacheFixture()
+        do {
+            let store = try fixture.open()
+            for key in ["a", "large", "old"] { try CacheFixture.fill(store, key) }
+            store.close()
+        }
+        try fixture.sql("UPDATE object SET ranges = '0-20000000' WHERE key = 'large'")
+        try fixture.sql("UPDATE object SET used_at = 5 WHERE key = 'old'")
+        let view = try CacheView(fixture.directory)
+        #expect(try view.records().reduce(0) { $0 + $1.bytes } > CacheSettings().bytesMax)
+        #expect(try view.remove(CacheView.matching("a", in: view.records()), because: .purged))
+        #expect(Set(try view.records().map(\.key)) == ["large", "old"] && fixture.files.count == 4)
+        var settings = CacheSettings.withoutLimits(fixture.directory)
+        settings.freeBytesMin = 0
+        let store = try CacheStore.open(settings)
+        try store.upkeep(elapsed: .seconds(1))
+        try CacheFixture.fill(store, "more")
+        #expect(store.counters.objects == 3)
+    }
+
     @Test func aRelayThatDoesNotAnswerIsSaid() throws {
         let fixture = try CacheFixture()
         let store = try fixture.open()
