@@ -63,7 +63,9 @@ struct CacheCommand: ParsableCommand {
             discussion: """
                 AGE is the time since the origin confirmed it last, USED since it was played last.
 
-                Example: weir cache ls --json | jq -r '.rows[] | select(.whole | not) | .url'
+                  weir cache ls
+                  weir cache ls mms://media.example/film.wmv --cache /var/cache/weir
+                  weir cache ls --json | jq -r '.rows[] | select(.whole | not) | .url'
                 """)
 
         @OptionGroup var target: Target
@@ -84,9 +86,12 @@ struct CacheCommand: ParsableCommand {
     struct Statistics: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "stats", abstract: "Sum up: objects, bytes, pins, checksums, and which process writes it.",
-            discussion:
-                "What a running relay counts (evictions, refusals, failures) weir status says. Example: weir cache stats --cache /var/cache/weir"
-        )
+            discussion: """
+                What a running relay counts (evictions, refusals, failures) weir status says.
+
+                  weir cache stats --cache /var/cache/weir
+                  weir cache stats --json | jq .bytes
+                """)
 
         @OptionGroup var target: Target
 
@@ -193,7 +198,8 @@ struct CacheCommand: ParsableCommand {
             discussion: """
                 A pinned object goes when it is named; --all spares those that are pinned. Pins stay.
 
-                Example: weir cache purge mmsh://media.example/old.wmv
+                  weir cache purge mmsh://media.example/old.wmv
+                  weir cache purge --all --cache /var/cache/weir
                 """)
 
         @OptionGroup var target: Target
@@ -220,7 +226,11 @@ struct CacheCommand: ParsableCommand {
     struct Pin: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "pin", abstract: "Keep what lies under URLs, now or later, however full the cache is.",
-            discussion: "Example: weir cache pin mmsh://media.example/film.wmv")
+            discussion: """
+                A URL may be pinned before anything is kept under it.
+
+                  weir cache pin mmsh://media.example/film.wmv
+                """)
 
         @OptionGroup var target: Target
         @Argument(help: "URLs, or beginnings of ids.")
@@ -231,7 +241,11 @@ struct CacheCommand: ParsableCommand {
     struct Unpin: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "unpin", abstract: "Let URLs that were pinned go when room is needed.",
-            discussion: "Example: weir cache unpin mmsh://media.example/film.wmv")
+            discussion: """
+                What lies under them stays until room is needed.
+
+                  weir cache unpin mmsh://media.example/film.wmv
+                """)
 
         @OptionGroup var target: Target
         @Argument(help: "URLs, or beginnings of ids.")

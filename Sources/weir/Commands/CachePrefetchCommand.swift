@@ -78,7 +78,10 @@ extension CacheCommand {
                 for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
                     let url = line.prefix { $0 != "#" }.trimmingCharacters(in: .whitespaces)
                     if url.isEmpty { continue }
-                    guard url.firstRange(of: "://") != nil else { throw ValidationError("\(one):\(number + 1): `\(url)` is no URL") }
+                    guard !CacheView.keys(url).isEmpty else {
+                        throw ValidationError(
+                            "\(one):\(number + 1): `\(url)` is no URL that anything is kept under, such as mmsh://host/film.wmv")
+                    }
                     urls.append(url)
                 }
             }

@@ -15,7 +15,8 @@ from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
 
 COMMANDS = [["demo"], ["serve"], ["relay"], ["status"], ["top"], ["probe"], ["load"], ["bench"], ["bench", "fanout"], ["bench", "ingest"], ["bench", "relay"],
-            ["bench", "verbatim"], ["bench", "parsers"], ["playlist"], ["cache"]]
+            ["bench", "verbatim"], ["bench", "parsers"], ["playlist"], ["cache"],
+            *(["cache", word] for word in ("ls", "stats", "verify", "purge", "pin", "unpin", "prefetch"))]
 
 
 @test(seconds_max=40)
