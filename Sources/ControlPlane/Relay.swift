@@ -153,6 +153,7 @@ final class RelayCore {
         settings.access = configuration.access
         settings.register = configuration.register
         settings.distribution = configuration.distribution
+        settings.forwardProxy = configuration.forwardProxy
         server = RTSPServer(
             listen: configuration.listen, besides: configuration.listenBesides, paths: paths, port: port, mediaPorts: mediaPorts,
             settings: settings, logger: logger)
@@ -164,7 +165,7 @@ final class RelayCore {
             return server.start()
         }.map { [self] address in
             cacheDesk?.start()
-            server.notices.begin(paths, cacheDesk, eventLoop: eventLoop, logger: logger)
+            server.notices.begin(paths, cacheDesk, server.forwarding, eventLoop: eventLoop, logger: logger)
             paths.start()
             server.register(paths.all)
             let listen = ListenAddress(address)
@@ -307,23 +308,50 @@ enum PathSourceFactory {
 
     /// What takes the place of a path's source when its RTSP server turns out to have Windows Media, or to have it no more; nil where it cannot.
     static func source(for path: Path, windowsMedia: Bool) -> (any PathSource)? {
-        guard case .pull(let url) = path.settings.source, path.stage == nil, path.settings.redundancy.backups.isEmpty else { return nil }
+        guard case .pull(let url) = path.settings.source, !path.settings.isForwarded, path.stage == nil,
+            path.settings.redundancy.backups.isEmpty
+        else { return nil }
         guard windowsMedia else { return source(path.settings.source, for: path, host: path) }
         return elsewhere(WindowsMediaRoute(url, transport: path.settings.transport), for: path, host: path)
     }
 
     /// What brings Windows Media from elsewhere. What is to be live whatever it is, or is dialled before anybody asks for it, is pulled at once.
     private static func elsewhere(_ route: WindowsMediaRoute, for path: Path, host: any PathSourceHost) -> any PathSource {
+        guard !path.settings.isBroadcast, path.settings.dial == .onDemand else { return pull(route, for: path, host: host) }
+        return proxy(route, for: path, host: host, dialler: .tcp) { [weak path] refusal in
+            path?.contentRefused(refusal)
+            return refusal
+        }
+    }
+
+    /// What brings what a player named in full; everything is dialled through `gate`, and media comes over connections alone.
+    static func forwarded(for path: Path, by gate: ForwardGate) -> (any PathSource)? {
+        let route: WindowsMediaRoute
+        switch path.settings.source {
+        case .windowsMedia(let url): route = WindowsMediaRoute(url)
+        case .pull(let url): route = WindowsMediaRoute(url, transport: .tcp)
+        default: return nil
+        }
+        return proxy(route, for: path, host: path, dialler: gate.dialler) { [weak path] refusal in
+            let told = gate.explaining(refusal)
+            path?.contentRefused(told)
+            return told
+        }
+    }
+
+    private static func proxy(
+        _ route: WindowsMediaRoute, for path: Path, host: any PathSourceHost, dialler: SourceDialler,
+        onRefused: @escaping (ProxyRefusal) -> ProxyRefusal
+    ) -> WindowsMediaProxy {
         let settings = path.settings
-        guard !settings.isBroadcast, settings.dial == .onDemand else { return pull(route, for: path, host: host) }
         return WindowsMediaProxy(
             WindowsMediaProxy.Parts(
-                route: route, settings: settings,
-                policy: settings.proxyPolicy(path.commons), commons: path.commons, eventLoop: path.eventLoop, logger: path.logger
-            ) { [settings = path.settings, port = path.port, mediaPorts = path.mediaPorts, logger = path.logger] host, credentials in
+                route: route, settings: settings, policy: settings.proxyPolicy(path.commons), commons: path.commons, dialler: dialler,
+                eventLoop: path.eventLoop, logger: path.logger, onRefused: onRefused
+            ) { [port = path.port, mediaPorts = path.mediaPorts, logger = path.logger] host, credentials in
                 WindowsMediaPull(
                     route: credentials.map { route.opened(by: $0) } ?? route, settings: settings, port: port, mediaPorts: mediaPorts,
-                    host: host, logger: logger)
+                    host: host, dialler: dialler, logger: logger)
             }, host: host)
     }
 
@@ -361,6 +389,8 @@ enum PathSourceFactory {
     private static func source(_ source: PathSettings.Source, for path: Path, host: any PathSourceHost) -> (any PathSource)? {
         switch source {
         case .publish, .template, .redirect: return nil
+        case .pull(let url) where path.settings.serving == .redirect:
+            return elsewhere(WindowsMediaRoute(url, transport: path.settings.transport), for: path, host: host)
         case .pull(let url):
             let live = RTSPPull(
                 url: url, settings: path.settings, port: path.port, mediaPorts: path.mediaPorts, host: host,

@@ -5,7 +5,8 @@ import Testing
 @Suite struct TunnelRequestTests {
     @Test(arguments: [
         ("", TunnelRequest.Beginning.open), ("G", .open), ("GET", .open), ("GET ", .http), ("GET_", .other), ("P", .open), ("PL", .other),
-        ("POST", .open), ("POST /", .http), ("get ", .other), ("\r\n", .other), ("$", .other), ("OPTIONS", .other),
+        ("POST", .open), ("POST /", .http), ("CON", .open), ("CONNECT", .open), ("CONNECT h:443", .connect), ("CONNECTS", .other),
+        ("get ", .other), ("\r\n", .other), ("$", .other), ("OPTIONS", .other),
     ])
     func beginnings(text: String, beginning: TunnelRequest.Beginning) {
         #expect(TunnelRequest.beginning(Array(text.utf8)) == beginning)

@@ -73,19 +73,22 @@ struct AccessControl {
         return login(rule, to: right.rawValue, request: request, from: host, now: now)
     }
 
-    /// Decides one request by a rule that is not a path's; `verb` says what for.
-    mutating func decide(_ rule: AccessRule, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64) -> Decision {
+    /// Decides one request by a rule that is not a path's; `verb` says what for, `header` where whoever asks says who he is.
+    mutating func decide(
+        _ rule: AccessRule, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64, header: String = "Authorization"
+    ) -> Decision {
         if rule.allowsWithoutPassword(host) { return .allowed(user: nil) }
-        return login(rule, to: verb, request: request, from: host, now: now)
+        return login(rule, to: verb, request: request, from: host, now: now, header)
     }
 
     /// Asks for a name and a password; without a rule whoever has them may go on.
     private mutating func login(
-        _ rule: AccessRule?, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64
+        _ rule: AccessRule?, to verb: String, request: RTSPRequest, from host: HostAddress, now: UInt64,
+        _ name: String = "Authorization"
     ) -> Decision {
         guard !settings.users.isEmpty else { return .forbidden(user: "", why: "your address may not \(verb) here") }
         let client = host.text
-        let header = request.headers["Authorization"]
+        let header = request.headers[name]
         guard header == nil || failures.mayTry(host) else { return .tooManyFailures }
         var verdict = authenticator.check(header, method: request.method.name, uri: request.uri, client: client, now: now)
         // A relay that translates between protocols passes on an answer that was made for another method ([MS-RTSP] 2.2.6.32).

@@ -56,6 +56,7 @@ extension Configuration {
             }
         }
         check(register.allow, "register.allow")
+        check(forwardProxy.use, "forward-proxy.use")
         for right in AccessRight.allCases {
             check(access.rules[right], "access.\(right.rawValue)")
             for path in paths { check(path.access[right], "paths.\(path.name).\(right.rawValue)") }

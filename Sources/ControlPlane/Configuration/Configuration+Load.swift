@@ -35,7 +35,7 @@ extension Configuration {
         let problems =
             overlay.configuration.multicastProblems + overlay.configuration.redundancyProblems + overlay.configuration.accessProblems
             + overlay.configuration.expressionProblems + overlay.configuration.windowsMediaProblems
-            + overlay.configuration.recordingProblems
+            + overlay.configuration.recordingProblems + overlay.configuration.forwardProxyProblems
             + overlay.configuration.extensionProblems(extensions)
         // A user whose password cannot be read is named once.
         let known = Set((reader.errors + overlay.errors).map(\.key))
@@ -71,7 +71,8 @@ extension Configuration {
         lines += access.summary
         if let words = register.words { lines.append(words) }
         if let words = distribution.words { lines.append(words) }
-        if paths.isEmpty, !register.isOn { lines.append("no path: nothing would be served") }
+        if let words = forwardProxy.words { lines.append(words) }
+        if paths.isEmpty, !register.isOn, !forwardProxy.isOn { lines.append("no path: nothing would be served") }
         for path in paths {
             let when = path.source == .publish ? ", when published" : path.source.isRedirect ? "" : ", \(path.dial.rawValue)"
             let what = path.expression.map { "names that match \($0.expression)" } ?? "path /\(path.name)"

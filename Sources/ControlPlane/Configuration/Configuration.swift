@@ -21,6 +21,8 @@ package struct Configuration: Sendable {
     package var register = RegisterSettings()
     /// How many readers all paths together may have, and where others go.
     package var distribution = Distribution()
+    /// Of which servers players may have Windows Media by naming them.
+    package var forwardProxy = ForwardProxySettings()
     /// Where what is kept of sources lies; without a directory nothing is.
     package var cache = CacheSettings(directory: "")
     /// Bytes of one object that may not be written to a disk, and is kept in memory while it is played.

@@ -28,7 +28,7 @@ struct ConfigurationEnvironment {
     private mutating func apply(_ key: String, _ value: String) throws(ValueProblem) {
         if let field = Configuration.fields.first(where: { $0.environmentName == key }) { return try field.set(&configuration, value) }
         for section in Configuration.sections {
-            let prefix = section.name.uppercased() + "_"
+            let prefix = Self.environmentName(ofPath: section.name) + "_"
             if let field = section.fields.first(where: { prefix + $0.environmentName == key }) {
                 return try field.set(&configuration, value)
             }
@@ -82,7 +82,9 @@ struct ConfigurationEnvironment {
 
     private static let known: [String] =
         (Configuration.fields.map(\.environmentName)
-        + Configuration.sections.flatMap { section in section.fields.map { "\(section.name.uppercased())_\($0.environmentName)" } }
+        + Configuration.sections.flatMap { section in
+            section.fields.map { "\(environmentName(ofPath: section.name))_\($0.environmentName)" }
+        }
         + UserSettings.fields.map { "USERS_NAME_\($0.environmentName)" }
         + PathSettings.fields.map { "PATHS_NAME_\($0.environmentName)" }).map(prefixed)
 }

@@ -101,6 +101,7 @@ extension Configuration {
     /// The sections by name; `paths` is one of another kind.
     static let sections: [(name: String, fields: [Field<Configuration>])] = [
         ("engine", engineFields), ("limits", limitFields), ("access", accessFields), ("register", registerFields),
+        ("forward-proxy", forwardProxyFields),
     ]
 }
 
@@ -124,6 +125,7 @@ extension PathSettings {
             Field(key: "dial") { (path, text) throws(ValueProblem) in path.dial = try SettingValue.word(text, of: Dial.self) },
             Field(key: "fec") { (path, text) throws(ValueProblem) in path.fec = try FECParameters(setting: text) },
             Field(key: "broadcast") { (path, text) throws(ValueProblem) in path.isBroadcast = try SettingValue.flag(text) },
+            Field(key: "serve") { (path, text) throws(ValueProblem) in path.serving = try SettingValue.word(text, of: Serving.self) },
             Field(key: "linger") { (path, text) throws(ValueProblem) in path.lingerMilliseconds = try SettingValue.milliseconds(text) },
             Field(key: "source-wait") { (path, text) throws(ValueProblem) in
                 path.sourceWaitMilliseconds = try SettingValue.milliseconds(text, max: 60_000)

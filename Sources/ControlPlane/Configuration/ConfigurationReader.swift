@@ -23,6 +23,7 @@ struct ConfigurationReader {
         guard let root, root.null == nil else { return }  // An empty file is an empty configuration.
         eachKey(of: root, at: "") { reader, key, keyNode, value in
             if let section = Configuration.sections.first(where: { $0.name == key }) {
+                reader.lines[key] = keyNode.mark?.line
                 reader.eachKey(of: value, at: key) { reader, name, nameNode, value in
                     reader.apply(section.fields, key: name, at: "\(key).\(name)", value: value, keyNode: nameNode)
                 }

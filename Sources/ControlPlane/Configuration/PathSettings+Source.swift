@@ -4,15 +4,34 @@ import WireFormats
 extension PathSettings.Source {
     private static let windowsMediaEndings = [".asf", ".wmv", ".wma", ".wm"]
 
-    /// Reads what names that match an expression are served from: `publish`, or an `rtsp://` URL with places for what groups matched.
+    /// The host that is dialled; nil for a source that dials none, or by no URL of ours.
+    var host: String? {
+        switch self {
+        case .pull(let url): url.host
+        case .windowsMedia(let url): url.host
+        default: nil
+        }
+    }
+
+    /// The place that is dialled, without user information, and whether that has any; nil as ``host``.
+    var place: (url: String, isGuarded: Bool)? {
+        switch self {
+        case .pull(let url): (url.request, url.credentials != nil)
+        case .windowsMedia(let url): (url.whole, url.credentials != nil)
+        default: nil
+        }
+    }
+
+    /// Reads what names that match an expression are served from: `publish`, or a URL of RTSP or Windows Media with places for what groups matched.
     init(_ text: String, for expression: NameExpression) throws(ValueProblem) {
         guard text != "publish" else {
             self = .publish
             return
         }
         let scheme = text.firstRange(of: "://").map { text[..<$0.lowerBound].lowercased() }
-        guard let scheme, ["rtsp", "rtspt", "rtspu", "rtsph"].contains(scheme) else {
-            throw ValueProblem("the source of an expression is publish or an rtsp:// URL, with $1 where the first group's text goes")
+        guard let scheme, ["rtsp", "rtspt", "rtspu", "rtsph"].contains(scheme) || WMSPSourceURL.isOne(text) else {
+            throw ValueProblem(
+                "the source of an expression is publish or an rtsp:// or mmsh:// URL, with $1 where the first group's text goes")
         }
         self = .template(try URLTemplate(text, for: expression))
     }

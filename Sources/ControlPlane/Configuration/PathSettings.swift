@@ -32,7 +32,8 @@ package struct PathSettings: Sendable, Equatable {
         package var isWindowsMedia: Bool {
             switch self {
             case .windowsMedia, .windowsMediaFile, .playlist: true
-            case .publish, .pull, .rtp, .file, .demonstration, .template, .redirect, .custom: false
+            case .template(let template): template.namesWindowsMedia
+            case .publish, .pull, .rtp, .file, .demonstration, .redirect, .custom: false
             }
         }
 
@@ -71,6 +72,16 @@ package struct PathSettings: Sendable, Equatable {
         /// The same, and the description that readers get says so, too.
         case offer
         case off
+    }
+
+    /// Who brings players the Windows Media of another server.
+    package enum Serving: String, Sendable, CaseIterable {
+        /// This relay.
+        case proxy
+        /// Nobody: they are sent to the server.
+        case redirect
+        /// This relay, as long as it has room for one more reader (`readers-max`); then they are sent to the server.
+        case redirectWhenFull = "redirect-when-full"
     }
 
     /// The name in the URL, without slashes at the ends.
@@ -131,6 +142,10 @@ package struct PathSettings: Sendable, Equatable {
     package var playlist = PlaylistSettings()
     /// What is kept of its source.
     package var cache = PathCacheSettings()
+    /// Who brings what another server has.
+    package var serving = Serving.proxy
+    /// A player named it in full, and no operator did.
+    package private(set) var isForwarded = false
     /// The group that it is sent to.
     package var multicast = MulticastSettings()
 
@@ -146,6 +161,16 @@ package struct PathSettings: Sendable, Equatable {
         settings.name = Self.trimmed(name)
         settings.hostsAllowed = expression?.allow ?? []
         settings.expression = nil
+        return settings
+    }
+
+    /// The same for what a player named in full: all that is known of its path. Who may use the proxy may read it; nobody publishes to it.
+    func forwarding(_ key: CacheKey, from source: Source) -> PathSettings {
+        var settings = self
+        settings.name = key.url
+        settings.source = source
+        settings.isForwarded = true
+        settings.access = [.read: .any, .publish: AccessRule(grants: []), .control: AccessRule(grants: [])]
         return settings
     }
 

@@ -47,8 +47,8 @@ final class Path {
     var lastTrouble: String? { history.trouble }
     private var drops = ReceiveDrops()
     var publication: Publication?
-    /// For a path that an expression made.
-    var instance: ExpressionPaths.Instance?
+    /// For a path that was made because somebody asked for it.
+    var instance: (any PathInstance)?
     /// Through which relays those come who are interested.
     var trails = RelayTrails()
     /// Readers that were sent elsewhere, for the path was full.
@@ -212,7 +212,10 @@ final class Path {
     }
 
     /// Whether the path is of use to anybody just now, or is about to be.
-    var isOccupied: Bool { isAwaited || publication != nil || (acceptsPublisher && live != nil) }
+    var isOccupied: Bool {
+        isAwaited || publication != nil || (acceptsPublisher && live != nil) || windowsMediaProxy?.isFetching == true
+           
+    }
 
     /// A reader exists from SETUP to its end.
     func readerArrived() {
@@ -416,7 +419,7 @@ extension Path: PathSourceHost {
         refusal = nil
         if status == .loopDetected {
             giveUp(.loop(words))
-        } else if live == nil, instance != nil, publication == nil, settings.redundancy.backups.isEmpty || status != nil {
+        } else if live == nil, !isWindowsMedia, instance != nil, publication == nil, settings.redundancy.backups.isEmpty || status != nil {
             giveUp(
                 status == .notFound
                     ? .notFound(name) : .notReady("the source is not ready: \(words)", retryAfterSeconds: Self.retryAfterSeconds))

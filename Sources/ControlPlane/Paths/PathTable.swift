@@ -10,6 +10,8 @@ package enum PathOrigin: Sendable, Equatable, CustomStringConvertible {
     case expression(String)
     /// A server asked for it (REGISTER); the words say who.
     case registered(String)
+    /// A player named content of another server in full, and the forward proxy carries it. No name of a path leads there.
+    case forwarded
 
     /// For status and log.
     package var description: String {
@@ -17,6 +19,7 @@ package enum PathOrigin: Sendable, Equatable, CustomStringConvertible {
         case .configuration: "configuration"
         case .expression(let text): "expression \(text)"
         case .registered(let words): "registered by \(words)"
+        case .forwarded: "forward proxy"
         }
     }
 }
@@ -99,8 +102,11 @@ final class PathTable {
         return list
     }
 
-    /// The path of that name, with or without slashes at the ends.
-    func path(named name: String) -> Path? { paths[PathSettings.trimmed(name)] }
+    /// The path of that name, with or without slashes at the ends. What the forward proxy carries has none that could be asked for.
+    func path(named name: String) -> Path? { paths[PathSettings.trimmed(name)].flatMap { $0.origin == .forwarded ? nil : $0 } }
+
+    /// The same, or what the forward proxy carries from that URL: for what this relay says of itself.
+    func any(named name: String) -> Path? { paths[name] ?? path(named: name) }
 
     var now: NIODeadline { clock() }
 
@@ -139,7 +145,7 @@ final class PathTable {
         _ settings: PathSettings, origin: PathOrigin, source: (Path) -> (any PathSource)? = PathSourceFactory.source
     ) throws(PathTableError) -> Path {
         guard let make, !isStopped else { throw .closed }
-        if let problem = ConfigurationReader.problem(ofName: settings.name) { throw .nameUnusable(problem) }
+        if origin != .forwarded, let problem = ConfigurationReader.problem(ofName: settings.name) { throw .nameUnusable(problem) }
         guard paths[settings.name] == nil else { throw .nameTaken(settings.name) }
         if origin != .configuration {
             guard runTimePaths < runTimePathsMax else {
@@ -164,7 +170,8 @@ final class PathTable {
     /// it has. False when there is no such path.
     @discardableResult
     func remove(_ name: String, reason: String, done: @escaping () -> Void = {}) -> Bool {
-        guard !isStopped, let path = paths.removeValue(forKey: PathSettings.trimmed(name)) else { return false }
+        guard !isStopped, let path = any(named: name) else { return false }
+        paths[path.name] = nil
         sorted = nil
         removed += 1
         if path.origin != .configuration { runTimePaths -= 1 }

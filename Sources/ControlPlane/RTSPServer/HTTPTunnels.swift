@@ -95,6 +95,11 @@ extension RTSPConnection {
     func decide(_ bytes: [UInt8]) -> [UInt8]? {
         switch TunnelRequest.beginning(bytes) {
         case .open: role = .open(bytes)
+        case .connect:
+            role = .open(bytes)
+            server.count(.forwardDenied)
+            refuseHTTP(
+                "405 Method Not Allowed", "this is no proxy of the web: CONNECT is not carried; players ask it for Windows Media by GET")
         case .other:
             role = .rtsp
             return bytes

@@ -24,6 +24,7 @@ extension RTSPServer {
             return try obey(decision, "SET_PARAMETER /\(settings.name)", nil, connection)
         }
         let found = try? found(by: request, on: connection)
+        if found?.forward != nil { return try authorize(forwarding: request, connection) }
         let path = found?.path
         let right: AccessRight
         switch request.message.method {
@@ -44,12 +45,13 @@ extension RTSPServer {
     /// the name of a session is as free as SETUP was.
     func authorize(windowsMedia request: ServerRequest, _ found: Found, _ connection: RTSPConnection) throws(RequestRefusal) {
         guard request.message.method != .options else { return }
+        if found.forward != nil { return try authorize(forwarding: request, connection) }
         let now = Self.milliseconds(.now())
         let decision = access.decide(.read, of: found.settings, request: request.message, from: connection.host, now: now)
         try obey(decision, "\(request.message.method.name) /\(request.target.readings.first?.path.prefix(64) ?? "")", nil, connection)
     }
 
-    private func obey(
+    func obey(
         _ decision: AccessControl.Decision, _ what: String, _ session: ServerSession?, _ connection: RTSPConnection
     ) throws(RequestRefusal) {
         switch decision {

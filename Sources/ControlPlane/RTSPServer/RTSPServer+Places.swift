@@ -8,13 +8,15 @@ extension RTSPServer {
     struct Found {
         /// The path; nil for a name that only an expression fits, and that is no path yet.
         let path: Path?
-        fileprivate let match: ExpressionPaths.Match?
+        let match: ExpressionPaths.Match?
         /// What stands behind the path's name.
         let control: String?
+        /// What the forward proxy knows it by; nil for what is this server's own.
+        var forward: CacheKey?
         /// What holds for it.
         var settings: PathSettings? { path?.settings ?? match?.settings }
         /// Whether it is Windows Media, as far as is known.
-        var isWindowsMedia: Bool { path?.isWindowsMedia ?? settings?.source.isWindowsMedia ?? false }
+        var isWindowsMedia: Bool { forward != nil || (path?.isWindowsMedia ?? settings?.source.isWindowsMedia ?? false) }
     }
 
     /// Finds what a request names; nothing is made. Names that are listed go before those that expressions fit.
@@ -24,6 +26,7 @@ extension RTSPServer {
     func found(by request: ServerRequest, on connection: RTSPConnection? = nil) throws(RequestRefusal) -> Found {
         let readings = request.target.readings
         if request.target.isServer { throw .uriMalformed("\(request.message.method.name) needs the URL of a stream, not *") }
+        if let forwarded = forwarded(by: request) { return forwarded }
         // Requests about a whole stream mean the whole name: `cam/2` may fit an expression though there is a path `cam`.
         let isWhole = request.message.method == .describe || request.message.method == .announce
         if isWhole, let whole = readings.first(where: { $0.control == nil }) {
@@ -46,13 +49,18 @@ extension RTSPServer {
                 if let match = paths.match(reading.path) { return Found(path: nil, match: match, control: reading.control) }
             }
         }
-        throw .notFound("nothing is served as /\(readings.first?.path ?? "")")
+        throw forwardRefusal(request) ?? .notFound("nothing is served as /\(readings.first?.path ?? "")")
     }
 
     /// The path that a request of one who may ask it is about, made if an expression makes it. Throws where it is served elsewhere.
     func open(_ request: ServerRequest, on connection: RTSPConnection? = nil) throws -> (path: Path, control: String?) {
-        let found = try found(by: request, on: connection)
+        let found: Found
+        do throws(RequestRefusal) { found = try self.found(by: request, on: connection) } catch {
+            if case .forbidden = error { count(.forwardDenied) }
+            throw error
+        }
         let isPublisher = request.message.method == .announce
+        if let key = found.forward { return (try open(forwarded: key, request.message.method), found.control) }
         if case .redirect(let template)? = found.settings?.source {
             guard !isPublisher else { throw PathError.readOnly }
             let url =
@@ -73,7 +81,8 @@ extension RTSPServer {
     /// Whether all that is served is Windows Media: then the server calls itself so to whoever asks about none of it.
     var servesWindowsMediaAlone: Bool {
         let all = paths.all
-        return !all.isEmpty && paths.expressions.isEmpty && all.allSatisfy(\.isWindowsMedia)
+        let isOfUse = !all.isEmpty || forwarding != nil
+        return isOfUse && paths.expressions.allSatisfy(\.settings.source.isWindowsMedia) && all.allSatisfy(\.isWindowsMedia)
     }
 
     // MARK: Load distribution
@@ -93,7 +102,7 @@ extension RTSPServer {
     }
 
     /// Throws where one more reader should go instead, if there is no room.
-    func findRoom(on path: Path, uri: String) throws(RequestRefusal) {
+    func findRoom(on path: Path, uri: String, for dialect: OriginFacts.Dialect = .msRTSP) throws(RequestRefusal) {
         let own = path.settings.distribution, whole = settings.distribution
         let pathID = ObjectIdentifier(path)
         let full: (max: Int, relays: [RelayAddress], words: String)?
@@ -107,6 +116,14 @@ extension RTSPServer {
         guard let full else { return }
         let hops = RedirectionMark.hops(in: uri), hopsMax = settings.limits.redirectHopsMax
         guard !full.relays.isEmpty, hops < hopsMax else {
+            if path.settings.serving == .redirectWhenFull, let place = path.settings.source.place {
+                path.readersRedirected += 1
+                counts.readersRedirected += 1
+                logger.info(
+                    "a player is sent to the origin",
+                    metadata: ["path": "\(path.name)", "why": "\(full.words) has its \(full.max) readers"])
+                throw .moved(ProxyRefusal.location(of: place.url, for: dialect))
+            }
             count(.readersMax)
             let rest = full.relays.isEmpty ? "" : ", and \(hops) other relays had no room either"
             throw .readersMax("\(full.words) has its \(full.max) readers\(rest)", retryAfterSeconds: Path.retryAfterSeconds)
@@ -115,7 +132,9 @@ extension RTSPServer {
         path.nextRelay = (path.nextRelay + 1) % full.relays.count
         path.readersRedirected += 1
         counts.readersRedirected += 1
-        throw .moved(RedirectionMark.url(at: relay, path: path.name, uri: uri))
+        let url = RedirectionMark.url(at: relay, path: path.name, uri: uri)
+        // The same host's HTTP is on the port of its RTSP.
+        throw .moved(dialect == .wmsp ? "http" + url.dropFirst("rtsp".count) : url)
     }
 
     /// Readers of Windows Media, in no order.

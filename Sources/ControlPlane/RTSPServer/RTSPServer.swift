@@ -34,6 +34,10 @@ final class RTSPServer {
     private(set) lazy var windowsMedia = WindowsMediaServer(server: self)
     /// RTSP about paths of Windows Media.
     private(set) lazy var windowsMediaRTSP = WindowsMediaRTSP(server: self)
+    /// Windows Media of other servers, for players that name it in full; nil: none.
+    private(set) lazy var forwarding = makeForwardProxy()
+    /// Where it listens.
+    private(set) var listenPorts: Set<UInt16> = []
     /// What origins hear of plays of what is theirs.
     let notices: OriginNotices
     /// Where the paths of the configuration are registered.
@@ -95,6 +99,7 @@ final class RTSPServer {
                 descriptors.append(try BoundSocket.open(.stream, at: places[places.count - 1]))
             }
             let bound = zip(places, descriptors).map { $0.withPort(BoundSocket.port(of: $1)) }
+            listenPorts = Set(bound.compactMap(\.port).map { UInt16(truncatingIfNeeded: $0) })
             let opening = try MediaSockets.open(at: address, mediaPorts: mediaPorts, port: port, logger: logger) { [weak self] in
                 self?.receivedReport(from: $0, $1, $2)
             }

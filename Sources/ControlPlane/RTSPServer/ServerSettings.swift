@@ -26,6 +26,8 @@ package struct ServerSettings: Sendable {
     package var access = AccessSettings()
     /// Which back ends may register.
     package var register = RegisterSettings()
+    /// Of which servers players may have Windows Media by naming them.
+    package var forwardProxy = ForwardProxySettings()
     /// How many readers there may be on all paths together, and where others go.
     package var distribution = Distribution()
     /// How often timers are looked at.

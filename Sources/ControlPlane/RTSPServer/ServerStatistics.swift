@@ -20,6 +20,10 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case parametersTimeout
     /// An expression has as many paths as it may, or the name's source could not be had a moment ago.
     case instancesMax
+    /// The forward proxy carries as many targets as it may, or on as many servers.
+    case forwardTargets
+    /// What the forward proxy does not ask: servers that are not listed, addresses that are not the internet's, this relay itself, other than Windows Media.
+    case forwardDenied
     /// A path, or the server, has as many readers as it may, and no relay is left to send them to.
     case readersMax
     /// One address opened more sessions in a second than it may.

@@ -20,14 +20,18 @@ struct SourceDialler {
 
     /// TCP.
     static var tcp: Self {
-        Self { host, port, loop, prepare in
-            ClientBootstrap(group: loop)
-                .connectTimeout(.seconds(connectSeconds))
-                // One read at a time: after PLAY's answer not a byte more may be taken.
-                .channelOption(.maxMessagesPerRead, value: 1)
-                .channelOption(.socketOption(.tcp_nodelay), value: 1)
-                .channelInitializer(prepare)
-                .connect(host: host, port: port)
-        }
+        Self { host, port, loop, prepare in bootstrap(loop, prepare).connect(host: host, port: port) }
+    }
+
+    /// A connection over TCP that is to be made.
+    static func bootstrap(
+        _ loop: any EventLoop, _ prepare: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) -> ClientBootstrap {
+        ClientBootstrap(group: loop)
+            .connectTimeout(.seconds(connectSeconds))
+            // One read at a time: after PLAY's answer not a byte more may be taken.
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer(prepare)
     }
 }

@@ -25,6 +25,8 @@ public struct Overview: Sendable, Codable, Equatable {
     public var paths: [PathOverview] = []
     /// What makes paths of names that nobody listed, in the order of the configuration.
     public var expressions: [ExpressionOverview] = []
+    /// What the forward proxy carries; left out where there is none.
+    public var forwardProxy: ForwardProxyOverview?
     /// Who publishes.
     public var publishers: [PublisherOverview] = []
     /// Who reads.

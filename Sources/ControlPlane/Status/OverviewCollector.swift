@@ -60,7 +60,7 @@ final class OverviewCollector {
         let promise = port.eventLoop.makePromise(of: Overview.self)
         var only: Path?
         if let name {
-            only = paths.path(named: name)
+            only = paths.any(named: name)
             guard only != nil else {
                 promise.fail(
                     ControlAnswer.Trouble(code: "argument", message: "there is no path `\(PeerWords.printable(String(name.prefix(64))))`"))
@@ -104,6 +104,7 @@ final class OverviewCollector {
         overview.causes = causes(status, statistics)
         overview.limits = limits(statistics)
         if only == nil { overview.cache = cache }
+        if only == nil { overview.forwardProxy = server.forwarding?.overview }
         if only == nil { overview.expressions = paths.expressions.map(\.overview) }
         overview.paths = all.filter { only == nil || $0 === only }.map { path in pathOverview(path, now) }
         return overview
@@ -181,6 +182,12 @@ final class OverviewCollector {
             .init(name: "packet-log-bytes", used: use.packetLogBytes, max: limits.packetLogBytesMax),
             .init(name: "multicast-destinations", used: use.egresses, max: Limits.egressMax - 1),
         ]
+            + (server.forwarding.map { forwarding -> [Overview.LimitUse] in
+                [
+                    .init(name: "forward-targets", used: forwarding.targets.count, max: forwarding.settings.targetsMax),
+                    .init(name: "forward-origins", used: forwarding.originCount, max: forwarding.settings.originsMax),
+                ]
+            } ?? [])
     }
 
     private func pathOverview(_ path: Path, _ now: NIODeadline) -> PathOverview {

@@ -61,7 +61,7 @@ extension WindowsMediaServer {
                 "agent": "\(PeerWords.printable(String(agent.prefix(64))))", "log": Self.shortened(text ?? ""),
             ])
         server.notices.count(event.kind)
-        guard let path = server.paths.path(named: path) else { return }
+        guard let path = server.paths.any(named: path) else { return }
         guard event.kind == .log else { return server.notices.heard(event, of: path, agent: agent) }
         // The relay has named the player's address; this one stands before the next.
         guard let text, let known = WMSPAgent.client("NSPlayer\(agent.drop { $0 != "/" })") else { return }

@@ -49,7 +49,7 @@ final class WindowsMediaServer {
     var playerCount: Int { players.count }
     /// Those who are being sent media.
     var allPlayers: [WindowsMediaPlayer] { Array(players.values) }
-    private var now: UInt64 { RTSPServer.milliseconds(.now()) }
+    var now: UInt64 { RTSPServer.milliseconds(.now()) }
 
     func count(_ refusal: ServerRefusal) { server.count(refusal) }
 
@@ -108,9 +108,9 @@ final class WindowsMediaServer {
         guard Self.isAboutContent(request) else {
             do throws(WMSPRefusal) {
                 // It needs no session: whoever says something about a path must be one who may read it.
-                if request.kind == .sendEvent { _ = try path(request.target.path, for: message, on: connection) }
+                let path = try request.kind == .sendEvent ? path(request.target, for: message, on: connection, isPlayer: true) : nil
                 guard request.kind == .playNextEntry, let opened = request.clientID.flatMap({ playlistReaders[$0]?.current }) else {
-                    return take(request, nil, nil, on: connection)
+                    return take(request, path, nil, on: connection)
                 }
                 profile(of: opened, for: request, opened.facts) { [weak self] facts in
                     guard let self, !connection.isClosed else { return }
@@ -120,7 +120,7 @@ final class WindowsMediaServer {
             return
         }
         do throws(WMSPRefusal) {
-            let path = try path(request.target.path, for: message, on: connection)
+            let path = try path(request.target, for: message, on: connection, isPlayer: true)
             try admit(request, to: path, on: connection)
             let trail = RelayTrail(message.headers)
             connection.trail = trail
@@ -170,7 +170,7 @@ final class WindowsMediaServer {
         do throws(WMSPRefusal) {
             let target: HTTPTarget
             do throws(HTTPTarget.Trouble) { target = try HTTPTarget(message.uri) } catch { throw .malformed(error.description) }
-            _ = try path(target.path, for: message, on: connection)
+            _ = try path(target, for: message, on: connection, isPlayer: false)
             return playlist
         } catch { return error }
     }
@@ -184,57 +184,12 @@ final class WindowsMediaServer {
         // Who plays it already does not come in addition.
         let isHere = request.clientID.flatMap { players[$0] }.map { $0.path === path } ?? false
         if !isHere {
-            do throws(RequestRefusal) { try server.findRoom(on: path, uri: request.message.uri) } catch {
+            do throws(RequestRefusal) { try server.findRoom(on: path, uri: request.message.uri, for: .wmsp) } catch {
                 throw WMSPRefusal(noRoom: error)
             }
         }
         guard request.kind == .describe || request.kind == .selectStream && isHere || server.admitJoin(connection.host) else {
             throw .full("your address opens sessions too fast", retryAfterSeconds: 1)
-        }
-    }
-
-    /// The path of that name, if whoever asks may read it.
-    private func path(_ name: String, for message: HTTPRequest, on connection: WMSPConnection) throws(WMSPRefusal) -> Path {
-        let path = server.paths.path(named: name)
-        let decision = server.access.decide(.read, of: path?.settings, request: message, from: connection.host, now: now)
-        try obey(decision, "\(message.method.name) /\(name.prefix(64))", connection)
-        guard let path else { throw .notFound("nothing is served as /\(name.prefix(64))") }
-        guard path.isWindowsMedia || path.mayBeWindowsMedia else { throw Self.notWindowsMedia(path) }
-        return path
-    }
-
-    private static func notWindowsMedia(_ path: Path) -> WMSPRefusal {
-        .unplayable("/\(path.name) is not Windows Media: play it by RTSP, as rtsp://HOST:PORT/\(path.name) at this address")
-    }
-
-    private func obey(_ decision: AccessControl.Decision, _ what: String, _ connection: WMSPConnection) throws(WMSPRefusal) {
-        switch decision {
-        case .allowed(let user):
-            connection.challenged = nil
-            if user != nil { server.access.failures.loggedIn(connection.host) }
-        case .challenge(let challenges):
-            count(.loginMissing)
-            connection.challenged = what
-            throw .unauthorized(challenges, "a name and a password are needed here")
-        case .stale(let challenges):
-            count(.loginStale)
-            throw .unauthorized(challenges, "the nonce is too old, or was used already; here is another")
-        case .unusable(let challenges, let why):
-            count(.loginWrong)
-            server.refused(what, user: nil, why: why, from: connection.host, connection.words)
-            throw .unauthorized(challenges, "the answer to the challenge cannot be used: \(why)")
-        case .wrong(let challenges, let user, let why):
-            count(.loginWrong)
-            connection.challenged = nil
-            server.refused(what, user: user, why: why, from: connection.host, connection.words)
-            throw .unauthorized(challenges, "the name or the password is wrong")
-        case .forbidden(let user, let why):
-            count(.rightMissing)
-            server.refused(what, user: user.isEmpty ? nil : user, why: why, from: connection.host, connection.words)
-            throw .forbidden(why)
-        case .tooManyFailures:
-            count(.loginRate)
-            throw .unavailable("too many wrong passwords came from your address", retryAfterSeconds: 60)
         }
     }
 
@@ -267,11 +222,11 @@ final class WindowsMediaServer {
                 } else if case .failure(let error) = result {
                     done(.failure(error))
                 } else {
-                    done(.failure(Self.notWindowsMedia(path)))
+                    done(.failure(Self.notWindowsMedia(path.name)))
                 }
             }
         } else {
-            done(.failure(path.isWindowsMedia ? PathError.refused("/\(path.name) has no source") : Self.notWindowsMedia(path)))
+            done(.failure(path.isWindowsMedia ? PathError.refused("/\(path.name) has no source") : Self.notWindowsMedia(path.name)))
         }
         return nil
     }
@@ -344,7 +299,7 @@ final class WindowsMediaServer {
             case .finish(let session): if let player = release(session) { finish(player) }
             case .close(let id): connections[id]?.drain()
             case .log(let session, let log): record(log, of: session)
-            case .event(_, let path, let event): record(event, about: path)
+            case .event(_, let name, let event): record(event, about: path?.name ?? name)
             case .ended(let session, let reason):
                 release(session)?.stop()
                 server.notices.over(.http(session))
@@ -456,12 +411,10 @@ final class WindowsMediaServer {
 }
 
 extension WMSPRefusal {
-    /// Where there is no room: the same host's HTTP, which is on the port of its RTSP.
+    /// Where there is no room.
     fileprivate init(noRoom refusal: RequestRefusal) {
         switch refusal {
-        case .moved(let url):
-            let place = url.firstRange(of: "://").map { String(url[$0.upperBound...]) } ?? url
-            self = .moved("http://\(place)")
+        case .moved(let url): self = .moved(url)
         case .readersMax(let words, let seconds): self = .full(words, retryAfterSeconds: seconds)
         default: self = .unavailable(refusal.words, retryAfterSeconds: Path.retryAfterSeconds)
         }

@@ -16,6 +16,16 @@ extension Configuration {
             if path.fec != nil, !path.mayBeWindowsMedia {
                 report("fec", "it is about Windows Media, and the path's source is none; leave it out")
             }
+            if path.serving != .proxy {
+                if !path.hasOrigin {
+                    report("serve", "it is about content that another server has, and the path's source is none; leave it out")
+                } else if path.serving == .redirect, path.isBroadcast || path.dial != .onDemand {
+                    let other = path.isBroadcast ? "broadcast: true" : "dial: \(path.dial.rawValue)"
+                    report("serve", "with `\(other)` the source is pulled here, and redirect sends players to it; leave one of both out")
+                } else if path.serving == .redirectWhenFull, path.distribution.readersMax == nil, distribution.readersMax == nil {
+                    report("serve", "no `readers-max` says when it is full; write one")
+                }
+            }
             for key in path.cache.keys.sorted() {
                 if !path.hasOrigin {
                     report(key, "it is about content that a server has on demand, and the path's source is none; leave it out")

@@ -49,6 +49,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
     case forbidden(String)
     /// A name and a password are needed, or were wrong: the values of `WWW-Authenticate`, and the words.
     case unauthorized([String], String)
+    /// Likewise, as a proxy (407).
+    case proxyUnauthorized([String], String)
     /// What was asked for is served elsewhere (302); the URL.
     case moved(String)
     /// The path would be its own source (508).
@@ -78,6 +80,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .transportUnsupported, .datagramsUnfit: .unsupportedTransport
         case .destinationForeign, .forbidden: .forbidden
         case .unauthorized: .unauthorized
+        case .proxyUnauthorized: .proxyAuthenticationRequired
         case .aggregateNotAllowed: .aggregateOperationNotAllowed
         case .onlyAggregateAllowed: .onlyAggregateOperationAllowed
         case .rangeInvalid: .invalidRange
@@ -122,7 +125,7 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
         case .moved(let url): "this is served at \(url)"
         case .loop(let why), .requestMalformed(let why), .contentChanged(let why): why
-        case .unavailable(let why, _), .unauthorized(_, let why), .readersMax(let why, _), .origin(_, let why, _): why
+        case .unavailable(let why, _), .unauthorized(_, let why), .proxyUnauthorized(_, let why), .readersMax(let why, _): why
         }
     }
 
@@ -139,6 +142,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .unavailable(_, let seconds), .readersMax(_, let seconds), .origin(_, _, let seconds):
             response.headers.add("Retry-After", "\(seconds)")
         case .unauthorized(let challenges, _): for challenge in challenges { response.headers.add("WWW-Authenticate", challenge) }
+        case .proxyUnauthorized(let challenges, _):
+            for challenge in challenges { response.headers.add("Proxy-Authenticate", challenge) }
         default: break
         }
         if case .parametersUnknown(let names) = self {

@@ -14,6 +14,8 @@ package struct TunnelRequest: Sendable, Equatable {
         case open
         /// `GET ` or `POST `.
         case http
+        /// `CONNECT `: a proxy is asked to carry bytes that it does not look at.
+        case connect
         /// Anything else.
         case other
     }
@@ -42,9 +44,9 @@ package struct TunnelRequest: Sendable, Equatable {
 
     /// Whether a connection that begins so is HTTP.
     package static func beginning(_ bytes: some Collection<UInt8>) -> Beginning {
-        for method in [Method.get, .post] {
-            let word = Array("\(method.rawValue) ".utf8)
-            if bytes.starts(with: word) { return .http }
+        for (word, beginning) in [("GET ", Beginning.http), ("POST ", .http), ("CONNECT ", .connect)] {
+            let word = Array(word.utf8)
+            if bytes.starts(with: word) { return beginning }
             if word.starts(with: bytes) { return .open }
         }
         return .other

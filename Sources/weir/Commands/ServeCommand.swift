@@ -52,14 +52,15 @@ struct ServeCommand: ParsableCommand {
             for line in configuration.summary { Console.shared.print(line) }
             return
         }
-        guard !paths.isEmpty || configuration.register.isOn else {
+        guard !paths.isEmpty || configuration.register.isOn || configuration.forwardProxy.isOn else {
             Console.shared.printError(
                 "weir: nothing to serve: \(file.map { "\($0) names no path" } ?? "there is no weir.yml here"). "
                     + "Write one with `paths:` (see weir serve --help), or try `weir demo`.")
             throw configurationExitCode
         }
+        let forwarding = configuration.forwardProxy.words.map { "  \($0)\n" } ?? ""
         try RelayRun(configuration: configuration, json: common.json, control: common.control) { base in
-            "Weir serves:\n\n"
+            "Weir serves:\n\n" + forwarding
                 + paths.map { path in
                     path.expression == nil
                         ? "  \(base)/\(path.name)    from \(path.source)\n" : "  names that match \(path.name)    from \(path.source)\n"

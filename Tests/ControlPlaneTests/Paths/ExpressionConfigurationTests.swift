@@ -27,6 +27,21 @@ import WireFormats
         #expect(template.url(for: match)?.request == url)
     }
 
+    /// Source, name, the Windows Media that is pulled for it (nil: none).
+    @Test(
+        arguments: [
+            ("mmsh://h:8080/s/$1?q=$1", "a/b", "mmsh://h:8080/s/a/b?q=a%2Fb"), ("mms://u:p$1@h/$1", "x", "mms://h/x"),
+            ("http://$1/s", "10.0.0.9", "http://10.0.0.9/s"), ("mmsh://$1/s", "h:99", nil),
+        ] as [(String, String, String?)])
+    func putsGroupsIntoAURLOfWindowsMedia(source: String, name: String, url: String?) throws {
+        let expression = try NameExpression("^(.+)$")
+        let settings = try PathSettings.Source(source, for: expression)
+        guard case .template(let template) = settings else { throw ValueProblem("\(settings)") }
+        #expect(settings.isWindowsMedia)
+        let match = try #require(expression.match(name))
+        #expect(template.source(for: match)?.place?.url == url)
+    }
+
     @Test func aPasswordIsLeftAloneAndNotShown() throws {
         let expression = try NameExpression("^(.+)$")
         let template = try URLTemplate("rtsp://u:p$1@h/$1?k=$1", for: expression)
@@ -63,14 +78,17 @@ import WireFormats
         ("~^(.*)$", "source: rtsp://10.0.0.1/$1\nallow: 10.1.0.0/16", 4, "is not among what is allowed"),
         ("~^(.*)$", "source: rtsp://h/$2", 3, "no group 2: the expression has 1"), ("~^(.*)$", "source: rtsp://h/${x}", 3, "no group `x`"),
         ("~^(.*)$", "source: rtsp://h/$x", 3, "write $$ for a dollar"), ("~^(.*)$", "source: rtsp://h:$1/", 3, "a port stands as it is"),
-        ("~^(.*)$", "source: file.rtpdump", 3, "publish or an rtsp:// URL"),
+        ("~^(.*)$", "source: file.rtpdump", 3, "publish or an rtsp:// or mmsh:// URL"),
         ("~^(.*)$", "source: publish\ndial: always", 4, "leave it out"),
         ("~^(.*)$", "source: publish\nallow: h.example", 4, "no host is dialled"),
         ("~^(.*)$", "source: publish\nmulticast: 239.0.0.1:5000", 4, "one group cannot take"),
         ("cam", "source: publish\nallow: h.example", 4, "whose names are expressions"),
         ("cam", "source: publish\ninstances-max: 4", 4, "whose names are expressions"),
         ("~^(.*)$", "source: publish\ninstances-max: 0", 4, "from 1 to"), ("~^(.*)$", "allow: 'a b'\nsource: publish", 3, "is no host"),
-        ("cam", "redirect: rtsp://u:secret@h/", 3, "it holds a user"), ("cam", "redirect: http://h/", 3, "rtsp://"),
+        ("cam", "redirect: rtsp://u:secret@h/", 3, "it holds a user"), ("cam", "redirect: http://h/", 3, "serve: redirect"),
+        ("~^(.*)$", "source: mmsh://$1/s", 3, "say under `allow:`"),
+        ("~^(.*)$", "source: mmsh://10.0.0.1/$1\nallow: 10.1.0.0/16", 4, "is not among what is allowed"),
+        ("~^(.*)$", "source: mmsh://h/$1\nparameters: pass-get", 4, "it is about RTP"),
         ("cam", "source: publish\nredirect: rtsp://h/", 2, "both `source:` and `redirect:`"),
         ("cam", "source: publish\nreaders-max: 1\nthen: rtsp://h/x", 5, "named without a path"),
         ("cam", "source: publish\nthen: rtsp://u:secret@h", 4, "it holds a user"), ("cam", "source: publish\nthen: h", 4, "names no relay"),

@@ -125,7 +125,8 @@ import WireFormats
             (.destinationForeign("h"), 403),
             (.aggregateNotAllowed("no"), 459), (.onlyAggregateAllowed("no"), 460), (.rangeInvalid("no"), 457),
             (.parametersUnknown(["a"]), 451),
-            (.forbidden("no"), 403), (.unavailable("no", retryAfterSeconds: 7), 503),
+            (.forbidden("no"), 403), (.unauthorized(["x"], "no"), 401), (.proxyUnauthorized(["x"], "no"), 407),
+            (.unavailable("no", retryAfterSeconds: 7), 503),
         ] as [(RequestRefusal, UInt16)])
     func answers(refusal: RequestRefusal, status: UInt16) {
         let response = refusal.response
@@ -134,6 +135,8 @@ import WireFormats
         #expect(response.headers.contains("Allow") == (status == 501 || status == 405))
         #expect(response.headers["Retry-After"] == (status == 503 ? "7" : nil))
         #expect(response.headers["Unsupported"] == (status == 551 ? "x" : nil))
+        #expect(response.headers["WWW-Authenticate"] == (status == 401 ? "x" : nil))
+        #expect(response.headers["Proxy-Authenticate"] == (status == 407 ? "x" : nil))
     }
 }
 

@@ -11,16 +11,12 @@ final class ExpressionPaths {
 
     /// Its instances just now.
     private(set) var instances: [String: Path] = [:]
-    private var negatives: [String: Negative] = [:]
-    /// Instances since the start; those that ``ExpressionSettings/instancesMax`` did not let be; requests that were answered from memory.
+    private var negatives: NegativeAnswers<String>
+    /// Instances since the start; those that ``ExpressionSettings/instancesMax`` did not let be.
     private(set) var made = 0
     private(set) var refused = 0
-    private(set) var negativeAnswers = 0
-
-    private struct Negative {
-        let error: PathError
-        let until: NIODeadline
-    }
+    /// Requests that were answered from memory.
+    var negativeAnswers: Int { negatives.given }
 
     /// A name that matches, with what the groups matched.
     struct Match {
@@ -33,6 +29,7 @@ final class ExpressionPaths {
     init(_ settings: PathSettings, _ expression: ExpressionSettings) {
         self.settings = settings
         self.expression = expression
+        negatives = NegativeAnswers(countMax: expression.negativesMax, milliseconds: expression.negativeMilliseconds)
     }
 
     /// Names that are remembered just now, those whose time is over included.
@@ -47,27 +44,23 @@ final class ExpressionPaths {
     /// Where readers of the name are sent, when the expression redirects.
     func redirection(_ match: Match) throws(PathError) -> String? {
         guard case .redirect(let template) = settings.source else { return nil }
-        return try url(template, match).request
+        guard let url = template.url(for: match.groups), expression.permits(url.host) else { throw .notFound(match.name) }
+        return url.request
     }
 
-    private func url(_ template: URLTemplate, _ match: Match) throws(PathError) -> SourceURL {
-        guard let url = template.url(for: match.groups), expression.permits(url.host) else { throw .notFound(match.name) }
-        return url
+    private func source(_ template: URLTemplate, _ match: Match) throws(PathError) -> PathSettings.Source {
+        guard let source = template.source(for: match.groups), let host = source.host, expression.permits(host) else {
+            throw .notFound(match.name)
+        }
+        return source
     }
 
     /// The instance of a name, made now, in `table`. Throws what whoever asked for it should hear.
     func open(_ match: Match, forPublisher: Bool, in table: PathTable) throws(PathError) -> Path {
-        let now = table.now
-        if let negative = negatives[match.name] {
-            if negative.until > now {
-                negativeAnswers += 1
-                throw negative.error.retrying(afterSeconds: Int((negative.until - now).nanoseconds / 1_000_000_000) + 1)
-            }
-            negatives[match.name] = nil
-        }
+        if let error = negatives.answer(match.name, now: table.now) { throw error }
         var settings = settings
         switch settings.source {
-        case .template(let template): settings.source = .pull(try url(template, match))
+        case .template(let template): settings.source = try source(template, match)
         case .publish:
             // A name alone makes nothing: a scan would fill the table with paths that nobody publishes to.
             guard forPublisher else { throw .notPublished(match.name) }
@@ -104,17 +97,10 @@ final class ExpressionPaths {
         table.remove(path.name, reason: reason)
     }
 
-    fileprivate func remember(_ path: Path, _ error: PathError, now: NIODeadline) {
-        guard expression.negativesMax > 0, expression.negativeMilliseconds > 0 else { return }
-        if negatives.count >= expression.negativesMax {
-            negatives = negatives.filter { $0.value.until > now }
-            if negatives.count >= expression.negativesMax, let other = negatives.keys.first { negatives[other] = nil }
-        }
-        negatives[path.name] = Negative(error: error, until: now + .milliseconds(Int64(expression.negativeMilliseconds)))
-    }
+    fileprivate func remember(_ path: Path, _ error: PathError, now: NIODeadline) { negatives.remember(path.name, error, now: now) }
 
     /// What a path that was made of an expression tells of itself.
-    final class Instance {
+    final class Instance: PathInstance {
         private let paths: ExpressionPaths
         private weak var table: PathTable?
 
@@ -123,18 +109,19 @@ final class ExpressionPaths {
             self.table = table
         }
 
-        /// Nobody is interested in it any more, and its source let go. Not in this turn: whoever says so is still at it.
         func idle(_ path: Path) {
             path.eventLoop.assumeIsolated().execute { [self] in
                 if let table, !path.isOccupied { paths.drop(path, "nobody is interested", in: table) }
             }
         }
 
-        /// Its source could not be had, and never was: those who wait hear it at once, and for a while nobody asks again.
         func failed(_ path: Path, _ error: PathError) {
             guard let table else { return }
             paths.remember(path, error, now: table.now)
-            path.eventLoop.assumeIsolated().execute { [paths] in paths.drop(path, "its source could not be had", in: table) }
+            path.eventLoop.assumeIsolated().execute { [paths] in
+                // Who plays Windows Media that was had before goes on.
+                if !path.isWindowsMedia || !path.isOccupied { paths.drop(path, "its source could not be had", in: table) }
+            }
         }
     }
 }

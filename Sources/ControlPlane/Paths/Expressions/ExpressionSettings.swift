@@ -75,6 +75,9 @@ extension PathSettings {
         } else {
             template = try URLTemplate(literal: text)
         }
+        guard !template.namesWindowsMedia else {
+            throw ValueProblem("readers are sent to rtsp:// URLs; for Windows Media write `source:` with the URL, and `serve: redirect`")
+        }
         guard !template.holdsCredentials else {
             throw ValueProblem("it holds a user: readers are told this URL; they log in there by themselves")
         }
@@ -105,7 +108,7 @@ extension Configuration {
             }
             switch path.source {
             case .template(let template), .redirect(let template):
-                let hosts = template.variesHost ? nil : template.url(for: [])?.host
+                let hosts = template.variesHost ? nil : template.source(for: [])?.host
                 if template.variesHost, expression.allow.isEmpty {
                     report(
                         path.source.isRedirect ? "redirect" : "source",

@@ -53,9 +53,12 @@ package struct URLTemplate: Sendable, Equatable, CustomStringConvertible {
         query = try Self.pieces(behind[mark...], expression)
         description = scheme + authority + behind[..<mark] + (mark < behind.endIndex ? "?…" : "")
         // Whether it is a URL at all, whatever is put in.
-        do throws(SourceURL.Trouble) {
-            _ = try SourceURL(text: url { _ in "1" })
-        } catch { throw ValueProblem(error.description) }
+        let example = url { _ in "1" }
+        if namesWindowsMedia {
+            do throws(WMSPSourceURL.Trouble) { _ = try WMSPSourceURL(example) } catch { throw ValueProblem(error.description) }
+        } else {
+            do throws(SourceURL.Trouble) { _ = try SourceURL(text: example) } catch { throw ValueProblem(error.description) }
+        }
     }
 
     /// A URL in which nothing is put in.
@@ -68,15 +71,26 @@ package struct URLTemplate: Sendable, Equatable, CustomStringConvertible {
     /// Whether it names a user.
     var holdsCredentials: Bool { opening.hasSuffix("@") }
 
+    /// What is pulled for what matched, Windows Media or RTSP as the scheme says; nil where ``url(for:)`` is.
+    func source(for match: [String?]) -> PathSettings.Source? {
+        guard namesWindowsMedia else { return url(for: match).map { .pull($0) } }
+        return text(for: match).flatMap { try? WMSPSourceURL($0) }.map { .windowsMedia($0) }
+    }
+
+    /// It is Windows Media's, by HTTP or whatever its server speaks.
+    var namesWindowsMedia: Bool { WMSPSourceURL.isOne(opening) }
+
     /// The URL for what matched, or nil when a group's text cannot stand where it is to stand.
-    package func url(for match: [String?]) -> SourceURL? {
+    package func url(for match: [String?]) -> SourceURL? { text(for: match).flatMap { try? SourceURL(text: $0) } }
+
+    private func text(for match: [String?]) -> String? {
         func text(_ group: Int) -> String { match.indices.contains(group) ? match[group] ?? "" : "" }
         for case .group(let group) in host {
             let text = text(group)
             // Neither a port, nor user information, nor brackets.
             guard !text.isEmpty, text.utf8.allSatisfy(Self.isHostByte) else { return nil }
         }
-        return try? SourceURL(text: url(text))
+        return url(text)
     }
 
     private func url(_ text: (Int) -> String) -> String {

@@ -57,6 +57,8 @@ extension PathSettings {
         case .force: policy.keeping = .forced
         }
         policy.isBroadcast = isBroadcast
+        policy.isConfigured = !isForwarded
+        policy.redirects = serving == .redirect
         policy.sharesOperators = self.cache.ownCredentials == .share
         policy.servesUnreachable = self.cache.stale == .unreachable
         policy.ageDefaultSeconds = UInt32(clamping: self.cache.ageSeconds ?? 0)

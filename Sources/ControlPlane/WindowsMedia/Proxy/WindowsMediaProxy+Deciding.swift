@@ -71,7 +71,12 @@ extension WindowsMediaProxy {
         case .serve: serve(decision, outcome, resolution, path)
         case .keep(let place): keep(place, decision, outcome, resolution, path)
         case .relay(let credentials): relay(credentials, decision, outcome, resolution, path)
-        case .redirect: refuse(resolution, ProxyRefusal.moved(parts.route.origin))
+        case .redirect:
+            path.readersRedirected += resolution.waiters.count
+            logger.info(
+                "players are sent to the origin",
+                metadata: ["players": "\(resolution.waiters.count)", "why": "\(decision.reason?.rawValue ?? "")"])
+            refuse(resolution, ProxyRefusal.moved(parts.route.origin))
         case .refuse(504) where mayWait(resolution, path): wait(resolution, path)
         case .refuse(let status):
             refuse(resolution, ProxyRefusal.refused(status: status, "the origin: \(decision.reason?.rawValue ?? "") \(lastWords)"))
@@ -100,7 +105,9 @@ extension WindowsMediaProxy {
 
     /// Players of what is not kept wait for their source a while, as for any other.
     private func mayWait(_ resolution: ProxyResolution, _ path: Path) -> Bool {
-        guard case .unreachable = resolution.origin, !keepsAnything, !resolution.waiters.isEmpty else { return false }
+        guard case .unreachable = resolution.origin, !keepsAnything, parts.policy.isConfigured, !resolution.waiters.isEmpty else {
+            return false
+        }
         let waited = NIODeadline.now() - resolution.began + .milliseconds(Self.retryMilliseconds)
         return waited < .milliseconds(Int64(path.settings.sourceWaitMilliseconds))
     }
@@ -240,6 +247,7 @@ extension WindowsMediaProxy {
     }
 
     func refuse(_ resolution: ProxyResolution, _ error: any Error) {
+        let error = (error as? ProxyRefusal).map(parts.onRefused) ?? error
         for waiter in finish(resolution) { waiter.done(.failure(error)) }
         tidy()
     }

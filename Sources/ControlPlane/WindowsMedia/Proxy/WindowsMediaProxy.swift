@@ -25,6 +25,8 @@ final class WindowsMediaProxy: PathSource {
         var dialler = SourceDialler.tcp
         var eventLoop: any EventLoop
         var logger: Logger
+        /// Hears why a player is given nothing, before he does; what it answers is said instead.
+        var onRefused: (ProxyRefusal) -> ProxyRefusal = { $0 }
         /// Makes a pull of a broadcast; with a player's own words where he has some.
         var makePull: (_ host: any PathSourceHost, _ credentials: Credentials?) -> WindowsMediaPull
     }
@@ -116,9 +118,16 @@ final class WindowsMediaProxy: PathSource {
         tidy()
     }
 
+    /// What nobody reads is still being fetched (`cache-fill`), or has to be written yet.
+    var isFetching: Bool { object?.fill.isActive == true }
+
     /// Drops what is neither read nor fetched.
     func tidy() {
-        if let object, pursuit.level == .idle, !object.fill.isActive { self.object = nil }
+        if let object, pursuit.level == .idle, !object.fill.isActive {
+            self.object = nil
+            // Who waited for the rest of it to be fetched waits no longer.
+            host?.sourceReleased()
+        }
         for (id, object) in privateObjects where !object.fill.isActive && object.fill.sessionCount == 0 { privateObjects[id] = nil }
     }
 

@@ -116,8 +116,9 @@ final class WindowsMediaRTSP {
             } catch { refuse(error, request.message.method, on: connection) }
             return true
         }
-        if request.target.isServer || request.target.readings.allSatisfy({ $0.path.isEmpty }) {
-            guard request.message.method == .options, server.servesWindowsMediaAlone else { return false }
+        let isForwarded = server.forwardsOptions(request)
+        if isForwarded || request.target.isServer || request.target.readings.allSatisfy({ $0.path.isEmpty }) {
+            guard request.message.method == .options, isForwarded || server.servesWindowsMediaAlone else { return false }
             answer(request, nil, control: nil, on: connection)
             return true
         }
