@@ -27,7 +27,7 @@ final class Path {
     let extensions: RelayExtensions
     /// What it has of the cache, as all paths.
     let commons: ProxyCommons
-    var hasLookedInCache = false
+    var cacheLook = CacheLook.none
     let logger: Logger
     /// The path's group; nil when it has none.
     let multicast: MulticastSender?
@@ -214,7 +214,7 @@ final class Path {
     /// Whether the path is of use to anybody just now, or is about to be.
     var isOccupied: Bool {
         isAwaited || publication != nil || (acceptsPublisher && live != nil) || windowsMediaProxy?.isFetching == true
-           
+            || cacheLook == .looking
     }
 
     /// A reader exists from SETUP to its end.

@@ -125,7 +125,8 @@ package enum RequestRefusal: Error, Sendable, Equatable {
         case .parametersUnknown(let names): "unknown parameters: \(names.joined(separator: ", "))"
         case .moved(let url): "this is served at \(url)"
         case .loop(let why), .requestMalformed(let why), .contentChanged(let why): why
-        case .unavailable(let why, _), .unauthorized(_, let why), .proxyUnauthorized(_, let why), .readersMax(let why, _): why
+        case .unavailable(let why, _), .unauthorized(_, let why), .proxyUnauthorized(_, let why): why
+        case .readersMax(let why, _), .origin(_, let why, _): why
         }
     }
 

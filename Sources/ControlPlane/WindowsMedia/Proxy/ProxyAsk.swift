@@ -55,7 +55,8 @@ enum ProxyRefusal: Error, Equatable, CustomStringConvertible {
         case .refused(403, _): .forbidden(description)
         case .refused(404, _): .notFound(description)
         case .refused(415, _): .unplayable(description)
-        case .refused: .unavailable(description, retryAfterSeconds: Path.retryAfterSeconds)
+        case .refused(451, _): .origin(.unavailableForLegalReasons, description, retryAfterSeconds: Path.retryAfterSeconds)
+        case .refused(let status, _): .origin(Self.told(status), description, retryAfterSeconds: Path.retryAfterSeconds)
         case .moved(let url): .moved(Self.location(of: url, for: .wmsp))
         }
     }
@@ -64,11 +65,21 @@ enum ProxyRefusal: Error, Equatable, CustomStringConvertible {
     var overRTSP: RequestRefusal {
         switch self {
         case .challenged(let lines): .unauthorized(lines, description)
-        case .refused(403, _): .forbidden(description)
-        case .refused(403, _): .forbidden(description)
-        case .refused(404, _), .refused(410, _): .notFound(description)
-        case .refused: .unavailable(description, retryAfterSeconds: Path.retryAfterSeconds)
+        case .refused(403, _), .refused(451, _): .forbidden(description)
+        case .refused(404, _): .notFound(description)
+        case .refused(let status, _): .origin(Self.told(status), description, retryAfterSeconds: Path.retryAfterSeconds)
         case .moved(let url): .moved(Self.location(of: url, for: .msRTSP))
+        }
+    }
+
+    /// What players are told of another status, in either language: those that mean the same in both, of the rest that it is not to be had now.
+    private static func told(_ status: Int) -> RTSPStatus {
+        switch status {
+        case 410: .gone
+        case 415: .unsupportedMediaType
+        case 502: .badGateway
+        case 504: .gatewayTimeout
+        default: .serviceUnavailable
         }
     }
 

@@ -202,7 +202,11 @@ extension WindowsMediaProxy {
                 } else {
                     resolution.origin = .says(said)
                 }
-            case .ended(let end): answered(OriginReply(end), resolution)
+            case .ended(let end):
+                let reply = OriginReply(end)
+                answered(reply, resolution)
+                // There is no other way to ask.
+                if resolution.origin == .doesNotSay, case .refused(let status, _) = reply { resolution.origin = .refuses(status: status) }
             }
             decide(resolution, path)
         }
