@@ -77,6 +77,12 @@ extension Configuration {
         Field(key: "joins-burst-per-address") { (section, text) throws(ValueProblem) in
             section.limits.joinsBurstPerAddress = try SettingValue.number(text, in: 1...1_000_000)
         },
+        Field(key: "events-per-second-per-address") { (section, text) throws(ValueProblem) in
+            section.limits.eventsPerSecondPerAddress = try SettingValue.number(text, in: 1...100_000)
+        },
+        Field(key: "events-burst-per-address") { (section, text) throws(ValueProblem) in
+            section.limits.eventsBurstPerAddress = try SettingValue.number(text, in: 1...1_000_000)
+        },
         Field(key: "run-time-paths") { (section, text) throws(ValueProblem) in
             section.limits.runTimePathsMax = try SettingValue.number(text, in: 0...65_536)
         },

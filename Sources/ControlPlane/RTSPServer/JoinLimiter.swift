@@ -1,20 +1,20 @@
 import PlaneLink
 
-/// How many new sessions each address may open: a burst (``Limits/joinsBurstPerAddress``), which is forgiven at a rate
-/// (``Limits/joinsPerSecondPerAddress``).
+/// How much each address may do, as opening sessions (``Limits/joinsPerSecondPerAddress``) or telling of players
+/// (``Limits/eventsPerSecondPerAddress``): a burst, which is forgiven at a rate.
 ///
 /// The table holds the addresses that still owe something, which the connection limit bounds.
 struct JoinLimiter {
-    private let joinsPerSecond: Int
+    private let perSecond: Int
     private let burst: Int
     private var owed: [HostAddress: Int] = [:]
 
-    init(limits: Limits) {
-        joinsPerSecond = limits.joinsPerSecondPerAddress
-        burst = limits.joinsBurstPerAddress
+    init(perSecond: Int, burst: Int) {
+        self.perSecond = perSecond
+        self.burst = burst
     }
 
-    /// Counts one join; false when the address has used up its burst.
+    /// Counts one; false when the address has used up its burst.
     mutating func admit(_ host: HostAddress) -> Bool {
         let count = owed[host, default: 0]
         guard count < burst else { return false }
@@ -24,6 +24,6 @@ struct JoinLimiter {
 
     /// A second has passed.
     mutating func nextSecond() {
-        owed = owed.compactMapValues { $0 > joinsPerSecond ? $0 - joinsPerSecond : nil }
+        owed = owed.compactMapValues { $0 > perSecond ? $0 - perSecond : nil }
     }
 }

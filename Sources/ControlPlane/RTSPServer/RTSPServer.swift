@@ -27,6 +27,7 @@ final class RTSPServer {
     /// The same of sessions of Windows Media.
     private var mediaByReportAddress: [ReportAddress: UInt64] = [:]
     private var joins: JoinLimiter
+    private var events: JoinLimiter
     var access: AccessControl
     let tunnels: HTTPTunnels
     let registrar: Registrar
@@ -74,7 +75,9 @@ final class RTSPServer {
         self.mediaPorts = mediaPorts
         self.settings = settings
         self.logger = logger
-        joins = JoinLimiter(limits: settings.limits)
+        let limits = settings.limits
+        joins = JoinLimiter(perSecond: limits.joinsPerSecondPerAddress, burst: limits.joinsBurstPerAddress)
+        events = JoinLimiter(perSecond: limits.eventsPerSecondPerAddress, burst: limits.eventsBurstPerAddress)
         tunnels = HTTPTunnels(halfOpenMax: settings.halfOpenTunnelsMax)
         notices = OriginNotices(eventLoop: port.eventLoop, logger: logger)
         registrar = Registrar(settings: settings.register, paths: paths, eventLoop: port.eventLoop, logger: logger)
@@ -227,6 +230,7 @@ final class RTSPServer {
         if now - lastSecond >= .seconds(1) {
             lastSecond = now
             joins.nextSecond()
+            events.nextSecond()
             places.sweep(now: now)
             sweepLogins(now: Self.milliseconds(now))
             countDrops()
@@ -292,6 +296,17 @@ final class RTSPServer {
         if joins.admit(host) { return true }
         count(.joinRate)
         return false
+    }
+
+    /// Room for one more event that a relay at that address tells, or what to answer.
+    func admitEvent(_ host: HostAddress) throws(RequestRefusal) {
+        guard events.admit(host) else {
+            count(.eventRate)
+            throw .unavailable(
+                "your address tells of players too fast: \(settings.limits.eventsPerSecondPerAddress) a second, "
+                    + "\(settings.limits.eventsBurstPerAddress) at once (limits: events-per-second-per-address)",
+                retryAfterSeconds: 1)
+        }
     }
 
     /// A new session on that connection.

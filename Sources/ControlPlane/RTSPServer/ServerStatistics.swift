@@ -28,6 +28,8 @@ package enum ServerRefusal: String, Sendable, CaseIterable {
     case readersMax
     /// One address opened more sessions in a second than it may.
     case joinRate
+    /// A relay told of more players in a second than one address may (SendEvent).
+    case eventRate
     /// A request without a name and a password where they are needed; the first of every client that logs in.
     case loginMissing
     /// A wrong name or password, or an answer to a challenge that cannot be read.

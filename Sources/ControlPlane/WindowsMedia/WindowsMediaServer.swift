@@ -108,7 +108,10 @@ final class WindowsMediaServer {
         guard Self.isAboutContent(request) else {
             do throws(WMSPRefusal) {
                 // It needs no session: whoever says something about a path must be one who may read it.
-                let path = try request.kind == .sendEvent ? path(request.target, for: message, on: connection, isPlayer: true) : nil
+                if request.kind == .sendEvent {
+                    _ = try path(request.target.path, for: message, on: connection)
+                    do throws(RequestRefusal) { try server.admitEvent(connection.host) } catch { throw WMSPRefusal(noRoom: error) }
+                }
                 guard request.kind == .playNextEntry, let opened = request.clientID.flatMap({ playlistReaders[$0]?.current }) else {
                     return take(request, path, nil, on: connection)
                 }

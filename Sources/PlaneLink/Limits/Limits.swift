@@ -17,6 +17,10 @@ public struct Limits: Sendable, Equatable {
     public var joinsPerSecondPerAddress = 1_000
     /// New sessions at once from one address that was quiet: a gateway that comes back brings all its readers together.
     public var joinsBurstPerAddress = 5_000
+    /// What relays behind this one tell of their players (SendEvent), per second from one address, in the long run.
+    public var eventsPerSecondPerAddress = 100
+    /// The same at once from one address that was quiet. More is refused with 503, after which such a relay waits and tells it again.
+    public var eventsBurstPerAddress = 1_000
     /// RTSP connections at a time.
     public var connectionsMax = 20_000
     /// Paths at a time that are not in the configuration: made by expressions, or registered.

@@ -170,5 +170,23 @@ extension RTSPServerTests {
                 harness.server.statistics.connections == 0 && harness.engine.log.contains { $0.hasPrefix("removeStream") }
             }
         }
+
+        @Test("A relay that tells of players without end is told to wait")
+        func events() throws {
+            let file = try SmallASF.File()
+            let harness = try ServerHarness(yaml: "paths:\n  a:\n    source: \(file.name)\n") {
+                $0.limits.eventsBurstPerAddress = 2
+                $0.limits.eventsPerSecondPerAddress = 1
+                $0.sweepMilliseconds = 600_000
+            }
+            defer { try? harness.stop() }
+            let body = RemoteEvent(kind: .close).serialized()
+            let request =
+                "POST /a HTTP/1.0\r\nUser-Agent: WMCacheProxy/9.00.00.1234\r\nContent-Type: application/x-wms-sendevent\r\n"
+                + "Content-Length: \(body.count)\r\n\r\n\(String(decoding: body, as: UTF8.self))"
+            let statuses = try (0..<3).map { _ in try Self.ask(harness, request).head.split(separator: " ").dropFirst().first ?? "" }
+            #expect(statuses == ["200", "200", "503"])
+            #expect(try harness.statistics().refusals[.eventRate] == 1)
+        }
     }
 }

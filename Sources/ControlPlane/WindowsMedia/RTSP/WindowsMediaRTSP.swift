@@ -152,6 +152,7 @@ final class WindowsMediaRTSP {
         do {
             let request = try MSRTSPRequest(message, path: path?.name ?? "", control: control)
             guard let path else { return receive(request, nil, nil, nil, on: line) }
+            if request.kind == .sendEvent { try server.admitEvent(connection.host) }
             if case .id(let id) = request.session, let player = players[id] {
                 guard player.line.connection.host == connection.host || Self.free.contains(request.kind) else {
                     throw RequestRefusal.sessionForeign("the session belongs to another host")
