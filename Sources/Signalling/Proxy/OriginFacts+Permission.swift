@@ -137,13 +137,22 @@ extension OriginFacts {
     // MARK: The next hop
 
     /// What is told to the next hop in `Cache-Control`: what the origin said, in the language of that hop. Without the `no-cache` that each
-    /// answer of WMSP begins with: empty where there is nothing else. RTSP: `no-cache` then.
-    package func cacheControl(for hop: Dialect) -> String {
-        let control = directives(for: hop)
+    /// answer of WMSP begins with: empty where there is nothing else. RTSP: `no-cache` then. Of `max-age` the hop is told what is left of it at
+    /// `now`, in seconds since 1970: what it keeps is no younger than what is kept here (RFC 9111 section 4.2.3).
+    package func cacheControl(for hop: Dialect, now: Int64) -> String {
+        var control = directives(for: hop)
+        if let age = control.maxAgeSeconds { control.maxAgeSeconds = secondsLeft(of: age, now: now) }
         guard hop == .wmsp else { return control.text }
         var rest = control
         rest.flags.remove(.noCache)
         return rest == MSRTSPCacheControl() ? "" : rest.text
+    }
+
+    /// After a clock was set back nobody knows how old it is.
+    private func secondsLeft(of age: UInt32, now: Int64) -> UInt32 {
+        let (elapsed, overflows) = now.subtractingReportingOverflow(saidAt)
+        guard !overflows, elapsed >= 0, elapsed < Int64(age) else { return 0 }
+        return UInt32(clamping: Int64(age) - elapsed)
     }
 
     private func directives(for hop: Dialect) -> MSRTSPCacheControl {

@@ -274,7 +274,7 @@ struct OriginFactsTests {
             (.msRTSP, "public, no-store", .wmsp, "no-store, user-public, proxy-public"),
         ] as [(OriginFacts.Dialect, String?, OriginFacts.Dialect, String)])
     func told(_ dialect: OriginFacts.Dialect, _ control: String?, _ hop: OriginFacts.Dialect, _ text: String) {
-        let words = Self.facts(control, dialect).cacheControl(for: hop)
+        let words = Self.facts(control, dialect).cacheControl(for: hop, now: 1_000)
         #expect(
             Set(words.split(separator: ",").map { $0.trimmingPrefix(" ") })
                 == Set(text.split(separator: ",").map { $0.trimmingPrefix(" ") }))
@@ -292,7 +292,7 @@ struct OriginFactsTests {
                 var facts = OriginFacts(
                     dialect: dialect, cacheControl: MSRTSPCacheControl(flags), contentBytes: 5, kind: .onDemand, saidAt: 0)
                 let before = facts.permission(ProxyPolicy())
-                let text = facts.cacheControl(for: hop)
+                let text = facts.cacheControl(for: hop, now: 1_000)
                 let control = MSRTSPCacheControl([hop == .wmsp ? "no-cache, \(text)" : text])
                 facts.dialect = hop
                 facts.cacheControl = control
@@ -304,5 +304,16 @@ struct OriginFactsTests {
                 }
             }
         }
+    }
+
+    /// What the next hop keeps is no younger than what is kept here.
+    @Test(arguments: [
+        (1_000, "max-age=100"), (1_030, "max-age=70"), (1_100, "max-age=0"), (5_000, "max-age=0"), (999, "max-age=0"), (.min, "max-age=0"),
+    ])
+    func whatIsLeftOfAnAge(now: Int64, words: String) {
+        let facts = OriginFacts(
+            dialect: .wmsp, cacheControl: ["no-cache, proxy-public, max-age=100"], etag: nil, lastModified: nil, saidAt: 1_000)
+        #expect(facts.cacheControl(for: .wmsp, now: now).contains(words))
+        #expect(facts.cacheControl(for: .msRTSP, now: now).contains(words))
     }
 }

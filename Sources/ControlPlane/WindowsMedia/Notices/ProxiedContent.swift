@@ -42,7 +42,7 @@ extension WindowsMediaContent {
         case .live(let broadcast):
             guard let said = broadcast.proxied?.facts, said.cacheControl != nil else { return facts }
             var facts = facts
-            facts.cacheControl = said.cacheControl(for: dialect)
+            facts.cacheControl = said.cacheControl(for: dialect, now: CacheClock.now())
             return facts
         }
     }

@@ -50,7 +50,7 @@ final class ProxiedObject {
         if fill.isWhole, !header.keyFrameStreams.isEmpty { possible.insert(.stridable) }
         if let features, !fill.isWhole, !features.contains(.seekable) { possible = [] }
         var content = WMSPContent(features: possible, header: header)
-        content.cacheControl = facts.cacheControl(for: dialect)
+        content.cacheControl = facts.cacheControl(for: dialect, now: CacheClock.now())
         content.etag = facts.etag
         content.lastModified = facts.lastModified
         if let metadata, !metadata.descriptions.isEmpty { content.descriptions = metadata.descriptions }
