@@ -112,6 +112,7 @@ final class RelayCore {
     private let eventLoop: any EventLoop
     /// What is kept of sources; nil: nothing is.
     private let cacheDesk: CacheDesk?
+    private let commons: ProxyCommons
     private var reports: (any Channel)?
     private let deadline: LoopTimer
     private let version: String
@@ -139,7 +140,8 @@ final class RelayCore {
         let desk = store.map { CacheDesk(store: $0, eventLoop: eventLoop, logger: logger) }
         cacheDesk = desk
         let commons = ProxyCommons(
-            desk: desk, settings: configuration.cache, memoryBytesMax: configuration.cacheMemoryBytesMax, shelf: ProxyShelf())
+            desk: desk, settings: configuration.cache, memory: ProxyMemory(bytesMax: configuration.cacheMemoryBytesMax))
+        self.commons = commons
         let make = {
             Path(settings: $0, origin: $1, port: port, mediaPorts: mediaPorts, extensions: extensions, commons: commons, logger: logger)
         }
@@ -170,7 +172,7 @@ final class RelayCore {
             server.register(paths.all)
             let listen = ListenAddress(address)
             collector = OverviewCollector(
-                server: server, paths: paths, port: port, extensions: extensions, cacheDesk: cacheDesk, listen: "\(listen)",
+                server: server, paths: paths, port: port, extensions: extensions, commons: commons, listen: "\(listen)",
                 version: version)
             return listen
         }.nonisolated()

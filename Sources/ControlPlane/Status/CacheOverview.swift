@@ -16,6 +16,8 @@ public struct CacheOverview: Sendable, Codable, Equatable {
     public var bytesFromOrigin: UInt64 = 0
     /// What lies on the disk; left out where nothing is kept there.
     public var store: Store?
+    /// What is held in memory, and how content is fetched.
+    public var fills = Fills()
     /// What origins are to hear.
     public var notices = NoticesOverview()
 
@@ -23,6 +25,22 @@ public struct CacheOverview: Sendable, Codable, Equatable {
 
     /// Whether any play was met, and in which way.
     var plays: Int { hits + misses + revalidations + splits + bypasses }
+
+    /// What is held in memory, and how content is fetched.
+    public struct Fills: Sendable, Codable, Equatable {
+        /// Bytes of memory that are set aside for content that may not lie, or does not get, on the disk.
+        public var memoryBytes = 0
+        /// How many may be.
+        public var memoryBytesMax = 0
+        /// Contents for which there was no room, or not all that they wanted.
+        public var memoryRefused = 0
+        /// Players that waited for a session with the origin to find the place that they sought.
+        public var searchesQueued = 0
+        /// Of them those that were given none.
+        public var searchesRefused = 0
+
+        package init() {}
+    }
 
     /// What lies on the disk.
     public struct Store: Sendable, Codable, Equatable {
@@ -118,6 +136,17 @@ extension CacheOverview {
         bypasses = counts.plays[.bypass] ?? 0
         bytesFromCache = counts.bytesFromCache
         bytesFromOrigin = counts.bytesFromOrigin
+    }
+}
+
+extension CacheOverview.Fills {
+    /// As it is now.
+    init(_ commons: ProxyCommons) {
+        memoryBytes = commons.memory.bytes
+        memoryBytesMax = commons.memory.bytesMax
+        memoryRefused = commons.memory.refused
+        searchesQueued = commons.counts.searchesQueued
+        searchesRefused = commons.counts.searchesRefused
     }
 }
 

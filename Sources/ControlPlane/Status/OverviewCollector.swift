@@ -17,7 +17,7 @@ final class OverviewCollector {
     private let paths: PathTable
     private let port: EnginePort
     private let extensions: RelayExtensions
-    private let cacheDesk: CacheDesk?
+    private let commons: ProxyCommons
     private let program: Overview.Program
     private let began = NIODeadline.now()
     private let rateTimer: LoopTimer
@@ -30,11 +30,10 @@ final class OverviewCollector {
     /// A collector for a relay that listens at `listen`. Begins to take rates.
     init(
         server: RTSPServer, paths: PathTable, port: EnginePort, extensions: RelayExtensions = RelayExtensions(),
-        cacheDesk: CacheDesk? = nil, listen: String,
-        version: String
+        commons: ProxyCommons = ProxyCommons(), listen: String, version: String
     ) {
         self.extensions = extensions
-        self.cacheDesk = cacheDesk
+        self.commons = commons
         self.server = server
         self.paths = paths
         self.port = port
@@ -117,10 +116,9 @@ final class OverviewCollector {
         var overview = CacheOverview()
         overview.take(counts)
         overview.notices = server.notices.overview
-        overview.store = cacheDesk.map { CacheOverview.Store($0.store) }
-        let notices = overview.notices
-        let hasNothing = counts.isEmpty && notices.made == 0 && notices.restored == 0 && notices.eventsHeard.isEmpty
-        return overview.store == nil && hasNothing ? nil : overview
+        overview.store = commons.desk.map { CacheOverview.Store($0.store) }
+        overview.fills = CacheOverview.Fills(commons)
+        return overview.store == nil && counts.isEmpty && overview.notices.made == 0 && overview.notices.restored == 0 ? nil : overview
     }
 
     private func totals(_ status: Status, _ statistics: ServerStatistics, _ paths: [Path]) -> Overview.Totals {
@@ -175,6 +173,7 @@ final class OverviewCollector {
             .init(
                 name: "windows-media-rtsp-sessions", used: server.windowsMediaRTSP.sessionCount, max: server.windowsMediaRTSP.sessionsMax),
             .init(name: "origin-notices", used: server.notices.waitingCount, max: server.notices.waitingMax),
+            .init(name: "cache-memory", used: commons.memory.bytes, max: commons.memory.bytesMax),
             .init(name: "run-time-paths", used: paths.runTimePaths, max: paths.runTimePathsMax),
             .init(name: "streams", used: use.streams, max: limits.streamsMax),
             .init(name: "stored-files", used: server.windowsMedia.storedFiles.count, max: limits.storedFilesMax),

@@ -64,7 +64,7 @@ final class ServerHarness: @unchecked Sendable {
             }
             let commons = ProxyCommons(
                 desk: store.map { CacheDesk(store: $0, eventLoop: loop, logger: logger) }, settings: more.cache,
-                memoryBytesMax: more.cacheMemoryBytesMax)
+                memory: ProxyMemory(bytesMax: more.cacheMemoryBytesMax))
             let others = more.paths.filter { $0.expression == nil }.map { settings in
                 Path(settings: settings, port: port, mediaPorts: mediaPorts, commons: commons, logger: logger)
             }

@@ -48,6 +48,16 @@ struct OriginCall {
     /// Whether a redirection to that host is followed (`allow:`).
     var permits: (String) -> Bool = { _ in true }
 
+    /// The same on behalf of another player, who has no words of his own.
+    func asked(by ask: ProxyAsk?) -> OriginCall {
+        guard let ask else { return self }
+        var call = self
+        call.asker = ask.asker
+        call.via = ask.via ?? via
+        call.maxForwards = ask.maxForwards
+        return call
+    }
+
     /// The cache's name, as Windows Media's own calls itself.
     static let cacheVersion = "WMCacheProxy/9.00.00.1234"
 }

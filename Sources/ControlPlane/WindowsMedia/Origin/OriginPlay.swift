@@ -13,6 +13,8 @@ protocol OriginPlayOwner: AnyObject {
     func origin(_ play: OriginPlay, skipped range: Range<UInt32>)
     /// What came together was told.
     func originFlushes(_ play: OriginPlay)
+    /// It wanted to know who asks, which it had not when it described the content, and these words opened it.
+    func originAsksWho(_ play: OriginPlay, _ opener: OriginStatement.Opener)
     /// The play came to the content's end, by the origin's word: ``OriginPlay/next`` says where, which is the count where the header was right.
     /// Another may be asked for.
     func originFinished(_ play: OriginPlay)
@@ -25,6 +27,7 @@ protocol OriginPlayOwner: AnyObject {
 extension OriginPlayOwner {
     func origin(_ play: OriginPlay, skipped range: Range<UInt32>) {}
     func originFlushes(_ play: OriginPlay) {}
+    func originAsksWho(_ play: OriginPlay, _ opener: OriginStatement.Opener) {}
     func originEntered(_ play: OriginPlay, _ description: OriginPlay.Description) {}
 }
 
@@ -366,6 +369,7 @@ final class OriginPlay {
             return
         }
         if let words = before.differs(from: now) { return end(.changed(words)) }
+        noteWhoIsAsked()
         state = .ready
         if wish == nil { state = .idle } else { start() }
     }
@@ -377,8 +381,16 @@ final class OriginPlay {
             guard enter(bytes, nil) else { return }
         }
         guard state != .over else { return }
+        noteWhoIsAsked()
         state = .playing
         if isPaused { link?.hold(true) }
+    }
+
+    /// A server may guard the media alone, or from now on.
+    private func noteWhoIsAsked() {
+        guard let opener = link?.openedBy, opener != .nobody, description?.statement.openedBy == .nobody else { return }
+        description?.statement.openedBy = opener
+        owner?.originAsksWho(self, opener)
     }
 
     private func entered(_ bytes: [UInt8], _ metadata: WMSPMetadata?, isEntry: Bool) {

@@ -14,53 +14,76 @@ final class ObjectFill {
         /// Where it is kept; nil: in memory alone.
         var object: CacheObject?
         var desk: CacheDesk?
-        var memoryBytesMax: Int
+        /// What of it may be held in memory.
+        var memory: Memory
         /// Sessions that fetch at the same time.
         var sessionsMax: Int
         var leaving: FillPlanner.Leaving
+        /// What an operator's own password opened may be kept for others.
+        var sharesOperators = false
+        var counts: FillCounts
         var logger: Logger
-        /// Makes a session with the origin.
-        var makePlay: (any OriginPlayOwner) -> OriginPlay
+        /// Makes a session with the origin, on behalf of whoever asked.
+        var makePlay: (_ ask: ProxyAsk?, _ owner: any OriginPlayOwner) -> OriginPlay
+    }
+
+    /// How much may be held in memory.
+    enum Memory {
+        /// So many bytes, for one player alone.
+        case window(Int)
+        /// Set aside when it was made.
+        case share(ProxyMemory.Share)
+        /// What there is room for when it turns out that it cannot be kept; a window in any case.
+        case common(ProxyMemory)
     }
 
     var header: ASFHeader { order.header }
     let packets: ProxiedPackets
     /// What is here and can be read.
-    private(set) var here = PacketRanges()
+    var here = PacketRanges()
     /// The same with what came and is being written: it is not asked for again.
-    private var come = PacketRanges()
+    var come = PacketRanges()
     /// Everything is here.
-    private(set) var isWhole = false
+    var isWhole = false
     /// The origin has another version: what is here is all that there will be of this one.
-    private(set) var isOutdated = false
+    var isOutdated = false
+    /// Nobody new is given it.
+    var isLetGo = false
     /// Why it is not kept any more; nil: it is, or never was.
-    private(set) var degradation: String?
+    var degradation: String?
+    /// On whose behalf the origin is asked: whoever was given it last.
+    var ask: ProxyAsk?
     /// Those who want to know when something of its state changed, by who they are.
     private var listeners: [ObjectIdentifier: () -> Void] = [:]
     /// So many bytes of it came.
     var onBrought: ((Int) -> Void)?
 
-    private let order: Order
+    let order: Order
     let eventLoop: any EventLoop
-    private(set) var end: UInt32
-    private var plays: [ObjectPlay] = []
-    private var readers: [ObjectIdentifier: Reader] = [:]
-    private var nextNumber = 0
-    private var bytesInMemory = 0
-    private var bytesToWrite = 0
+    var end: UInt32
+    var plays: [ObjectPlay] = []
+    var readers: [ObjectIdentifier: Reader] = [:]
+    /// Players that wait for a session which finds out where they begin, the first one first.
+    var searches: [Search] = []
+    var nextNumber = 0
+    var bytesInMemory = 0
+    var bytesToWrite = 0
+    private var share: ProxyMemory.Share?
     /// The last session was refused or broke off: no other is made until somebody waits for something, or it is time to try again.
-    private var isAway = false
-    private let retry: LoopTimer
-    private var retryMilliseconds = ObjectFill.retryMillisecondsMin
+    var isAway = false
+    let retry: LoopTimer
+    var retryMilliseconds = ObjectFill.retryMillisecondsMin
     private var isPlanning = false
     private var planIsDue = false
-    private let idle: LoopTimer
-    private var limits = FillPlanner.Limits()
+    let idle: LoopTimer
+    var limits = FillPlanner.Limits()
 
-    private struct Reader {
+    struct Reader {
         let reader: SupplyReader
         let id: Int
         var range: Range<UInt32>
+        /// It stands for somebody who is about to read from there.
+        var isHeld = false
         var done: ((Result<Range<UInt32>, WindowsMediaFile.Trouble>) -> Void)?
     }
 
@@ -90,14 +113,33 @@ final class ObjectFill {
     /// It is kept where it can be read again later.
     var isKept: Bool { order.object != nil && degradation == nil && order.object?.isGone != true }
     /// Somebody reads it, or it is being fetched.
-    var isActive: Bool { !readers.isEmpty || plays.contains { $0.next != nil } || bytesToWrite > 0 }
+    var isActive: Bool { !isUnused || plays.contains { $0.next != nil } || bytesToWrite > 0 }
+    /// Nobody reads it, or is about to.
+    var isUnused: Bool { readers.isEmpty && searches.isEmpty }
     var readerCount: Int { readers.count }
     var sessionCount: Int { plays.count }
+
+    /// Bytes of it that may lie in memory.
+    var memoryBytesMax: Int {
+        switch order.memory {
+        case .window(let bytes): return bytes
+        case .share(let share): return share.bytes
+        case .common(let memory):
+            if share == nil {
+                let missing = Int(clamping: UInt64(end)) - here.count
+                share = memory.share(max(missing, 0) &* header.packetBytes, least: 0)
+            }
+            return max(share?.bytes ?? 0, Self.windowBytesMax)
+        }
+    }
+
+    /// Bytes of what is not kept that wait for players, whatever room there is.
+    static let windowBytesMax = 4 << 20
 
     /// Calls `listener` when something of its state changed; one for each owner.
     func onChange(_ owner: AnyObject, _ listener: @escaping () -> Void) { listeners[ObjectIdentifier(owner)] = listener }
 
-    private func sayChange() { for listener in Array(listeners.values) { listener() } }
+    func sayChange() { for listener in Array(listeners.values) { listener() } }
 
     // MARK: Sessions
 
@@ -116,60 +158,42 @@ final class ObjectFill {
         self.plays = []
         for play in plays { play.leave() }
         fail("Weir lets go of it")
+        endSearches("Weir lets go of it")
     }
 
     /// Also where nothing is kept: what has nowhere to go holds the origin back.
-    private var pace: OriginPlay.Pace { .asFastAsAllowed }
+    var pace: OriginPlay.Pace { .asFastAsAllowed }
 
-    private var spare: ObjectPlay? { plays.first { $0.next == nil && $0.onBegan == nil } }
+    var spare: ObjectPlay? { plays.first { $0.next == nil && $0.onBegan == nil } }
 
     /// A session that plays nothing, or a new one.
-    private func session() -> ObjectPlay {
+    func session() -> ObjectPlay {
         if let spare { return spare }
         nextNumber += 1
         let play = ObjectPlay(id: nextNumber)
         play.fill = self
         plays.append(play)
-        play.open(order.makePlay)
+        let ask = ask
+        play.open { [order] in order.makePlay(ask, $0) }
         return play
     }
 
-    private func drop(_ play: ObjectPlay) {
+    func drop(_ play: ObjectPlay) {
         plays.removeAll { $0 === play }
         play.leave()
     }
 
     // MARK: PacketSupply
 
-    /// The origin says where that is: it plays from there.
-    func ask(
-        _ position: WMSPPosition, _ done: @escaping (Result<WindowsMediaFile.Beginning, WindowsMediaFile.Trouble>) -> Void
-    ) {
-        guard !isOutdated else { return done(.failure(Self.outdated)) }
-        idle.stop()
-        // Of those that fetch what nobody waits for, the last one makes room.
-        if plays.filter({ $0.next != nil }).count >= limits.sessionsMax,
-            let idle = plays.last(where: { play in play.next.map { next in !readers.values.contains { isFor($0, next) } } ?? false })
-        {
-            drop(idle)
-        }
-        let play = session()
-        play.find(position, pace: pace) { [weak self] start in
-            guard let self else { return }
-            guard let start else { return done(.failure(WindowsMediaFile.Trouble(description: "the origin does not play from there"))) }
-            hold(start.packet)
-            done(
-                .success(
-                    WindowsMediaFile.Beginning(
-                        packet: start.packet, sendTime: start.sendTime, milliseconds: UInt64(start.milliseconds))))
-        }
+    func isFor(_ reader: Reader, _ next: UInt32) -> Bool {
+        reader.done != nil && next <= reader.range.lowerBound && reader.range.lowerBound - next <= UInt32(limits.waitPacketsMax)
     }
 
     /// Somebody will read from there: until he does, what plays there is not taken away.
-    private func hold(_ packet: UInt32) {
+    func hold(_ packet: UInt32) {
         let reader = SupplyReader()
         nextNumber += 1
-        readers[ObjectIdentifier(reader)] = Reader(reader: reader, id: nextNumber, range: packet..<(packet &+ 1), done: nil)
+        readers[ObjectIdentifier(reader)] = Reader(reader: reader, id: nextNumber, range: packet..<(packet &+ 1), isHeld: true)
         let timer = LoopTimer(eventLoop)
         timer.start(milliseconds: Self.holdMilliseconds) { [weak self] in
             _ = timer
@@ -180,11 +204,7 @@ final class ObjectFill {
     /// How long, in milliseconds.
     private static let holdMilliseconds = 1_000
 
-    private func isFor(_ reader: Reader, _ next: UInt32) -> Bool {
-        reader.done != nil && next <= reader.range.lowerBound && reader.range.lowerBound - next <= UInt32(limits.waitPacketsMax)
-    }
-
-    private static let outdated = WindowsMediaFile.Trouble(description: "the origin has another version now")
+    static let outdated = WindowsMediaFile.Trouble(description: "the origin has another version now")
 
     func want(
         _ range: Range<UInt32>, for reader: SupplyReader, _ done: @escaping (Result<Range<UInt32>, WindowsMediaFile.Trouble>) -> Void
@@ -214,6 +234,7 @@ final class ObjectFill {
             degrade("what was kept is damaged")
             here = PacketRanges()
             for number in packets.numbersInMemory { here.insert(Int(number)..<(Int(number) + 1)) }
+            for gap in packets.leftOut.ranges { here.insert(gap) }
         } else {
             here.remove(Int(range.lowerBound)..<Int(range.upperBound))
             for kept in object.ranges where kept.overlaps(Int(range.lowerBound)..<Int(range.upperBound)) { here.insert(kept) }
@@ -226,15 +247,15 @@ final class ObjectFill {
     func left(_ reader: SupplyReader) {
         guard readers.removeValue(forKey: ObjectIdentifier(reader)) != nil else { return }
         makeRoom()
-        if readers.isEmpty { rest() } else { plan() }
+        if isUnused { rest() } else { plan() }
         sayChange()
     }
 
     /// Nobody reads it: what fetches goes on to the end, or ends soon.
-    private func rest() {
-        guard readers.isEmpty else { return }
+    func rest() {
+        guard isUnused else { return }
         idle.start(milliseconds: Self.idleMilliseconds) { [weak self] in
-            guard let self, readers.isEmpty else { return }
+            guard let self, isUnused else { return }
             if goesOn { return plan() }
             for play in plays { drop(play) }
             commit()
@@ -248,7 +269,7 @@ final class ObjectFill {
         return !readers.isEmpty ? order.leaving != .stop : order.leaving.goesOn(here: here, count: Int(count))
     }
 
-    private func answer() {
+    func answer() {
         // Whoever is answered may want something else at once, or end others.
         for key in Array(readers.keys) {
             guard let reader = readers[key], let done = reader.done else { continue }
@@ -264,7 +285,7 @@ final class ObjectFill {
         }
     }
 
-    private func fail(_ words: String, but isSpared: (Reader) -> Bool = { _ in false }) {
+    func fail(_ words: String, but isSpared: (Reader) -> Bool = { _ in false }) {
         for key in readers.filter({ $0.value.done != nil && !isSpared($0.value) }).keys {
             guard let done = readers[key]?.done else { continue }
             readers[key]?.done = nil
@@ -274,7 +295,7 @@ final class ObjectFill {
 
     // MARK: The plan
 
-    private func plan() {
+    func plan() {
         planIsDue = true
         guard !isPlanning else { return }
         isPlanning = true
@@ -282,6 +303,7 @@ final class ObjectFill {
         while planIsDue {
             planIsDue = false
             takeSteps()
+            search()
         }
     }
 
@@ -294,11 +316,14 @@ final class ObjectFill {
         guard !readers.isEmpty || goesOn else { return hold() }
         let places = readers.values.map { FillPlanner.Reader(id: $0.id, place: Int($0.range.lowerBound)) }
         let running = plays.compactMap { play in play.next.map { FillPlanner.Play(id: play.id, next: Int($0)) } }
+        // Those that find a place for somebody are not to be had.
+        var limits = limits
+        limits.sessionsMax = max(limits.sessionsMax - plays.count { $0.onBegan != nil }, 0)
         let steps = FillPlanner.plan(
             readers: places, plays: running, here: come, count: Int(end), goesOn: goesOn, limits: limits)
         for step in steps {
             switch step {
-            case .start where isAway && spare == nil: break
+            case .start where spare == nil && (isAway || plays.count >= self.limits.sessionsMax): break
             case .start(let packet): session().move(to: UInt32(clamping: packet), pace: pace)
             case .move(let id, let packet): plays.first { $0.id == id }?.move(to: UInt32(clamping: packet), pace: pace)
             case .end(let id): plays.first { $0.id == id }.map(drop)
@@ -312,165 +337,10 @@ final class ObjectFill {
     /// Holds the origin back while what came has nowhere to go.
     private func hold() {
         let isWaiting = readers.values.contains { $0.done != nil }
-        let isFull = isKept ? bytesToWrite >= Self.writeBytesMax : bytesInMemory >= order.memoryBytesMax * (isWaiting ? 2 : 1)
+        let isFull =
+            isKept ? bytesToWrite >= Self.writeBytesMax : bytesInMemory > 0 && bytesInMemory >= memoryBytesMax * (isWaiting ? 2 : 1)
         for play in plays where play.next != nil {
             if isFull, !play.isPaused { play.pause() } else if !isFull, play.isPaused { play.resume() }
         }
     }
-
-    // MARK: What sessions bring
-
-    /// Whether that packet is of any use; then it is counted as come.
-    func takes(_ number: UInt32) -> Bool {
-        number < end && !come.contains(Int(number)) && come.insert(Int(number)..<(Int(number) + 1))
-    }
-
-    func brought(_ bytes: [UInt8], first: UInt32) {
-        guard isKept, let object = order.object, let desk = order.desk else { return remember(bytes, first: first) }
-        bytesToWrite += bytes.count
-        desk.writing { _ in
-            _ = try object.write(bytes, atUnit: Int(first))
-            if object.wantsCommit { try object.commit() }
-        }.assumeIsolated().whenComplete { [weak self] result in
-            guard let self else { return }
-            bytesToWrite -= bytes.count
-            switch result {
-            case .success:
-                here.insert(Int(first)..<(Int(first) + bytes.count / header.packetBytes))
-                arrived()
-            case .failure(let error):
-                degrade("\(error)")
-                remember(bytes, first: first)
-            }
-        }
-    }
-
-    private func remember(_ bytes: [UInt8], first: UInt32) {
-        let size = header.packetBytes
-        for index in 0..<(bytes.count / size) {
-            packets.put(first + UInt32(index), Array(bytes[(index * size)..<((index + 1) * size)]))
-        }
-        bytesInMemory += bytes.count
-        here.insert(Int(first)..<(Int(first) + bytes.count / size))
-        arrived()
-    }
-
-    private func arrived() {
-        answer()
-        if !isWhole, let count = order.packetCount, here.isWhole(Int(count)) {
-            isWhole = true
-            commit()
-            sayChange()
-        }
-        plan()
-    }
-
-    private func commit() {
-        guard isKept, let object = order.object, let desk = order.desk else { return }
-        desk.writing { _ in try object.commit() }.assumeIsolated().whenFailure { [weak self] in self?.degrade("\($0)") }
-    }
-
-    /// What comes from now on is not kept.
-    private func degrade(_ words: String) {
-        guard degradation == nil else { return }
-        degradation = words
-        limits.aheadPackets = .max / 2
-        order.logger.warning("what the origin sends is not kept any more", metadata: ["why": "\(words)"])
-        sayChange()
-    }
-
-    /// Takes out of memory what no reader is about to read, where there is too much in it.
-    private func makeRoom() {
-        guard bytesInMemory >= order.memoryBytesMax, header.packetBytes > 0 else { return }
-        let window = UInt32(clamping: max(order.memoryBytesMax / max(readers.count, 1) / header.packetBytes, 1))
-        let ahead = readers.values.map { $0.range.lowerBound..<($0.range.lowerBound &+ min(window, .max - $0.range.lowerBound)) }
-        let gone = packets.numbersInMemory.filter { number in !ahead.contains { $0.contains(number) } }
-        packets.drop(gone)
-        bytesInMemory -= gone.count * header.packetBytes
-        for number in gone {
-            here.remove(Int(number)..<(Int(number) + 1))
-            come.remove(Int(number)..<(Int(number) + 1))
-        }
-    }
-
-    /// The origin leaves packets out: players are given nothing in their place, and nothing of the kind is kept.
-    func leftOut(_ range: Range<UInt32>) {
-        let range = range.clamped(to: 0..<end)
-        guard !range.isEmpty else { return }
-        degrade("the origin leaves packets out")
-        // Too many to be bridged: it would be asked for them again and again.
-        guard range.count * header.packetBytes <= Self.leftOutBytesMax else {
-            end = range.lowerBound
-            return answer()
-        }
-        for number in range where takes(number) { remember(Self.nothing(bytes: header.packetBytes), first: number) }
-    }
-
-    /// So much at a time is bridged.
-    private static let leftOutBytesMax = 4 << 20
-
-    /// What nobody takes for a packet: it is left out wherever packets are sent.
-    private static func nothing(bytes: Int) -> [UInt8] { [UInt8](repeating: 0xFF, count: bytes) }
-
-    func flushed(_ play: ObjectPlay) { plan() }
-
-    /// A play came to the content's end, behind its last packet.
-    func finished(at packet: UInt32) {
-        if packet < end {
-            end = packet
-            if order.packetCount != nil { degrade("it ends at packet \(packet), before the end that its header names") }
-        }
-        answer()
-        plan()
-    }
-
-    /// A play was at the content's end at once. Where there is more, as is known, the origin does not give what it was asked for.
-    func finishedAtOnce(_ play: ObjectPlay, at packet: UInt32?) {
-        guard let packet, packet < end else { return plan() }
-        guard let last = come.ranges.last, last.upperBound > Int(packet) else { return finished(at: packet) }
-        drop(play)
-        goesAway("the origin has nothing from packet \(packet) on")
-    }
-
-    func ended(_ play: ObjectPlay, _ end: OriginPlay.End) {
-        plays.removeAll { $0 === play }
-        if case .changed(let words) = end { return changed(words) }
-        goesAway("the origin: \(end.words)")
-        commit()
-        sayChange()
-    }
-
-    /// No other session is made for a while, longer each time. The others go on, and with them those for whom they bring something.
-    private func goesAway(_ words: String) {
-        isAway = true
-        limits.sessionsMax = min(max(plays.count, 1), order.sessionsMax)
-        retry.start(milliseconds: retryMilliseconds) { [weak self] in
-            guard let self else { return }
-            isAway = false
-            limits.sessionsMax = max(order.sessionsMax, 1)
-            plan()
-        }
-        retryMilliseconds = min(2 * retryMilliseconds, Self.retryMillisecondsMax)
-        plan()
-        fail(words) { reader in plays.contains { play in play.next.map { isFor(reader, $0) } ?? false } }
-    }
-
-    /// A new session plays.
-    func playsAgain() { retryMilliseconds = Self.retryMillisecondsMin }
-
-    /// The origin has something else under its name now.
-    func changed(_ words: String) {
-        guard !isOutdated else { return }
-        isOutdated = true
-        retry.stop()
-        order.logger.notice("the origin has another version", metadata: ["why": "\(words)"])
-        let plays = plays
-        self.plays = []
-        for play in plays { play.leave() }
-        fail(Self.outdated.description)
-        sayChange()
-    }
-
-    /// The origin does not number its packets: nothing that is located by time can be kept.
-    func isUnnumbered() { degrade("the origin does not number its packets") }
 }

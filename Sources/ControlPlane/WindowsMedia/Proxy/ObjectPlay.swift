@@ -130,6 +130,8 @@ extension ObjectPlay: OriginPlayOwner {
         if batch.count >= Self.batchBytes { handOver() }
     }
 
+    func originAsksWho(_ play: OriginPlay, _ opener: OriginStatement.Opener) { fill?.isGuarded(by: opener) }
+
     func origin(_ play: OriginPlay, skipped range: Range<UInt32>) { fill?.leftOut(range) }
 
     func originFlushes(_ play: OriginPlay) {
@@ -152,7 +154,8 @@ extension ObjectPlay: OriginPlayOwner {
         let onOpened = onOpened
         self.onOpened = nil
         onOpened?(.ended(end))
-        tellBegan(nil)
+        // It is not to be had for anything else any more when somebody hears of it.
         fill?.ended(self, end)
+        tellBegan(nil)
     }
 }

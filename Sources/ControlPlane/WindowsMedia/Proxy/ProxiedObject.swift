@@ -40,7 +40,7 @@ final class ProxiedObject {
     }
 
     /// It may be given to others.
-    var isOfUse: Bool { !fill.isOutdated && !isPrivate && (stored == nil || fill.isKept) }
+    var isOfUse: Bool { !fill.isOutdated && !fill.isLetGo && !isPrivate && (stored == nil || fill.isKept) }
 
     /// It as a player gets it, in the language that he speaks.
     func file(_ outcome: ProxyOutcome, for dialect: OriginFacts.Dialect, on eventLoop: any EventLoop) -> WindowsMediaFile {

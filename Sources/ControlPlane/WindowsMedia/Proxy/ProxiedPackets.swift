@@ -1,3 +1,4 @@
+import Signalling
 import Synchronization
 import WireFormats
 
@@ -9,6 +10,8 @@ final class ProxiedPackets: PacketStorage {
     /// What is kept on the disk; nil: nothing is.
     let object: CacheObject?
     private let memory = Mutex<[UInt32: [UInt8]]>([:])
+    /// What the origin leaves out, and is read as nothing that could be a packet.
+    private let gaps = Mutex(PacketRanges())
 
     init(head: [UInt8], packetBytes: Int, object: CacheObject?) {
         self.head = head
@@ -23,6 +26,12 @@ final class ProxiedPackets: PacketStorage {
 
     /// Takes packets out of memory.
     func drop(_ numbers: [UInt32]) { memory.withLock { memory in for number in numbers { memory[number] = nil } } }
+
+    /// These are not to be had; false: there are too many gaps.
+    func leaveOut(_ range: Range<Int>) -> Bool { gaps.withLock { $0.insert(range) } }
+
+    /// What is not to be had.
+    var leftOut: PacketRanges { gaps.withLock { $0 } }
 
     /// What lies in memory.
     var numbersInMemory: [UInt32] { memory.withLock { Array($0.keys) } }
@@ -58,6 +67,14 @@ final class ProxiedPackets: PacketStorage {
                 return kept
             }
             bytes += kept
+            let gap = gaps.withLock { $0.run(from: Int(next)) }
+            if !gap.isEmpty {
+                // It is left out wherever packets are sent.
+                let end = UInt32(clamping: min(gap.upperBound, Int(range.upperBound)))
+                bytes += [UInt8](repeating: 0xFF, count: Int(end - next) * packetBytes)
+                next = end
+                continue
+            }
             guard next < range.upperBound, let object, let end = object.end(ofRunFrom: Int(next)), end > Int(next) else { break }
             let run = Int(next)..<min(end, Int(range.upperBound))
             do throws(CacheTrouble) {

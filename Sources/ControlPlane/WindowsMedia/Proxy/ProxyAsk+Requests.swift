@@ -63,7 +63,7 @@ extension PathSettings {
         policy.servesUnreachable = self.cache.stale == .unreachable
         policy.ageDefaultSeconds = UInt32(clamping: self.cache.ageSeconds ?? 0)
         policy.diskBytesMax = UInt64(clamping: commons.settings.objectBytesMax)
-        policy.memoryBytesMax = UInt64(clamping: commons.memoryBytesMax)
+        policy.memoryBytesMax = UInt64(clamping: commons.memory.bytesMax)
         return policy
     }
 }

@@ -20,9 +20,15 @@ struct ProxyAsk {
     /// The request may go on to the origin.
     var mayForward = true
     var maxForwards: Int?
+    /// Whom it came through, and this relay (`Via`), as long as the origin is asked for it; nil: as the path says.
+    var via: String?
+    /// By what its GetContentInfo may be known, where that came another way.
+    var earlier: String?
 
     /// By what its requests belong together: whoever says other words is somebody else.
     var key: String? { player.map { "\($0) \(authorization ?? "")" } }
+    /// The same for its GetContentInfo.
+    var earlierKey: String? { earlier.map { "\($0) \(authorization ?? "")" } }
 
     /// One that nobody in particular asks.
     init(dialect: OriginFacts.Dialect, stage: Stage) {

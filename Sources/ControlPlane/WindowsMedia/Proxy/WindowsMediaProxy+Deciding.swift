@@ -61,7 +61,7 @@ extension WindowsMediaProxy {
         logger.debug(
             "decided",
             metadata: ["action": "\(decision.action)", "outcome": "\(decision.outcome?.words ?? "-")", "discards": "\(decision.discards)"])
-        if decision.discards { discard(resolution) }
+        if decision.discards { discard(resolution, decision) }
         let outcome = decision.outcome ?? ProxyOutcome(.bypass, "")
         switch decision.action {
         case .ask(.contentInfo): if mayTry(resolution) { tryLive(resolution, path) } else { ask(resolution, path) }
@@ -140,7 +140,7 @@ extension WindowsMediaProxy {
         role.onTried = { [weak self] said, isTaken in
             resolution.trial = nil
             guard let self, isTaken else {
-                role.release()
+                role.release(said == nil ? "the origin cannot be had" : "the origin has something else now")
                 self?.isKnown = said != nil
                 // Who does not answer has nothing to say to a question, either.
                 if said == nil, !role.pull.wasAnswered { resolution.origin = .unreachable }
@@ -219,19 +219,21 @@ extension WindowsMediaProxy {
     ) {
         let play = ObjectPlay(id: nextPlayNumber())
         play.onOpened = { opened in done(play, opened) }
-        play.open(self.play(for: ask, authorization, isCache: isCache))
+        play.open { OriginPlay(origin, call(for: ask, authorization, isCache: isCache), tools, owner: $0) }
     }
 
     // MARK: What is given
 
     /// What nobody new is given any more.
-    private func discard(_ resolution: ProxyResolution) {
+    private func discard(_ resolution: ProxyResolution, _ decision: ProxyDecision) {
         // What another path made of it meanwhile is another version.
         let id = resolution.storedRecord?.id ?? object?.stored?.id
         resolution.stored = nil
         resolution.storedRecord = nil
         if let object {
-            object.fill.changed("the origin says so")
+            // Who plays it has nothing to fear of a permission that is gone; of another version nothing fits.
+            let isAnother = if case .says(let facts) = resolution.origin { !object.facts.isSameVersion(as: facts) } else { false }
+            if isAnother { object.fill.changed("the origin says so") } else { object.fill.letGo(decision.reason?.rawValue ?? "") }
             self.object = nil
         }
         guard let desk = parts.commons.desk, let id else { return }
@@ -281,6 +283,7 @@ extension WindowsMediaProxy {
         desk.reading { store in try store.open(key) as CacheObject? }.assumeIsolated().whenComplete { [weak self] result in
             guard let self else { return }
             let opened: CacheObject?
+        object.fill.ask = waiter.ask
             switch result {
             case .success(let object): opened = object
             case .failure(let error):
@@ -295,7 +298,8 @@ extension WindowsMediaProxy {
                 return decide(resolution, path)
             }
             let facts = decision.facts ?? OriginFacts(opened.facts)
-            let object = makeObject(header, opened.units.flatMap { UInt32(exactly: $0) }, facts, stored: opened, nil, isPrivate: false, nil)
+            let object = makeObject(
+                header, opened.units.flatMap { UInt32(exactly: $0) }, facts, stored: opened, nil, isPrivate: false, nil, nil)
             keep(object)
             if isAsked { renew(object, facts) }
             give(object, outcome, resolution)
@@ -319,24 +323,22 @@ extension WindowsMediaProxy {
     /// An object with what brings it.
     func makeObject(
         _ header: ASFHeader, _ count: UInt32?, _ facts: OriginFacts, stored: CacheObject?, _ description: OriginPlay.Description?,
-        isPrivate: Bool, _ own: (ask: ProxyAsk, authorization: String?)?
+        isPrivate: Bool, _ own: (ask: ProxyAsk, authorization: String?)?, _ share: ProxyMemory.Share?
     ) -> ProxiedObject {
-        let settings = parts.settings.cache
+        let settings = parts.settings.cache, origin = origin, tools = tools
+        let call = call(for: own?.ask, own?.authorization, isCache: !isPrivate)
         let order = ObjectFill.Order(
             header: header, packetCount: count, object: stored, desk: stored == nil ? nil : parts.commons.desk,
-            memoryBytesMax: isPrivate ? Self.windowBytesMax : parts.commons.memoryBytesMax,
+            memory: isPrivate ? .window(ObjectFill.windowBytesMax) : share.map { .share($0) } ?? .common(parts.commons.memory),
             sessionsMax: isPrivate ? 1 : settings.fillSessionsMax,
-            leaving: settings.fill.leaving, logger: logger,
-            makePlay: play(for: own?.ask, own?.authorization, isCache: !isPrivate))
+            leaving: settings.fill.leaving, sharesOperators: parts.policy.sharesOperators, counts: parts.commons.counts, logger: logger,
+            makePlay: { OriginPlay(origin, call.asked(by: $0), tools, owner: $1) })
         let fill = ObjectFill(order, on: eventLoop)
         fill.onBrought = { [weak self] in self?.host?.sourceBrought($0) }
         return ProxiedObject(
             facts: facts, fill: fill, stored: stored, packetCount: count,
             features: description?.statement.features, metadata: description?.metadata, isPrivate: isPrivate, origin: parts.route.origin)
     }
-
-    /// Bytes of what one player is sent that wait for him.
-    static var windowBytesMax: Int { 4 << 20 }
 
     private func keep(
         _ place: ProxyDecision.Place, _ decision: ProxyDecision, _ outcome: ProxyOutcome, _ resolution: ProxyResolution, _ path: Path
@@ -347,11 +349,16 @@ extension WindowsMediaProxy {
         guard let opened = resolution.opened, let facts = decision.facts else { return describe(resolution, path) }
         let description = opened.description
         if let unfit = description.unfit {
+        fill.ask = own?.ask
             logger.notice("it cannot be kept", metadata: ["why": "\(unfit)"])
             return relay(facts.credentials, decision, ProxyOutcome(.bypass, "unfit"), resolution, path)
         }
         guard place == .disk, let desk = parts.commons.desk, let key = key(for: facts) else {
-            return adopt(opened, description, facts, stored: nil, outcome, resolution)
+            let packets = (description.packetCount.map(Int.init) ?? 0) + 1, bytes = packets * description.header.packetBytes
+            guard let share = parts.commons.memory.share(bytes, least: bytes) else {
+                return relay(facts.credentials, decision, ProxyOutcome(.bypass, ProxyReason.noStore.rawValue), resolution, path)
+            }
+            return adopt(opened, description, facts, stored: nil, outcome, resolution, share)
         }
         // Another path may have it from the same place at the same time.
         let shelf = parts.commons.shelf
@@ -389,10 +396,10 @@ extension WindowsMediaProxy {
 
     private func adopt(
         _ opened: (play: ObjectPlay, description: OriginPlay.Description), _ description: OriginPlay.Description, _ facts: OriginFacts,
-        stored: CacheObject?, _ outcome: ProxyOutcome, _ resolution: ProxyResolution
+        stored: CacheObject?, _ outcome: ProxyOutcome, _ resolution: ProxyResolution, _ share: ProxyMemory.Share? = nil
     ) {
         let object = makeObject(
-            description.header, description.packetCount, facts, stored: stored, description, isPrivate: false, nil)
+            description.header, description.packetCount, facts, stored: stored, description, isPrivate: false, nil, share)
         keep(object)
         resolution.opened = nil
         object.fill.adopt(opened.play)

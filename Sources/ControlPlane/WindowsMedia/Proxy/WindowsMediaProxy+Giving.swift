@@ -54,7 +54,7 @@ extension WindowsMediaProxy {
     ) {
         let facts = OriginFacts(description, isPlayers: authorization != nil)
         let object = makeObject(
-            description.header, description.packetCount, facts, stored: nil, description, isPrivate: true, (waiter.ask, authorization))
+            description.header, description.packetCount, facts, stored: nil, description, isPrivate: true, (waiter.ask, authorization), nil)
         privateObjects[ObjectIdentifier(object)] = object
         object.fill.onChange(self) { [weak self] in self?.tidy() }
         object.fill.adopt(play)

@@ -8,8 +8,9 @@ struct ProxyCommons {
     /// Nil: nothing is kept on a disk.
     var desk: CacheDesk?
     var settings = CacheSettings(directory: "")
-    /// Bytes of one object that is kept in memory alone.
-    var memoryBytesMax = 64 << 20
+    /// What of all their content may lie in memory.
+    var memory = ProxyMemory(bytesMax: 64 << 20)
+    var counts = FillCounts()
     var shelf = ProxyShelf()
 }
 
@@ -154,6 +155,8 @@ final class WindowsMediaProxy: PathSource {
         path.readerArrived()
         let finish: ProxyResolution.Done = { result in
             done(result)
+        var ask = ask
+        ask.via = host?.via
             path.readerLeft()
         }
         if let known = followUps.take(ask, now: .now()) {
@@ -179,12 +182,6 @@ final class WindowsMediaProxy: PathSource {
         }
     }
 
-    /// A session with the origin, on behalf of whoever asks.
-    func play(for ask: ProxyAsk?, _ authorization: String?, isCache: Bool) -> (any OriginPlayOwner) -> OriginPlay {
-        let call = call(for: ask, authorization, isCache: isCache), origin = origin, tools = tools
-        return { OriginPlay(origin, call, tools, owner: $0) }
-    }
-
     func nextPlayNumber() -> Int {
         nextPlay += 1
         // Those of fills are small.
@@ -194,7 +191,7 @@ final class WindowsMediaProxy: PathSource {
     func call(for ask: ProxyAsk?, _ authorization: String?, isCache: Bool) -> OriginCall {
         let settings = parts.settings
         return OriginCall(
-            isCache: isCache, asker: ask?.asker, via: host?.via, maxForwards: ask?.maxForwards, authorization: authorization,
+            isCache: isCache, asker: ask?.asker, via: ask?.via ?? host?.via, maxForwards: ask?.maxForwards, authorization: authorization,
             silenceMilliseconds: settings.silenceMilliseconds, permits: { settings.permits($0) })
     }
 }
