@@ -118,7 +118,9 @@ final class OverviewCollector {
         overview.notices = server.notices.overview
         overview.store = commons.desk.map { CacheOverview.Store($0.store) }
         overview.fills = CacheOverview.Fills(commons)
-        return overview.store == nil && counts.isEmpty && overview.notices.made == 0 && overview.notices.restored == 0 ? nil : overview
+        let notices = overview.notices
+        let hasNothing = counts.isEmpty && notices.made == 0 && notices.restored == 0 && notices.eventsHeard.isEmpty
+        return overview.store == nil && hasNothing ? nil : overview
     }
 
     private func totals(_ status: Status, _ statistics: ServerStatistics, _ paths: [Path]) -> Overview.Totals {

@@ -38,8 +38,10 @@ final class WindowsMediaBroadcast {
 
     /// Where it comes from and how that was met; nil for what is made here.
     var proxied: ProxiedContent?
+    /// How many have begun to play it.
+    var playsBegun: UInt64 = 0
     /// Somebody was sent it before.
-    var wasPlayed = false
+    var wasPlayed: Bool { playsBegun > 0 }
     /// Who is sent it just now.
     var playerCount: Int { variants.values.reduce(taps.count) { $0 + $1.players } }
 

@@ -21,8 +21,8 @@ final class WindowsMediaPull: PathSource, WindowsMediaLive {
     private var hasBegun = false
     private var isPlain = false
     /// Players that are let go of when it is stopped hear this.
-    private var partingWords = stopWords
-    private static let stopWords = "Weir stops"
+    var partingWords = stopWords
+    static let stopWords = "Weir stops"
     /// The way that brought media last.
     private var placeThatWorked: Int?
     /// Where the source redirected to, for one attempt: what comes after a failure is the URL that was configured.

@@ -8,7 +8,7 @@ import WireFormats
 /// is about and whether it is allowed, has the session machine decide, and does what that says. Belongs to the event loop.
 final class WindowsMediaServer {
     unowned let server: RTSPServer
-    private var sessions: WMSPSessions
+    private(set) var sessions: WMSPSessions
     private var connections: [UInt64: WMSPConnection] = [:]
     private var players: [UInt32: WindowsMediaPlayer] = [:]
     private var nextConnection: UInt64 = 1
@@ -108,8 +108,9 @@ final class WindowsMediaServer {
         guard Self.isAboutContent(request) else {
             do throws(WMSPRefusal) {
                 // It needs no session: whoever says something about a path must be one who may read it.
+                var path: Path?
                 if request.kind == .sendEvent {
-                    _ = try path(request.target.path, for: message, on: connection)
+                    path = try self.path(request.target, for: message, on: connection, isPlayer: true)
                     do throws(RequestRefusal) { try server.admitEvent(connection.host) } catch { throw WMSPRefusal(noRoom: error) }
                 }
                 guard request.kind == .playNextEntry, let opened = request.clientID.flatMap({ playlistReaders[$0]?.current }) else {

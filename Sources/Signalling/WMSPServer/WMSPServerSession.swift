@@ -31,6 +31,8 @@ struct WMSPServerSession: Sendable {
     var features: WMSPSupported = [.prediction, .streamSwitch]
     var incarnation: UInt8 = 0
     var content: WMSPContent?
+    /// The connection of the Describe that told it last; nil: it was played at once.
+    var describedOn: UInt64?
     /// What that content was asked for as: whoever has the session may read it.
     var path = ""
     var selection = WMSPSelection()

@@ -28,6 +28,12 @@ extension WMSPSessions {
         request.clientID.flatMap { sessions[$0] }?.belongs(to: address, guid: request.guid) ?? false
     }
 
+    /// The connection of the Describe of the session that a request names; nil where it names none that is its owner's, or that was not described.
+    package func describer(of request: WMSPRequest, from address: String) -> UInt64? {
+        guard owns(request, from: address) else { return nil }
+        return request.clientID.flatMap { sessions[$0]?.describedOn }
+    }
+
     /// The session that a request must name. The request is noted in it.
     mutating func required(_ incoming: Incoming) throws(WMSPRefusal) -> WMSPServerSession {
         guard incoming.request.clientID != nil else { throw .sessionMissing(incoming.request.kind) }
@@ -48,6 +54,7 @@ extension WMSPSessions {
         session.seen(incoming.request, now: incoming.now)
         session.content = content
         session.path = incoming.request.target.path
+        session.describedOn = incoming.connection
         sessions[session.id] = session
         let request = incoming.request
         let dialect = session.dialect

@@ -27,7 +27,7 @@ extension WindowsMediaContent {
             if proxied.outcome.word == .split, !broadcast.wasPlayed {
                 proxied.outcome = ProxyOutcome(.miss, ProxyReason.firstPlayer.rawValue)
             }
-            broadcast.wasPlayed = true
+            broadcast.playsBegun &+= 1
             return proxied
         case .playlist: return nil
         }

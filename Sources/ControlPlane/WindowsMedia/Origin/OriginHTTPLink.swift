@@ -240,6 +240,7 @@ final class OriginHTTPLink: OriginLink {
         return switch failure {
         case .unauthorized: client.challenge.map { .challenged($0) } ?? .refused(status: 401, words)
         case .refused(_, let status): .refused(status: Int(status.code), words)
+        case .unanswered where isQuestion: .unreachable(words + Self.goneWords)
         case .noAnswer, .noHeader, .unanswered: .unreachable(words)
         case .malformed, .notWindowsMedia: isPlaying ? .lying(words) : .plain(words)
         case .cutOff: .broken(words)
@@ -248,6 +249,12 @@ final class OriginHTTPLink: OriginLink {
         case .redirection: .redirection(words)
         }
     }
+
+    private var isQuestion: Bool { if case .contentInfo = order.errand { true } else { false } }
+
+    /// It was there, and the question was its end.
+    private static let goneWords =
+        "; it did not outlive a question: an encoder that bears one connection alone (ffmpeg -listen 1) needs `broadcast: true` at its path"
 
     // MARK: Connections
 
@@ -281,7 +288,8 @@ final class OriginHTTPLink: OriginLink {
                 perform(client.connected(link, now: now))
             case .failure(let error):
                 if link == .media {
-                    return fail(.unreachable("cannot connect to \(url.host):\(url.port): \(PullSession.words(error))"))
+                    let gone = isQuestion && attempt > 1 ? Self.goneWords : ""
+                    return fail(.unreachable("cannot connect to \(url.host):\(url.port): \(PullSession.words(error))\(gone)"))
                 }
                 perform(client.closed(link, now: now))
             }

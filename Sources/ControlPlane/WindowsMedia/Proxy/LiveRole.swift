@@ -15,6 +15,11 @@ final class LiveRole {
     var onTried: ((_ said: OriginFacts?, _ isTaken: Bool) -> Void)?
     /// It was let go of.
     var onReleased: (() -> Void)?
+    /// It failed, and nothing has come since: what the origin has by now may be something else.
+    private(set) var isFailing = false
+    /// Whom it was given last, by what his requests belong together.
+    private var owner: String?
+    private var claim: (until: NIODeadline, plays: UInt64)?
 
     private let make: (any PathSourceHost) -> WindowsMediaPull
     private weak var host: (any PathSourceHost)?
@@ -55,6 +60,30 @@ final class LiveRole {
     /// Players that it feeds now.
     var players: Int { pull.broadcast?.playerCount ?? 0 }
 
+    /// Nobody has it, waits for it, or was described it a moment ago.
+    var isIdle: Bool {
+        guard players == 0, pull.waiting.count == 0 else { return false }
+        guard let claim else { return true }
+        return claim.until <= .now() || (pull.broadcast?.playsBegun ?? 0) != claim.plays
+    }
+
+    /// Whoever asks is given it: until he plays nobody else may take it for idle.
+    func isGiven(to ask: ProxyAsk) {
+        owner = ask.key
+        claim = (.now() + .seconds(ProxyFollowUps.keepSeconds), pull.broadcast?.playsBegun ?? 0)
+    }
+
+    /// It is his whom it was given, if it is anybody's.
+    func isFor(_ ask: ProxyAsk) -> Bool { !isPrivate || owner != nil && owner == ask.key }
+
+    /// The origin was asked again while it failed, and said the same kind of thing: it is tried again at once.
+    func renew(_ facts: OriginFacts, _ outcome: ProxyOutcome) {
+        self.facts = facts
+        self.outcome = outcome
+        pull.proxied = proxied(pull.origin)
+        pull.want(.playing)
+    }
+
     /// Begins.
     func open() {
         pull.want(.playing)
@@ -91,17 +120,17 @@ final class LiveRole {
     private func watch() {
         timer.start(milliseconds: Self.checkMilliseconds) { [weak self] in
             guard let self, !isOver else { return }
-            let isIdle = players == 0 && pull.waiting.count == 0
             idleChecks = isIdle ? idleChecks + 1 : 0
             if idleChecks >= Self.idleChecksMax { release() } else { watch() }
         }
     }
 
-    /// Lets go of the origin.
-    func release() {
+    /// Lets go of the origin; whoever waits for it hears why.
+    func release(_ words: String = WindowsMediaPull.stopWords) {
         guard !isOver else { return }
         isOver = true
         timer.stop()
+        pull.partingWords = words
         pull.stop {}
         let onReleased = onReleased
         self.onReleased = nil
@@ -115,10 +144,17 @@ extension LiveRole: PathSourceHost {
     var maxForwards: Int? { host?.maxForwards }
     var asker: SourceAsker? { host?.asker }
 
-    func sourcePlays() { host?.sourcePlays() }
+    func sourcePlays() {
+        isFailing = false
+        host?.sourcePlays()
+    }
     func sourceBrought(_ bytes: Int) { host?.sourceBrought(bytes) }
 
-    func sourceFailed(_ words: String) { if onTried != nil { tried(nil, false) } else { host?.sourceFailed(words) } }
+    func sourceFailed(_ words: String) {
+        isFailing = true
+        if onTried != nil { tried(nil, false) } else { host?.sourceFailed(words) }
+    }
+
     func sourceDropped(_ datagrams: UInt64) { host?.sourceDropped(datagrams) }
     func sourceRefused(_ status: RTSPStatus) { host?.sourceRefused(status) }
     func sourceTurnsOut(windowsMedia: Bool) -> Bool { host?.sourceTurnsOut(windowsMedia: windowsMedia) ?? false }

@@ -14,9 +14,15 @@ extension WindowsMediaServer {
         ask.asker = path.asker
         ask.mayForward = connection.trail.mayForward
         ask.maxForwards = connection.trail.forwardsNext
-        // Of one player: its address, what it calls itself, and the number that it draws for itself. A Play that names no session is its first word.
-        if stage != .play || request.clientID != nil {
-            ask.player = "wmsp \(connection.host.text) \(connection.agent) \(request.guid ?? "")"
+        // Of one player: the session that its Describe opened. What players call themselves, and the number that they draw, many have in common
+        // behind one address: only GetContentInfo, which knows of no session, is told by that. A Play that names no session is its first word.
+        let named = request.guid.map { "wmsp \(connection.host.text) \(connection.agent) \($0)" }
+        switch stage {
+        case .contentInfo: ask.player = named ?? "wmsp connection \(connection.id)"
+        case .describe:
+            ask.player = "wmsp connection \(connection.id)"
+            ask.earlier = named
+        case .play: ask.player = sessions.describer(of: request, from: connection.host.text).map { "wmsp connection \($0)" }
         }
         // What opens this relay is none of the origin's business.
         if server.access.isOpen(.read, of: path.settings, to: connection.host) {

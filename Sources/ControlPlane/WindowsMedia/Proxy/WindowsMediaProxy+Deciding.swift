@@ -47,9 +47,9 @@ extension WindowsMediaProxy {
 
     /// A shared connection if there is one, else one without a player, else a private one.
     func role(_ resolution: ProxyResolution) -> ProxySituation.Role {
-        let role = roles.first { !$0.isPrivate } ?? roles.first { $0.players == 0 && $0.pull.waiting.count == 0 } ?? roles.first
-        guard resolution.authorization == nil, let role else { return .none }
-        return .receiving(role.facts, players: role.players + role.pull.waiting.count, isPrivate: role.isPrivate)
+        guard resolution.authorization == nil, let role = chosenRole else { return .none }
+        let players = role.isIdle ? 0 : max(role.players + role.pull.waiting.count, 1)
+        return .receiving(role.facts, players: players, isPrivate: role.isPrivate)
     }
 
     func decide(_ resolution: ProxyResolution, _ path: Path) {
@@ -58,6 +58,7 @@ extension WindowsMediaProxy {
             return refuse(resolution, ProxyRefusal.refused(status: 502, "the origin does not make up its mind"))
         }
         let decision = ProxyDecision.decide(situation(resolution))
+        leaveFailing(decision, resolution)
         logger.debug(
             "decided",
             metadata: ["action": "\(decision.action)", "outcome": "\(decision.outcome?.words ?? "-")", "discards": "\(decision.discards)"])
@@ -80,6 +81,14 @@ extension WindowsMediaProxy {
         case .refuse(504) where mayWait(resolution, path): wait(resolution, path)
         case .refuse(let status):
             refuse(resolution, ProxyRefusal.refused(status: status, "the origin: \(decision.reason?.rawValue ?? "") \(lastWords)"))
+        }
+    }
+
+    /// A shared connection that failed is of no use where the origin says that it has something else now.
+    private func leaveFailing(_ decision: ProxyDecision, _ resolution: ProxyResolution) {
+        switch (resolution.origin, decision.action) {
+        case (_, .ask), (_, .open(.shared)), (_, .join), (_, .awaitRole), (.notAsked, _), (.doesNotSay, _), (.unreachable, _): break
+        default: failingRole?.release("the origin has something else now")
         }
     }
 
@@ -133,9 +142,11 @@ extension WindowsMediaProxy {
         resolution.hasTried = true
         let facts = OriginFacts(dialect: .wmsp, saidAt: CacheClock.now())
         let outcome = ProxyOutcome(.split, facts.splitting(parts.policy).reason.rawValue)
-        let role = LiveRole(facts: facts, isPrivate: false, outcome: outcome, host: host, on: eventLoop) { [parts] in
-            parts.makePull($0, nil)
-        }
+        let role =
+            failingRole
+            ?? LiveRole(facts: facts, isPrivate: false, outcome: outcome, host: host, on: eventLoop) { [parts] in
+                parts.makePull($0, nil)
+            }
         resolution.trial = role
         role.onTried = { [weak self] said, isTaken in
             resolution.trial = nil
@@ -265,6 +276,7 @@ extension WindowsMediaProxy {
     }
 
     func give(_ object: ProxiedObject, _ outcome: ProxyOutcome, _ waiter: ProxyResolution.Waiter) {
+        object.fill.ask = waiter.ask
         remember(waiter.ask, .object(object, outcome))
         waiter.done(.success(.file(object.file(outcome, for: waiter.ask.dialect, on: eventLoop))))
     }
@@ -283,7 +295,6 @@ extension WindowsMediaProxy {
         desk.reading { store in try store.open(key) as CacheObject? }.assumeIsolated().whenComplete { [weak self] result in
             guard let self else { return }
             let opened: CacheObject?
-        object.fill.ask = waiter.ask
             switch result {
             case .success(let object): opened = object
             case .failure(let error):
@@ -334,6 +345,7 @@ extension WindowsMediaProxy {
             leaving: settings.fill.leaving, sharesOperators: parts.policy.sharesOperators, counts: parts.commons.counts, logger: logger,
             makePlay: { OriginPlay(origin, call.asked(by: $0), tools, owner: $1) })
         let fill = ObjectFill(order, on: eventLoop)
+        fill.ask = own?.ask
         fill.onBrought = { [weak self] in self?.host?.sourceBrought($0) }
         return ProxiedObject(
             facts: facts, fill: fill, stored: stored, packetCount: count,
@@ -349,7 +361,6 @@ extension WindowsMediaProxy {
         guard let opened = resolution.opened, let facts = decision.facts else { return describe(resolution, path) }
         let description = opened.description
         if let unfit = description.unfit {
-        fill.ask = own?.ask
             logger.notice("it cannot be kept", metadata: ["why": "\(unfit)"])
             return relay(facts.credentials, decision, ProxyOutcome(.bypass, "unfit"), resolution, path)
         }

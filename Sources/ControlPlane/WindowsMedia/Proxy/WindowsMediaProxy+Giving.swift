@@ -73,8 +73,9 @@ extension WindowsMediaProxy {
     // MARK: What is live
 
     func join(_ resolution: ProxyResolution, _ path: Path) {
-        let role = roles.first { !$0.isPrivate } ?? roles.first { $0.players == 0 } ?? roles.first
-        guard let role else { return refuse(resolution, PathError.notReady("the connection to the origin went", retryAfterSeconds: 5)) }
+        guard let role = chosenRole else {
+            return refuse(resolution, PathError.notReady("the connection to the origin went", retryAfterSeconds: 5))
+        }
         for (index, waiter) in finish(resolution).enumerated() {
             // What must not be shared is one player's: those who asked with him get their own.
             if role.isPrivate, index > 0 {
@@ -85,9 +86,23 @@ extension WindowsMediaProxy {
         }
     }
 
+    /// A shared connection if there is one, else one without a player, else a private one. One that fails and feeds nobody does not count: what
+    /// the origin has by now is asked.
+    var chosenRole: LiveRole? {
+        let sound = roles.filter { !$0.isFailing || $0.players > 0 }
+        return sound.first { !$0.isPrivate } ?? sound.first(where: \.isIdle) ?? sound.first
+    }
+
+    /// A shared connection that fails just now.
+    var failingRole: LiveRole? { roles.first { !$0.isPrivate && $0.isFailing && $0.players == 0 } }
+
     func give(_ role: LiveRole, _ waiter: ProxyResolution.Waiter, _ path: Path) {
         if role.isPrivate { remember(waiter.ask, .live(role)) }
-        role.pull.broadcast(of: path) { result in waiter.done(result.map { .live($0) }.mapError { $0 }) }
+        role.isGiven(to: waiter.ask)
+        role.pull.broadcast(of: path) { result in
+            role.isGiven(to: waiter.ask)
+            waiter.done(result.map { .live($0) }.mapError { $0 })
+        }
     }
 
     func open(
@@ -98,7 +113,10 @@ extension WindowsMediaProxy {
         switch sharing {
         case .shared:
             // Those after the first one are split off it.
-            let role = role(facts, isPrivate: false, ProxyOutcome(.split, facts.splitting(parts.policy).reason.rawValue), nil)
+            let outcome = ProxyOutcome(.split, facts.splitting(parts.policy).reason.rawValue)
+            let failing = failingRole
+            failing?.renew(facts, outcome)
+            let role = failing ?? role(facts, isPrivate: false, outcome, nil)
             for waiter in waiters { give(role, waiter, path) }
         // Another player's words are his: this one says his own.
         case .private where facts.credentials == .players:
@@ -131,6 +149,7 @@ extension WindowsMediaProxy {
     }
 
     func add(_ role: LiveRole) {
+        guard !roles.contains(where: { $0 === role }) else { return }
         roles.append(role)
         role.onReleased = { [weak self, weak role] in self?.roles.removeAll { $0 === role } }
     }

@@ -153,10 +153,10 @@ final class WindowsMediaProxy: PathSource {
     /// Finds what a player is given. `done` is called once, maybe before this returns; what is returned ends the wait.
     func content(for ask: ProxyAsk, of path: Path, _ done: @escaping ProxyResolution.Done) -> (() -> Void)? {
         path.readerArrived()
-        let finish: ProxyResolution.Done = { result in
-            done(result)
         var ask = ask
         ask.via = host?.via
+        let finish: ProxyResolution.Done = { result in
+            done(result)
             path.readerLeft()
         }
         if let known = followUps.take(ask, now: .now()) {
@@ -164,7 +164,8 @@ final class WindowsMediaProxy: PathSource {
             case .object(let object, let outcome) where object.isPrivate || object.isOfUse:
                 finish(.success(.file(object.file(outcome, for: ask.dialect, on: eventLoop))))
                 return nil
-            case .live(let role) where role.pull.broadcast != nil:
+            case .live(let role) where role.pull.broadcast != nil && role.isFor(ask):
+                role.isGiven(to: ask)
                 finish(role.pull.broadcast.map { .success(.live($0)) } ?? .failure(PathError.refused("it is over")))
                 return nil
             case .object, .live: break
@@ -219,6 +220,11 @@ struct ProxyFollowUps {
 
     /// What a later request of the same player is about; nil: it stands alone.
     mutating func take(_ ask: ProxyAsk, now: NIODeadline) -> Given? {
+        if ask.stage == .describe, let earlier = ask.earlierKey, let one = given.removeValue(forKey: earlier), let player = ask.key,
+            one.stage == .contentInfo
+        {
+            given[player] = one
+        }
         guard let player = ask.key, let one = given[player] else { return nil }
         guard one.stage < ask.stage || ask.stage == .play, now - one.at < .seconds(Self.keepSeconds) else {
             given[player] = nil
