@@ -43,14 +43,6 @@ final class CachedRecordings: RecordingStore {
             done(result.map { CachedRecording($0, desk) })
         }
     }
-
-    func remove(_ key: String) {
-        _ = desk.writing { store in
-            // Another kind of content may be kept under the same URL.
-            guard try store.find(key)?.kind == .rtsp else { return false }
-            return try store.remove(key, because: .changed)
-        }
-    }
 }
 
 /// One of them.
@@ -103,6 +95,8 @@ final class CachedRecording: RecordingStorage {
     }
 
     var isGone: Bool { object.isGone || !object.isReadable }
+
+    func remove() { _ = desk.writing { [object] in try $0.remove(object.key, id: object.id, because: .changed) } }
 
     func abandon() { _ = desk.writing { [object] _ in object.abandon() } }
 }

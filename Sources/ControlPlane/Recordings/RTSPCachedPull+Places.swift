@@ -15,13 +15,15 @@ extension RTSPCachedPull {
 
     /// Finds a place; `done` is called once.
     func open(_ recording: Recording, at microseconds: Int64, _ done: @escaping (Result<Place, RequestRefusal>) -> Void) {
-        if recording.state == .described { record(recording) }
+        begin(recording)
         switch recording.state {
         case .whole:
             guard let entry = recording.index.place(for: microseconds) else { return openPrivate(recording, at: microseconds, done) }
             done(.success((recording, entry)))
         case .broken: openPrivate(recording, at: microseconds, done)
-        case .described, .growing:
+        // The origin had something else before anybody played it.
+        case .described: openPrivate(recording, at: microseconds, done)
+        case .growing:
             guard microseconds <= max(recording.reach, 0) + Self.waitMicroseconds else {
                 return openPrivate(recording, at: microseconds, done)
             }
@@ -41,11 +43,13 @@ extension RTSPCachedPull {
                         "\(Self.windowsMax) readers play parts of this from the origin that are not here; try again later",
                         retryAfterSeconds: 5)))
         }
-        let window = Recording(recording.description, microseconds: recording.microseconds, tracks: recording.tracks, isWindow: true)
+        let window = Recording(
+            recording.description, recording.words, microseconds: recording.microseconds, tracks: recording.tracks, isWindow: true)
         let maker = RecordingMaker(window, pull: makePull(from: microseconds), isWindow: true, eventLoop: eventLoop, logger: logger)
         let id = ObjectIdentifier(maker)
         windows[id] = maker
         maker.onEnded = { [weak self] in self?.windows[id] = nil }
+        maker.onChanged = { [weak self] in self?.changed(recording) }
         // Held until the place is known: then by whoever plays it.
         window.readerArrived()
         window.onUnused = { [weak maker] in maker?.stop() }
@@ -55,7 +59,9 @@ extension RTSPCachedPull {
             if let entry {
                 done(.success((window, entry)))
             } else {
-                done(.failure(.unavailable("the origin does not send from there", retryAfterSeconds: 5)))
+                var words = "the origin does not send from there"
+                if case .broken(let why) = window.state { words += ": \(why)" }
+                done(.failure(.unavailable(words, retryAfterSeconds: 5)))
             }
             window.readerLeft()
         }.look()
@@ -63,13 +69,21 @@ extension RTSPCachedPull {
 
     // MARK: Recording
 
-    /// Begins to record, with the origin's beginning; once.
-    private func record(_ recording: Recording) {
-        let pull = takeWarm() ?? makePull()
+    /// Begins to record what is only described, with the origin's beginning; once.
+    func begin(_ recording: Recording) {
+        guard recording.state == .described, isCurrent(recording) else { return }
+        let pull = takeWarm(for: recording) ?? makePull()
         let maker = RecordingMaker(recording, pull: pull, isWindow: false, eventLoop: eventLoop, logger: logger)
         self.maker = maker
-        let words = said
-        maker.onBegan = { [weak self] bases in self?.keep(recording, bases, words) }
+        maker.onChanged = { [weak self] in self?.changed(recording) }
+        maker.onBegan = { [weak self, weak maker] bases in
+            guard let self, let maker, isCurrent(recording) else { return }
+            let wasChallenged = maker.pull.wasChallenged
+            guard mayKeep(recording, wasChallenged: wasChallenged) else { return }
+            var words = recording.words
+            words.wasChallenged = wasChallenged
+            keep(recording, bases, words)
+        }
         maker.onEnded = { [weak self, weak maker] in
             guard let self, self.maker === maker else { return }
             self.maker = nil

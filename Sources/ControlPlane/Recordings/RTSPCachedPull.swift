@@ -22,7 +22,8 @@ final class RTSPCachedPull: PathSource {
 
         init(url: SourceURL, policy: ProxyPolicy, path: PathSettings, headers: [(name: String, value: String)] = []) {
             name = path.name
-            self.url = url
+            // What is kept under a name is what was asked for under that name, to the letter.
+            self.url = (try? CacheKey(url.request)).flatMap { try? SourceURL($0.url, inherited: url.credentials) } ?? url
             self.policy = policy
             self.headers = headers
             fill = path.cache.fill
@@ -50,11 +51,14 @@ final class RTSPCachedPull: PathSource {
     /// What is known of ``current``.
     private var facts: OriginFacts?
     private var wasStoreAsked = false
-    private var decided: (outcome: ProxyOutcome, at: NIODeadline)?
+    /// What was decided last, and when.
+    var decided: (outcome: ProxyOutcome, at: NIODeadline)?
     private var question: RecordingPull?
-    private var redirection: (url: SourceURL, count: Int)?
+    /// The origin describes to everybody, and asks for a password before it plays.
+    private var guardsMedia = false
     /// Described, and not asked to play yet.
-    private var warm: RecordingPull?
+    private(set) var warm: RecordingPull?
+    private var warmTag = ""
     private let warmTimer: LoopTimer
     var maker: RecordingMaker?
     var windows: [ObjectIdentifier: RecordingMaker] = [:]
@@ -66,8 +70,6 @@ final class RTSPCachedPull: PathSource {
     static let decisionMilliseconds: Int64 = 5_000
     /// A connection that described itself is kept for a player that goes on.
     static let warmMilliseconds = 10_000
-    /// Redirections that are followed.
-    static let redirectionsMax = 5
 
     init(
         settings: Settings, live: any PathSource, store: (any RecordingStore)?, host: any PathSourceHost, dialler: SourceDialler = .tcp,
@@ -165,6 +167,15 @@ final class RTSPCachedPull: PathSource {
         return Replay(current, session: session, source: self, outcome: decided?.outcome)
     }
 
+    /// What is kept of it for everybody, or will be, and how it was met; nil: nothing.
+    var recordingForAll: (recording: Recording, outcome: ProxyOutcome)? {
+        guard !isLive, let current, !current.isUseless, let outcome = decided?.outcome else { return nil }
+        return (current, outcome)
+    }
+
+    /// Why ``recordingForAll`` is nil.
+    var whyNotKept: String { liveReason.map { "BYPASS \($0)" } ?? lastTrouble ?? "it has just changed" }
+
     /// Looks once what is kept from before.
     private func recall(_ done: @escaping () -> Void) {
         if let current, current.isUseless { dropped(current) }
@@ -177,10 +188,7 @@ final class RTSPCachedPull: PathSource {
                 guard let self else { return }
                 if let recording {
                     current = recording
-                    facts = factsOf(
-                        stored.words,
-                        tag: RecordingTag.tag(of: recording.description, etag: stored.words.etag, lastModified: stored.words.lastModified),
-                        ageSeconds: stored.ageSeconds)
+                    facts = factsOf(stored.words, tag: recording.tag, ageSeconds: stored.ageSeconds)
                 }
                 done()
             }
@@ -196,7 +204,7 @@ final class RTSPCachedPull: PathSource {
     func factsOf(_ words: OriginWords, tag: String, ageSeconds: Int64 = 0, isStored: Bool = true) -> OriginFacts {
         var facts = OriginFacts(
             dialect: .rtsp, cacheControl: words.cacheControl.map { [$0] } ?? [], etag: tag, lastModified: nil,
-            credentials: words.wasChallenged ? .operators : .none, saidAt: wall - ageSeconds)
+            credentials: words.wasChallenged || guardsMedia ? .operators : .none, saidAt: wall - ageSeconds)
         facts.kind = isStored ? .onDemand : .unknown
         facts.isDescribed = true
         return facts
@@ -221,16 +229,19 @@ final class RTSPCachedPull: PathSource {
         case .serve:
             if origin != .notAsked, let facts = decision.facts, decision.outcome?.word == .revalidated {
                 self.facts = facts
-                if let words = described?.words { current?.log.validated(words) }
+                if var words = described?.words {
+                    // Also where it is asked for only when it is played.
+                    words.wasChallenged = facts.credentials == .operators
+                    current?.log.validated(words)
+                }
             }
             serve(decision)
         case .keep:
             guard let described, let tracks = Recording.tracks(of: described.sdp, settings.tracks),
                 let length = described.sdp.storedMicroseconds
             else { return goLive("no-tracks") }
-            current = Recording(described.sdp, microseconds: length, tracks: tracks)
+            current = Recording(described.sdp, described.words, microseconds: length, tracks: tracks)
             facts = decision.facts
-            words(of: described.words)
             serve(decision)
         case .open, .relay, .join, .awaitRole, .redirect: goLive(decision.reason?.rawValue ?? "live")
         case .refuse:
@@ -262,13 +273,24 @@ final class RTSPCachedPull: PathSource {
         for done in waiting { done(result) }
     }
 
-    /// What is kept is not what the origin has: those who play it play it to its end.
+    /// What is kept is not what the origin has, or may not be kept any more: those who play it play it to its end.
     private func letGo() {
+        let recording = current
         current = nil
         facts = nil
         decided = nil
         restingWords = nil
-        store?.remove(key)
+        recording?.log.letGo()
+        leaveMaker()
+    }
+
+    /// The origin has another version than a recording, or says something else of it.
+    func changed(_ recording: Recording) {
+        if recording === current { letGo() }
+    }
+
+    /// What is being recorded is for those alone who play it already.
+    private func leaveMaker() {
         guard let maker else { return }
         self.maker = nil
         maker.detach()
@@ -276,6 +298,16 @@ final class RTSPCachedPull: PathSource {
         windows[id] = maker
         maker.onEnded = { [weak self] in self?.windows[id] = nil }
         if maker.recording.readers == 0 { maker.stop() }
+    }
+
+    /// A recording has begun: whether it may be kept, as far as it only shows now.
+    func mayKeep(_ recording: Recording, wasChallenged: Bool) -> Bool {
+        guard wasChallenged, !recording.words.wasChallenged else { return true }
+        guardsMedia = true
+        facts?.credentials = .operators
+        guard !settings.policy.sharesOperators else { return true }
+        changed(recording)
+        return false
     }
 
     // MARK: Questions
@@ -287,25 +319,21 @@ final class RTSPCachedPull: PathSource {
         pull.onDescribed = { [weak self, weak pull] sdp, words in
             guard let self, let pull else { return }
             question = nil
-            keepWarm(pull)
+            keepWarm(pull, tag: words.tag(of: sdp))
             let isStored = sdp.storedMicroseconds != nil && Recording.tracks(of: sdp, settings.tracks) != nil
-            let tag = RecordingTag.tag(of: sdp, etag: words.etag, lastModified: words.lastModified)
-            decide(.says(factsOf(words, tag: tag, isStored: isStored)), (sdp, words))
+            decide(.says(factsOf(words, tag: words.tag(of: sdp), isStored: isStored)), (sdp, words))
         }
         pull.onEnded = { [weak self] end in
             guard let self else { return }
             question = nil
             switch end {
-            case .redirected(let url) where (redirection?.count ?? 0) < Self.redirectionsMax && settings.permits(url.host):
-                redirection = (url, (redirection?.count ?? 0) + 1)
-                return ask()
             case .windowsMedia: turnsOut()
             case .unreachable(let words), .failed(let words): decide(.unreachable, trouble: words)
-            case .refused(.unauthorized, _): goLive("challenged")
+            case .refused(.unauthorized, _): decide(.challenges)
             case .refused(let status, let words): decide(.refuses(status: Int(status.code)), trouble: words)
-            case .redirected: decide(.unreachable, trouble: end.words)
+            case .redirected(let target):
+                decide(.unreachable, trouble: "the source redirects to \(target.host), which `allow:` does not name")
             }
-            redirection = nil
         }
         pull.dial()
     }
@@ -325,13 +353,13 @@ final class RTSPCachedPull: PathSource {
     /// A connection to the origin, whose media would begin there.
     func makePull(from start: Int64 = 0) -> RecordingPull {
         RecordingPull(
-            url: redirection?.url ?? settings.url, from: start, redirections: redirection?.count ?? 0,
-            silence: settings.silenceMilliseconds,
-            via: host?.via, headers: settings.headers, dialler: dialler, eventLoop: eventLoop)
+            url: settings.url, from: start, silence: settings.silenceMilliseconds, via: host?.via, headers: settings.headers,
+            permits: settings.permits, dialler: dialler, eventLoop: eventLoop)
     }
 
-    private func keepWarm(_ pull: RecordingPull) {
+    private func keepWarm(_ pull: RecordingPull, tag: String) {
         warm = pull
+        warmTag = tag
         pull.onDescribed = nil
         pull.onEnded = { [weak self] _ in
             self?.warm = nil
@@ -346,18 +374,13 @@ final class RTSPCachedPull: PathSource {
         warm = nil
     }
 
-    /// The connection that has just described itself, if there is one.
-    func takeWarm() -> RecordingPull? {
+    /// The connection that has just described itself as this, if there is one.
+    func takeWarm(for recording: Recording) -> RecordingPull? {
+        guard let warm, warm.isDescribed, warmTag == recording.tag else { return nil }
         warmTimer.stop()
-        defer { warm = nil }
-        guard let warm, warm.isDescribed else { return nil }
+        self.warm = nil
         return warm
     }
-
-    private var originWords = OriginWords()
-    private func words(of words: OriginWords) { originWords = words }
-    /// What the origin said of what is being recorded.
-    var said: OriginWords { originWords }
 
     /// Whether newcomers are given that recording.
     func isCurrent(_ recording: Recording) -> Bool { recording === current }
@@ -368,6 +391,7 @@ final class RTSPCachedPull: PathSource {
         current = nil
         facts = nil
         decided = nil
+        leaveMaker()
         // Another relay's, or one that took its place, may be there.
         wasStoreAsked = false
     }

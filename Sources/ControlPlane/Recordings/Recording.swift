@@ -28,6 +28,10 @@ final class Recording {
     }
 
     let description: SessionDescription
+    /// What the origin said beside it, when it was asked first.
+    let words: OriginWords
+    /// The version: what another is, is not to be mixed with it, nor sent in its place.
+    let tag: String
     /// The media's length by the origin's word.
     let microseconds: Int64
     let tracks: [Track]
@@ -52,9 +56,11 @@ final class Recording {
     private var waiters: [() -> Void] = []
     private let controlSession = UInt64.random(in: 1...(1 << 62))
 
-    /// What a server described, of which these tracks are wanted; `isWindow`: for one reader, and nothing is kept.
-    init(_ description: SessionDescription, microseconds: Int64, tracks: [Track], isWindow: Bool = false) {
+    /// What a server described and said with it, of which these tracks are wanted; `isWindow`: for one reader, and nothing is kept.
+    init(_ description: SessionDescription, _ words: OriginWords, microseconds: Int64, tracks: [Track], isWindow: Bool = false) {
         self.description = description
+        self.words = words
+        tag = words.tag(of: description)
         self.microseconds = microseconds
         self.tracks = tracks
         log = RecordingLog(isWindow: isWindow)
@@ -63,8 +69,10 @@ final class Recording {
     }
 
     /// A whole one that is kept.
-    init(_ head: RecordingHead, tracks: [Track], index: RecordingIndex, bytesOfPackets: UInt64, log: RecordingLog) {
+    init(_ head: RecordingHead, _ words: OriginWords, tracks: [Track], index: RecordingIndex, bytesOfPackets: UInt64, log: RecordingLog) {
         description = head.description
+        self.words = words
+        tag = words.tag(of: head.description)
         microseconds = head.microseconds
         self.tracks = tracks
         self.log = log

@@ -11,8 +11,10 @@ final class RecordingMaker {
     var onEnded: (() -> Void)?
     /// The origin began to send, and said which timestamps stand for the media's beginning.
     var onBegan: ((_ bases: [UInt32]) -> Void)?
+    /// The origin has another version now, or says something else of it: nothing was asked for. ``onEnded`` follows.
+    var onChanged: (() -> Void)?
 
-    private let pull: RecordingPull
+    let pull: RecordingPull
     private let eventLoop: any EventLoop
     private let logger: Logger
     private let isWindow: Bool
@@ -42,17 +44,20 @@ final class RecordingMaker {
         recording.onConsumed = { [weak self] in self?.balance() }
         recording.log.onStored = { [weak self] in self?.balance() }
         guard !pull.isDescribed else { return play() }
-        pull.onDescribed = { [weak self] sdp, _ in
+        pull.onDescribed = { [weak self] sdp, words in
             guard let self else { return }
-            // What readers were described is what they are sent.
-            guard
-                RecordingTag.tag(of: sdp, etag: nil, lastModified: nil)
-                    == RecordingTag.tag(of: recording.description, etag: nil, lastModified: nil)
-            else { return ended("the source has something else now") }
+            // What readers were described is what they are sent. What is kept is so by what the origin said; a part for one reader is not kept.
+            guard words.tag(of: sdp) == recording.tag, isWindow || words == recording.words else {
+                onChanged?()
+                return ended(Self.changedWords)
+            }
             play()
         }
         pull.dial()
     }
+
+    /// Why nothing comes from an origin that has another version.
+    static let changedWords = "the origin has something else now; describe it anew"
 
     private func play() { pull.play(places: recording.tracks.map(\.place)) }
 
@@ -117,6 +122,8 @@ final class RecordingMaker {
 
     /// Takes from the origin no faster than it goes on.
     private func balance() {
+        // What cannot be kept is of use to those alone who play it.
+        guard isWindow || recording.readers > 0 || recording.log.trouble == nil else { return stop() }
         let most = isWindow ? RecordingLog.windowBytes : RecordingLog.heldBytesMax / 2
         if recording.log.trouble == nil || isWindow, recording.log.held > most { pull.hold() } else { pull.release() }
     }
@@ -126,6 +133,7 @@ final class RecordingMaker {
         isOver = true
         pull.close()
         recording.onConsumed = nil
+        onChanged = nil
         recording.log.onStored = nil
         let gaps = timeline?.gaps ?? 0
         let missing = isWindow ? nil : coverage.trouble(goodbyes: timeline?.tracks.map(\.saidGoodbye) ?? [])
@@ -135,7 +143,9 @@ final class RecordingMaker {
                 // Those who play it have had what there is.
                 recording.isUnfit = true
                 giveUp(missing)
-            } else if !isWindow, !isDetached {
+            } else if isDetached {
+                recording.log.abandon()
+            } else if !isWindow {
                 // A window has no end that anybody looks at.
                 recording.log.append(index)
                 recording.log.finish { [recording, logger] in Self.finished(recording, $0, logger) }

@@ -23,10 +23,16 @@ struct OriginWords: Equatable, Sendable {
     }
 
     private static let charactersMax = 1_024
+
+    /// By what versions of what it describes are told apart.
+    func tag(of description: SessionDescription) -> String {
+        RecordingTag.tag(of: description, etag: etag, lastModified: lastModified)
+    }
 }
 
 /// One connection to an RTSP server that has stored media: asks what there is, and takes it over TCP from one place on, packet by
-/// packet, as fast as it comes. Belongs to the event loop. Speaks no more after ``close()`` or ``onEnded``.
+/// packet, as fast as it comes. Where the server sends it elsewhere before it has described itself, it asks there. Belongs to the event
+/// loop. Speaks no more after ``close()`` or ``onEnded``.
 final class RecordingPull {
     /// How it ended.
     enum End {
@@ -65,11 +71,20 @@ final class RecordingPull {
     var onRead: (() -> Void)?
     var onEnded: ((End) -> Void)?
 
-    let url: SourceURL
+    /// What is asked; where the server sent it to, once it did.
+    private(set) var url: SourceURL
+    private let start: Int64
+    private let via: String?
+    private let headers: [(name: String, value: String)]
+    private let permits: (String) -> Bool
     private let eventLoop: any EventLoop
     private let dialler: SourceDialler
     private var client: RTSPClient
     private var channel: (any Channel)?
+    private var handler: Handler?
+    /// One of the servers before this one asked for a name and a password.
+    private var wasChallengedBefore = false
+    private var redirections = 0
     private let deadline: LoopTimer
     private let silence: LoopTimer
     private let silenceMilliseconds: Int
@@ -84,26 +99,36 @@ final class RecordingPull {
     /// How long a server may take to describe itself: then it counts as unreachable.
     static let answerMilliseconds = 3_000
 
-    /// A connection that is not dialled yet; media would begin at `start`.
+    /// A connection that is not dialled yet; media would begin at `start`. `permits` says of a host whether it may be dialled.
     init(
-        url: SourceURL, from start: Int64 = 0, redirections: Int = 0, silence silenceMilliseconds: Int, via: String?,
-        headers: [(name: String, value: String)], dialler: SourceDialler, eventLoop: any EventLoop
+        url: SourceURL, from start: Int64 = 0, silence silenceMilliseconds: Int, via: String?, headers: [(name: String, value: String)],
+        permits: @escaping (String) -> Bool, dialler: SourceDialler, eventLoop: any EventLoop
     ) {
         self.url = url
+        self.start = max(start, 0)
+        self.via = via
+        self.headers = headers
+        self.permits = permits
         self.eventLoop = eventLoop
         self.dialler = dialler
         self.silenceMilliseconds = silenceMilliseconds
+        client = Self.client(url, from: self.start, redirections: 0, via, headers)
+        deadline = LoopTimer(eventLoop)
+        silence = LoopTimer(eventLoop)
+    }
+
+    private static func client(
+        _ url: SourceURL, from start: Int64, redirections: Int, _ via: String?, _ headers: [(name: String, value: String)]
+    ) -> RTSPClient {
         var settings = RTSPClient.Settings(url: url) { String(UInt64.random(in: .min ... .max), radix: 16) }
         settings.redirections = redirections
         settings.via = via
-        settings.start = .microseconds(max(start, 0))
+        settings.start = .microseconds(start)
         settings.takesFrames = true
         for (name, value) in headers {
             if name.lowercased() == "user-agent" { settings.userAgent = value } else { settings.headers.append((name, value)) }
         }
-        client = RTSPClient(settings: settings)
-        deadline = LoopTimer(eventLoop)
-        silence = LoopTimer(eventLoop)
+        return RTSPClient(settings: settings)
     }
 
     /// Connects and asks.
@@ -111,7 +136,9 @@ final class RecordingPull {
         silence.start(milliseconds: Self.answerMilliseconds) { [weak self] in
             self?.finish(.unreachable("the server is silent for \(Self.answerMilliseconds / 1_000) s"))
         }
-        let handler = NIOLoopBound(Handler(self), eventLoop: eventLoop)
+        let made = Handler(self)
+        handler = made
+        let handler = NIOLoopBound(made, eventLoop: eventLoop)
         dialler.connect(url.host, Int(url.port), eventLoop) { channel in
             channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(handler.value) }
         }.assumeIsolated().whenComplete { [weak self] result in
@@ -125,8 +152,25 @@ final class RecordingPull {
         }
     }
 
+    /// The server sends to another place. What is asked first is always the source's own URL: where that leads may be another place the next time.
+    private func follow(_ target: SourceURL) {
+        guard !hasDescribed, permits(target.host) else { return finish(.redirected(target)) }
+        handler?.letGo()
+        channel?.close(promise: nil)
+        channel = nil
+        wasChallengedBefore = wasChallenged
+        redirections += 1
+        url = target
+        client = Self.client(target, from: start, redirections: redirections, via, headers)
+        dial()
+    }
+
+    /// A name and a password were asked for, here or by a server on the way here.
+    var wasChallenged: Bool { wasChallengedBefore || client.wasChallenged }
+
     /// Whether ``play(places:)`` can still be asked of it.
-    var isDescribed: Bool { !isOver && !isPlaying && channel != nil }
+    var isDescribed: Bool { !isOver && !isPlaying && hasDescribed }
+    private var hasDescribed = false
 
     /// Has the media of these places (among those that a relay receives) sent; their order makes the tracks' numbers.
     func play(places: [Int]) {
@@ -227,8 +271,9 @@ final class RecordingPull {
         case .described(let sdp) where MSRTSPDescription.isMSRTSP(sdp): finish(.windowsMedia)
         case .described(let sdp):
             silence.stop()
+            hasDescribed = true
             var words = OriginWords(client.descriptionHeaders)
-            words.wasChallenged = client.wasChallenged
+            words.wasChallenged = wasChallenged
             onDescribed?(sdp, words)
         case .ready(let place, .interleaved(let rtp, let rtcp)):
             guard let track = places.firstIndex(of: place) else { return }
@@ -241,7 +286,7 @@ final class RecordingPull {
             lastFrame = eventLoop.now
             onFrame?(place.track, place.isReport, bytes)
         case .paused, .closed, .answered: break
-        case .redirected(let url): finish(.redirected(url))
+        case .redirected(let target): follow(target)
         case .descriptionChanged: finish(.failed("the server announced another description"))
         case .failed(.refused(let method, let status)):
             finish(.refused(status, RTSPClientFailure.refused(method, status).description))
@@ -282,6 +327,9 @@ final class RecordingPull {
         private weak var pull: RecordingPull?
 
         init(_ pull: RecordingPull) { self.pull = pull }
+
+        /// What the channel says from now on is nobody's concern.
+        func letGo() { pull = nil }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) { pull?.received(unwrapInboundIn(data)) }
 

@@ -13,6 +13,8 @@ protocol RecordingStorage: AnyObject {
     func validated(_ words: OriginWords)
     /// It is of no use to anybody who comes later.
     func abandon()
+    /// The origin has something else now.
+    func remove()
     /// It was purged or replaced, or is damaged: nobody new is to be given it.
     var isGone: Bool { get }
 }
@@ -34,8 +36,6 @@ protocol RecordingStore: AnyObject {
     /// A new one, which takes the place of what is there.
     func create(
         _ key: String, url: String, head: [UInt8], words: OriginWords, _ done: @escaping (Result<any RecordingStorage, any Error>) -> Void)
-    /// The origin has something else now.
-    func remove(_ key: String)
 }
 
 /// The bytes of a recording, in order: those that came last in memory, the others where they are kept. Without storage it is a window:
@@ -148,6 +148,13 @@ final class RecordingLog {
     }
 
     func abandon() { storage?.abandon() }
+
+    /// Nobody new is to be given it: it is kept no more. What was written can be read by those who play it, and what comes is in memory for a while.
+    func letGo() {
+        storage?.remove()
+        fails(Gone())
+    }
+
     /// What is kept of it is no more.
     var isGone: Bool { storage?.isGone ?? false }
     func validated(_ words: OriginWords) { storage?.validated(words) }

@@ -20,7 +20,7 @@ enum StoredRecordingReader {
                 guard let bytes, let index = try? RecordingIndex(bytes, behind: packets), !index.entries.isEmpty else { return done(nil) }
                 done(
                     Recording(
-                        head, tracks: tracks, index: index, bytesOfPackets: packets,
+                        head, stored.words, tracks: tracks, index: index, bytesOfPackets: packets,
                         log: RecordingLog(storage: stored.storage, byteCount: count)))
             }
         }

@@ -82,7 +82,7 @@ final class ServerHarness: @unchecked Sendable {
             publish.start(source: nil)
             for path in others {
                 let sdp = try SessionDescription(Self.oneTrack)
-                if path.settings.source.isWindowsMedia {
+                if path.settings.source.isWindowsMedia || path.settings.keepsStoredMedia {
                     path.start(source: PathSourceFactory.source(for: path))
                     continue
                 }

@@ -9,6 +9,7 @@ final class StorageScript: RecordingStorage {
     var bytes: [UInt8] = []
     var isFinished = false
     var isAbandoned = false
+    var isRemoved = false
     /// Fails from the append of that number on.
     var failsAt = Int.max
     var appends = 0
@@ -42,6 +43,7 @@ final class StorageScript: RecordingStorage {
 
     func validated(_ words: OriginWords) {}
     func abandon() { isAbandoned = true }
+    func remove() { isRemoved = true }
     var isGone = false
 }
 
@@ -101,6 +103,21 @@ final class StorageScript: RecordingStorage {
         var gone = false
         log.read(at: 500_000, count: 1_000) { if case .failure(let error) = $0 { gone = error is RecordingLog.Gone } }
         #expect(gone)
+    }
+
+    /// What is let go of is read on by those who read it, and is never whole for anybody else.
+    @Test(arguments: [true, false]) func whatIsLetGoOfCanBeRead(hasPlace: Bool) {
+        let storage = StorageScript()
+        let log = RecordingLog(isWindow: false)
+        if hasPlace { log.keep(in: storage) } else { log.awaitStorage() }
+        for number in 0..<1_000 { log.append(Self.piece(number)) }
+        log.letGo()
+        #expect(storage.isRemoved == hasPlace && log.trouble != nil)
+        for number in 1_000..<1_500 { log.append(Self.piece(number)) }
+        #expect(Self.all(of: log)?.count == 1_500_000)
+        var error: (any Error)?
+        log.finish { error = $0 }
+        #expect(error != nil && !storage.isFinished && log.isSettled)
     }
 
     @Test func windowLetsGoOfWhatItsReaderHad() {

@@ -55,6 +55,18 @@ final class ScriptedOrigin: Sendable {
     /// Closes every connection.
     func hangUp() { for channel in channels.withLockedValue({ $0 }) { channel.close(promise: nil) } }
 
+    /// Hangs up, and is not there any more.
+    func close() {
+        hangUp()
+        listener.close(promise: nil)
+    }
+
+    /// Writes to the connection of that number, from 0 on.
+    func send(_ bytes: [UInt8], onConnection number: Int) {
+        let channels = channels.withLockedValue { $0 }
+        if channels.indices.contains(number) { channels[number].writeAndFlush(ByteBuffer(bytes: bytes), promise: nil) }
+    }
+
     /// Writes to the newest connection.
     func send(_ bytes: [UInt8]) { channels.withLockedValue { $0.last }?.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil) }
 

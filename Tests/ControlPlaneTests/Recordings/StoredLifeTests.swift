@@ -1,0 +1,93 @@
+import NIOCore
+import Testing
+import WireFormats
+
+@testable import ControlPlane
+
+extension RTSPServerTests {
+    /// What happens to stored media while it is recorded and played.
+    @Suite struct StoredLives {
+        private static let film = (0..<10).map { UInt8($0) }
+
+        /// Who plays what is purged plays on; who comes then begins anew.
+        @Test func purgedWhileItIsPlayed() throws {
+            let origin = try StoredOrigin()
+            let rig = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film", path: "    cache-age: 1h\n")
+            defer {
+                rig.remove()
+                origin.close()
+            }
+            try rig.player().playAll()
+            try rig.waitUntilWhole()
+            let reader = try rig.player()
+            _ = try reader.describe()
+            try reader.setUp()
+            #expect(try reader.play().status == .ok)
+            try reader.read(pictures: 2)
+            #expect(try rig.outcome() == "HIT fresh")
+            try rig.purge()
+            origin.change { $0.version = 2 }
+            let next = try rig.player()
+            try next.playAll()
+            #expect(try rig.outcome() == "MISS not-cached")
+            #expect(next.versions == [2] && next.pictures == Self.film)
+            try reader.read()
+            #expect(reader.versions == [1] && reader.pictures == Self.film && reader.goodbyes == 2)
+            try rig.stop()
+        }
+
+        @Test func purgedWhileItIsRecorded() throws {
+            var mood = StoredOrigin.Mood()
+            mood.saysGoodbye = false
+            let origin = try StoredOrigin(mood, length: 8_000)
+            let rig = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film")
+            defer {
+                rig.remove()
+                origin.close()
+            }
+            let reader = try rig.player()
+            _ = try reader.describe()
+            try reader.setUp()
+            #expect(try reader.play().status == .ok)
+            try reader.read(pictures: 2)
+            try rig.harness.eventually("there is something to purge") {
+                (try? $0.film?.cacheDesk?.store.records(limit: 10).isEmpty) == false
+            }
+            try rig.purge()
+            // The next has a recording of his own; what the first one's server sends from now on still reaches the first.
+            let next = try rig.player()
+            _ = try next.describe()
+            try next.setUp()
+            #expect(try next.play().status == .ok)
+            #expect(try rig.outcome() == "MISS not-cached")
+            #expect(origin.count(.play) == 2)
+            try reader.read(pictures: 10)
+            try next.read(pictures: 10)
+            origin.send(onConnection: 0, StoredOrigin.picture(10, version: 9))
+            try reader.read(pictures: 11)
+            #expect(reader.pictures == (0...10).map { UInt8($0) } && reader.versions == [1, 9])
+            try rig.stop()
+        }
+
+        /// What was recorded by one relay is played by the next, without the server.
+        @Test func outlivesTheRelay() throws {
+            let origin = try StoredOrigin()
+            let first = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film", path: "    cache-age: 1h\n")
+            defer { first.remove() }
+            try first.player().playAll()
+            try first.waitUntilWhole()
+            try first.stop()
+            origin.close()
+            let second = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film", path: "    cache-age: 1h\n", in: first.directory)
+            let reader = try second.player()
+            try reader.playAll()
+            #expect(reader.pictures == Self.film && reader.versions == [1])
+            #expect(try second.outcome() == "HIT fresh")
+            // It has ended, and goodbye was said; played again it begins again.
+            #expect(try reader.play().status == .ok)
+            try reader.read(pictures: 11)
+            #expect(reader.pictures.last == 0)
+            try second.stop()
+        }
+    }
+}
