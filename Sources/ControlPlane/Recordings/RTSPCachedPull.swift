@@ -333,6 +333,7 @@ final class RTSPCachedPull: PathSource {
             case .refused(let status, let words): decide(.refuses(status: Int(status.code)), trouble: words)
             case .redirected(let target):
                 decide(.unreachable, trouble: "the source redirects to \(target.host), which `allow:` does not name")
+            case .over: decide(.unreachable, trouble: end.words)
             }
         }
         pull.dial()
@@ -401,6 +402,6 @@ extension Recording {
     /// Nobody new is to be given it.
     var isUseless: Bool {
         if case .broken = state { return true }
-        return isUnfit || log.trouble != nil || log.isGone
+        return unfitness != nil || log.trouble != nil || log.isGone
     }
 }

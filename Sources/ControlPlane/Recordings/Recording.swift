@@ -50,8 +50,8 @@ final class Recording {
     var onSettled: (() -> Void)?
     /// A window's reader takes more.
     var onConsumed: (() -> Void)?
-    /// It ended, and is not what it should be: those who play it play it to its end, and nobody new is to be given it.
-    var isUnfit = false
+    /// It ended, and is not what it should be, and why: those who play it play it to its end, and nobody new is to be given it.
+    var unfitness: String?
     private var whole: RecordingIndex?
     private var waiters: [() -> Void] = []
     private let controlSession = UInt64.random(in: 1...(1 << 62))

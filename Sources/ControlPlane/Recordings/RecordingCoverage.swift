@@ -1,4 +1,8 @@
 /// Whether what came is all there is of media whose length is known, track by track.
+///
+/// A track's end is known when the origin said goodbye on it (RTCP BYE), when its last packet is of the media's described end, or when another
+/// track has come to that end and the origin, which is there and answers, sends nothing more of any. That a connection closed, or broke, says
+/// nothing.
 struct RecordingCoverage {
     private struct Track {
         let name: String
@@ -35,8 +39,9 @@ struct RecordingCoverage {
     /// Some packet is of the media's end, or of what is behind it.
     var reachesEnd: Bool { reach >= 0 && reach >= microseconds - Self.tailMicroseconds }
 
-    /// Why it is not whole; nil where it is. `goodbyes`: the tracks of which the origin has no more, by its word.
-    func trouble(goodbyes: [Bool]) -> String? {
+    /// Why it is not whole; nil where it is. `goodbyes`: the tracks of which the origin has no more, by its word; `isSilent`: it has no more of any,
+    /// as it is there and sends nothing.
+    func trouble(goodbyes: [Bool], isSilent: Bool = false) -> String? {
         guard reachesEnd else { return "the end is missing" }
         guard reach <= microseconds + Self.tailMicroseconds else { return "there are packets of a time behind the media's end" }
         for (track, saidGoodbye) in zip(tracks, goodbyes) {
@@ -46,7 +51,9 @@ struct RecordingCoverage {
             }
             guard track.isContinuous else { continue }
             guard abs(first) <= Self.tailMicroseconds else { return "the beginning of \(track.name) is missing" }
-            guard saidGoodbye || track.last >= microseconds - Self.tailMicroseconds else { return "the end of \(track.name) is missing" }
+            guard saidGoodbye || isSilent || track.last >= microseconds - Self.tailMicroseconds else {
+                return "the end of \(track.name) is missing"
+            }
         }
         return nil
     }

@@ -40,9 +40,13 @@ final class RecordingMaker {
         pull.onPlays = { [weak self] in self?.began($0) }
         pull.onFrame = { [weak self] in self?.take($2, track: $0, isReport: $1) }
         pull.onRead = { [weak self] in self?.read() }
-        pull.onEnded = { [weak self] in self?.ended($0.words) }
+        pull.onEnded = { [weak self] end in
+            if case .over = end { self?.isSilentAtEnd = true }
+            self?.ended(end.words)
+        }
         recording.onConsumed = { [weak self] in self?.balance() }
         recording.log.onStored = { [weak self] in self?.balance() }
+        pull.mayBeOver = { [weak self] in self?.coverage.reachesEnd ?? false }
         guard !pull.isDescribed else { return play() }
         pull.onDescribed = { [weak self] sdp, words in
             guard let self else { return }
@@ -71,6 +75,7 @@ final class RecordingMaker {
     }
 
     private var wasStopped = false
+    private var isSilentAtEnd = false
 
     private func began(_ beginning: RecordingPull.Beginning) {
         // Without timestamps of one moment nobody knows how the tracks lie to each other.
@@ -136,12 +141,12 @@ final class RecordingMaker {
         onChanged = nil
         recording.log.onStored = nil
         let gaps = timeline?.gaps ?? 0
-        let missing = isWindow ? nil : coverage.trouble(goodbyes: timeline?.tracks.map(\.saidGoodbye) ?? [])
+        let missing = isWindow ? nil : coverage.trouble(goodbyes: timeline?.tracks.map(\.saidGoodbye) ?? [], isSilent: isSilentAtEnd)
         if coverage.reachesEnd, gaps == 0 || isWindow, isWindow || !wasStopped {
             let index = recording.ends()
             if let missing {
                 // Those who play it have had what there is.
-                recording.isUnfit = true
+                recording.unfitness = missing
                 giveUp(missing)
             } else if isDetached {
                 recording.log.abandon()

@@ -43,6 +43,8 @@ final class RecordingPull {
         case redirected(SourceURL)
         /// What the server describes is Windows Media.
         case windowsMedia
+        /// Where ``RecordingPull/mayBeOver`` said so: nothing comes any more, and the server is there and answers.
+        case over
         case failed(String)
 
         var words: String {
@@ -50,6 +52,7 @@ final class RecordingPull {
             case .unreachable(let words), .refused(_, let words), .failed(let words): words
             case .redirected(let url): "the server redirects to \(url)"
             case .windowsMedia: "the server has Windows Media"
+            case .over: "the server sends nothing more"
             }
         }
     }
@@ -70,6 +73,8 @@ final class RecordingPull {
     /// What was read at once was given on.
     var onRead: (() -> Void)?
     var onEnded: ((End) -> Void)?
+    /// Whether a server that falls silent may just have no more.
+    var mayBeOver: (() -> Bool)?
 
     /// What is asked; where the server sent it to, once it did.
     private(set) var url: SourceURL
@@ -85,6 +90,8 @@ final class RecordingPull {
     /// One of the servers before this one asked for a name and a password.
     private var wasChallengedBefore = false
     private var redirections = 0
+    /// A silent server is asked whether it is there: how many such questions it had answered before.
+    private var probe: Int?
     private let deadline: LoopTimer
     private let silence: LoopTimer
     private let silenceMilliseconds: Int
@@ -217,6 +224,7 @@ final class RecordingPull {
         onPlays = nil
         onFrame = nil
         onRead = nil
+        mayBeOver = nil
         onEnded = nil
     }
 
@@ -235,15 +243,34 @@ final class RecordingPull {
         silence.start(milliseconds: silenceMilliseconds) { [weak self] in
             guard let self else { return }
             let quiet = (eventLoop.now - lastFrame).nanoseconds / 1_000_000
-            guard quiet < silenceMilliseconds else { return finish(.failed("no media for \(silenceMilliseconds / 1_000) s")) }
-            watch()
+            guard quiet >= silenceMilliseconds else { return watch() }
+            if mayBeOver?() == true { askWhetherThere() } else { finish(.failed(silenceWords)) }
         }
+    }
+
+    private var silenceWords: String { "no media for \(silenceMilliseconds / 1_000) s" }
+
+    /// Nothing comes: whether that is the end, or the server or the way there is dead, shows in an answer.
+    private func askWhetherThere() {
+        probe = client.keepAlivesAnswered
+        silence.start(milliseconds: Self.answerMilliseconds) { [weak self] in
+            guard let self else { return }
+            finish(.failed("\(silenceWords), and no answer"))
+        }
+        perform(client.remind(now: now))
     }
 
     fileprivate func received(_ bytes: ByteBuffer) {
         guard !isOver else { return }
         perform(client.receive(Array(bytes.readableBytesView), now: now))
-        if !isOver { onRead?() }
+        guard !isOver else { return }
+        if let probe, client.keepAlivesAnswered > probe {
+            // Media that came instead shows that it was not over.
+            guard (eventLoop.now - lastFrame).nanoseconds / 1_000_000 < silenceMilliseconds else { return finish(.over) }
+            self.probe = nil
+            watch()
+        }
+        onRead?()
     }
 
     fileprivate func disconnected() {
@@ -283,7 +310,8 @@ final class RecordingPull {
         case .playing: playing()
         case .frame(let channel, let bytes):
             guard let place = channels[channel] else { return }
-            lastFrame = eventLoop.now
+            // Some go on to report when there is nothing more to report of.
+            if !place.isReport || mayBeOver?() != true { lastFrame = eventLoop.now }
             onFrame?(place.track, place.isReport, bytes)
         case .paused, .closed, .answered: break
         case .redirected(let target): follow(target)

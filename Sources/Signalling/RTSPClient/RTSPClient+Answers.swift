@@ -213,6 +213,7 @@ extension RTSPClient {
     }
 
     private mutating func answeredKeepAlive(_ method: RTSPMethod, _ response: RTSPResponse) {
+        keepAlivesAnswered += 1
         if response.status == .sessionNotFound { return fail(.sessionGone) }
         // Offered and then refused: several cameras do. OPTIONS is known to all. Nothing is ever ended for such an answer.
         if !response.status.isSuccess, method == .getParameter { keepAliveMethod = .options }

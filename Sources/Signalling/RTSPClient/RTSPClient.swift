@@ -109,8 +109,8 @@ package struct RTSPClient: Sendable {
     package internal(set) var playHeaders: RTSPHeaders = [:]
     /// A name and a password were asked for.
     package internal(set) var wasChallenged = false
-    /// Who asked for them was a Windows Media server, and none are there to answer with: it may be content that each player opens with his own.
-    package internal(set) var isWindowsMediaGuarded = false
+    /// Reminders that the server answered, well or not.
+    package internal(set) var keepAlivesAnswered = 0
     var offers: [TrackOffer?] = []
     var tracksReady = 0
     var lastSetUpStatus = RTSPStatus.ok
@@ -172,6 +172,14 @@ package struct RTSPClient: Sendable {
         guard phase == .playing else { return [] }
         phase = .pausing
         send(.pause)
+        return take()
+    }
+
+    /// Reminds the server of us now, to hear whether it is there (``keepAlivesAnswered``).
+    package mutating func remind(now: UInt64) -> [Action] {
+        self.now = now
+        guard phase == .playing || phase == .paused else { return [] }
+        send(.keepAlive)
         return take()
     }
 

@@ -4,12 +4,12 @@ import Testing
 
 @Suite struct RecordingCoverageTests {
     /// Ten seconds of a picture, a sound and a text.
-    static func trouble(_ times: [[Int64]], goodbyes: [Bool] = [false, false, false]) -> String? {
+    static func trouble(_ times: [[Int64]], goodbyes: [Bool] = [false, false, false], isSilent: Bool = false) -> String? {
         var coverage = RecordingCoverage(microseconds: 10_000_000, kinds: ["video", "audio", "application"])
         for (track, times) in times.enumerated() {
             for time in times { coverage.take(track, at: time * 1_000) }
         }
-        return coverage.trouble(goodbyes: goodbyes)
+        return coverage.trouble(goodbyes: goodbyes, isSilent: isSilent)
     }
 
     @Test func whatIsWhole() {
@@ -17,6 +17,15 @@ import Testing
         #expect(Self.trouble([[0, 9_960], [0, 11_000], [4_000]]) == nil)
         // The origin said that there is no more of it.
         #expect(Self.trouble([[0, 6_000], [0, 9_980], []], goodbyes: [true, false, false]) == nil)
+        // It did not say so: it is there, and sends nothing more.
+        #expect(Self.trouble([[0, 6_000], [0, 9_980], []], isSilent: true) == nil)
+    }
+
+    /// That nothing comes says nothing where no track has come to the end, or one has not begun.
+    @Test func silenceIsNotAlwaysTheEnd() {
+        #expect(Self.trouble([[0, 6_000], [0, 8_000], []], isSilent: true) == "the end is missing")
+        #expect(Self.trouble([[], [0, 9_980], []], isSilent: true) == "nothing came of video")
+        #expect(Self.trouble([[5_000, 6_000], [0, 9_980], []], isSilent: true) == "the beginning of video is missing")
     }
 
     @Test(

@@ -69,6 +69,37 @@ extension RTSPServerTests {
             try rig.stop()
         }
 
+        /// The server does not say goodbye, and one of its tracks is shorter: that it is there and sends nothing more is the end. That it is gone
+        /// is none.
+        @Test(arguments: [true, false]) func endWithoutGoodbye(isThere: Bool) throws {
+            var mood = StoredOrigin.Mood()
+            (mood.saysGoodbye, mood.videoEnds, mood.audioEnds) = (false, 1_000, 3_000)
+            let origin = try StoredOrigin(mood, length: 3_000)
+            let rig = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film", path: "    silence: \(isThere ? 1 : 60)s\n    cache-age: 1h\n")
+            defer {
+                rig.remove()
+                origin.close()
+            }
+            let reader = try rig.player()
+            _ = try reader.describe()
+            try reader.setUp()
+            #expect(try reader.play().status == .ok)
+            try reader.read(pictures: 10)
+            if !isThere { origin.hangUp() }
+            if isThere {
+                try rig.waitUntilWhole()
+            } else {
+                try rig.harness.eventually("it is let go of") { $0.film?.cachedPull?.recordingForAll == nil }
+            }
+            try reader.read()
+            #expect(reader.goodbyes == 2)
+            try rig.harness.eventually("what is in the cache") {
+                (try? $0.film?.cacheDesk?.store.records(limit: 10).map(\.isWhole)) == (isThere ? [true] : [])
+            }
+            #expect(origin.count(.getParameter) == (isThere ? 1 : 0))
+            try rig.stop()
+        }
+
         /// What was recorded by one relay is played by the next, without the server.
         @Test func outlivesTheRelay() throws {
             let origin = try StoredOrigin()
