@@ -155,7 +155,8 @@ final class Replay {
         }
         pump?.stop()
         let pump = ReplayPump(
-            recording, from: entry, position: position, reached: microseconds, end: end, eventLoop: eventLoop
+            recording, from: entry, position: position, reached: microseconds, end: end, isPaced: outlet?.isPaced ?? false,
+            eventLoop: eventLoop
         ) { [unowned self] in clock }
         pump.write = { [unowned self] in write($0, $1) }
         pump.flush = { [unowned self] in outlet?.flush() ?? true }

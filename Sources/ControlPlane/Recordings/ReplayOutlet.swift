@@ -15,6 +15,8 @@ protocol ReplayOutlet: AnyObject {
     func whenLeft(_ done: @escaping () -> Void)
     /// Memory that the engine gave it.
     var streamBytes: Int { get }
+    /// Whoever it goes to takes what comes, and loses what is too much.
+    var isPaced: Bool { get }
     /// Nothing more is written.
     func close()
 }
@@ -25,6 +27,7 @@ final class InterleavedReplay: ReplayOutlet {
     private var channels: [Int: (rtp: UInt8, rtcp: UInt8)] = [:]
     private var batch: [UInt8] = []
     let streamBytes = 0
+    let isPaced = false
 
     init(_ connection: RTSPConnection, tracks: [SessionTrack]) {
         self.connection = connection
@@ -101,6 +104,7 @@ final class DatagramReplay: ReplayOutlet {
     private var lines: [Int: Line] = [:]
     private var isClosed = false
     private(set) var streamBytes = 0
+    let isPaced = true
     /// The engine gave the reader up.
     var onLost: (() -> Void)?
     /// The reader missed packets.

@@ -5,7 +5,8 @@ import WireFormats
 /// Sends a recording to one reader from one place on, by the media's time. Belongs to the event loop.
 ///
 /// Packets go in the order in which the origin sent them, each no later than its time. What is overdue (the reader was slow, or the
-/// recording) follows as fast as it is taken. At the end of one that is still made it waits.
+/// recording) follows as fast as it is taken; where the reader cannot say so (``ReplayOutlet/isPaced``) at a ``ReplayPace``. At the end of one that
+/// is still made it waits.
 final class ReplayPump {
     /// Why it ends.
     enum End {
@@ -30,6 +31,7 @@ final class ReplayPump {
     private let timer: LoopTimer
     private let from: RecordingIndex.Entry?
     private let end: Int64?
+    private var pace: ReplayPace?
     private var block: [UInt8] = []
     private var blockStart: UInt64
     private var latest: Int64?
@@ -46,16 +48,17 @@ final class ReplayPump {
     /// Bytes that are written before the reader is asked whether it takes more.
     static let writeBytes = 32 << 10
 
-    /// From a place of the index on, or where another pump stopped (`position`); to the time `end`.
+    /// From a place of the index on, or where another pump stopped (`position`); to the time `end`. `isPaced`: what is overdue is held back.
     init(
-        _ recording: Recording, from: RecordingIndex.Entry?, position: UInt64, reached: Int64, end: Int64?, eventLoop: any EventLoop,
-        clock: @escaping () -> ReplayClock
+        _ recording: Recording, from: RecordingIndex.Entry?, position: UInt64, reached: Int64, end: Int64?, isPaced: Bool,
+        eventLoop: any EventLoop, clock: @escaping () -> ReplayClock
     ) {
         self.recording = recording
         self.from = from
         self.position = position
         self.reached = reached
         self.end = end
+        pace = isPaced ? ReplayPace(from: reached) : nil
         self.eventLoop = eventLoop
         self.clock = clock
         blockStart = position
@@ -114,14 +117,17 @@ final class ReplayPump {
                 // Everything goes as early as the latest of the packets that are sent before something earlier.
                 let place = latest - recording.index.latenessMicroseconds
                 if let end, place >= end { return finish(.done) }
-                let due = NIODeadline.uptimeNanoseconds(clock.due(place))
-                self.due = due
+                let onTime = clock.due(place)
+                let earliest = pace?.earliest(place, due: onTime) ?? onTime
+                let due = NIODeadline.uptimeNanoseconds(earliest)
+                self.due = NIODeadline.uptimeNanoseconds(onTime)
                 guard due <= horizon else {
                     guard passOn() else { return }
                     return timer.start(at: due - .milliseconds(Self.quantumMilliseconds / 2)) { [weak self] in self?.run() }
                 }
                 self.due = nil
                 self.latest = latest
+                pace?.sent(place, earliest: earliest, now: eventLoop.now.uptimeNanoseconds)
                 reached = max(reached, min(place, time))
                 if end.map({ time <= $0 }) ?? true {
                     let first = offset + RecordedPacket.headerByteCount
