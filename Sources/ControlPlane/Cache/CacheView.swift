@@ -38,7 +38,9 @@ package final class CacheView: Sendable {
     package static func matching(_ name: String, in records: [CacheRecord]) -> [CacheRecord] {
         let keys = Set(keys(name) + [name])
         return records.filter { record in
-            keys.contains(record.key) || record.url == name || (name.utf8.count >= 6 && record.id.hasPrefix(name))
+            // Behind a URL of which not all tracks are taken stands which.
+            keys.contains(String(record.key.prefix { $0 != " " })) || record.url == name
+                || (name.utf8.count >= 6 && record.id.hasPrefix(name))
         }
     }
 

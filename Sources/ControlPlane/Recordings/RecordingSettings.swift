@@ -13,6 +13,14 @@ extension Configuration {
     var recordingProblems: [(key: String, problem: String)] {
         var problems: [(key: String, problem: String)] = []
         for path in paths where path.keepsStoredMedia {
+            if case .pull(let url) = path.source, url.isTunnelled {
+                problems.append(
+                    (
+                        "paths.\(path.name).source",
+                        "with `cache` the media of an RTSP server is taken over TCP, and not through HTTP: write rtsp://"
+                    )
+                )
+            }
             for (key, isSet) in [
                 ("dial", path.dial != .onDemand), ("transform", !path.transforms.isEmpty),
                 ("backups", !path.redundancy.backups.isEmpty), ("slate", path.slate != .off),

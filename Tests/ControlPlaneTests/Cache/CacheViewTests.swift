@@ -111,4 +111,14 @@ struct CacheViewTests {
             isPinned: false)
         #expect(CacheView.matching(word, in: [record]).isEmpty == !isIt)
     }
+
+    /// What is kept of some tracks alone has a key that no URL is; its URL means it all the same.
+    @Test func aURLNamesWhatIsKeptOfSomeTracks() {
+        let record = CacheRecord(
+            id: "abcdef0123456789abcdef0123456789", key: "rtsp://origin.example/film?a=1 tracks=video", kind: .rtsp, url: "", unitBytes: 1,
+            units: 1, headBytes: 0, ranges: [], bytes: 0, isWhole: false, facts: CacheFacts(), createdAt: 0, usedAt: 0, verifiedAt: 0,
+            uses: 0, isPinned: false)
+        #expect(CacheView.matching("rtsp://origin.example:554/film?a=1", in: [record]).count == 1)
+        #expect(CacheView.matching("rtsp://origin.example/film", in: [record]).isEmpty)
+    }
 }
