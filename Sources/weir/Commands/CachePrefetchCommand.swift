@@ -12,8 +12,9 @@ extension CacheCommand {
             commandName: "prefetch",
             abstract: "Bring content into the cache before anybody asks for it.",
             discussion: """
-                Has the running relay of this user fetch it, as for a player but as fast as it comes, and waits until all of it is kept. The \
-                URLs are those of the origins, as in the sources of the relay's paths. With --cache a cache is filled that no relay uses just \
+                Has the running relay of this user fetch it, as for a player but as fast as it comes, and waits until all of it is kept. What \
+                an RTSP server plays comes no faster than it plays it, to a path with `cache: yes`. The URLs are those of the origins, as in \
+                the sources of the relay's paths. With --cache a cache is filled that no relay uses just \
                 now.
 
                   weir cache prefetch mmsh://origin.example/film.wmv
@@ -153,7 +154,10 @@ private struct PrefetchWithoutRelay {
         configuration.cache = .withoutLimits(directory)
         do {
             for (number, url) in Set(urls).sorted().enumerated() {
-                configuration.paths.append(try PathSettings(name: "prefetch-\(number)", source: url, transport: nil, dial: nil))
+                var path = try PathSettings(name: "prefetch-\(number)", source: url, transport: nil, dial: nil)
+                // Of what an RTSP server plays nothing is kept unless somebody says so, and this is what is said here.
+                if case .pull = path.source { path.cache.keeping = .yes }
+                configuration.paths.append(path)
             }
         } catch { throw ValidationError("\(error)") }
         // In a folder that nobody else can look into.

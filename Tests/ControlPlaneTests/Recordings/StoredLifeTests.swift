@@ -120,5 +120,34 @@ extension RTSPServerTests {
             #expect(reader.pictures.last == 0)
             try second.stop()
         }
+
+        @Test func prefetched() throws {
+            let origin = try StoredOrigin()
+            let rig = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film")
+            defer {
+                rig.remove()
+                origin.close()
+            }
+            let url = "rtsp://127.0.0.1:\(origin.port)/film"
+            func prefetch() throws -> PrefetchAnswer {
+                let jobs = try rig.harness.run { NIOLoopBound(CachePrefetches(paths: $0.paths, eventLoop: $0.loop), eventLoop: $0.loop) }
+                let id = try rig.harness.run { _ in
+                    try jobs.value.answer(ControlRequest("prefetch", ["do": "start", "url": url])).id
+                }
+                let look = ControlRequest("prefetch", ["do": "look", "id": "\(id)"])
+                try rig.harness.eventually("the prefetch ends") { _ in (try? jobs.value.answer(look).state.isFinal) == true }
+                return try rig.harness.run { _ in try jobs.value.answer(look) }
+            }
+            let answer = try prefetch()
+            #expect(answer.state == .kept && answer.outcome == "MISS not-cached" && answer.percent == 100, "\(answer)")
+            #expect(answer.bytesInAll > 0)
+            #expect(try prefetch().state == .kept)
+            #expect(origin.count(.play) == 1)
+            origin.change { $0.cacheControl = "no-cache" }
+            try rig.forgetDecision()
+            let refused = try prefetch()
+            #expect(refused.state == .failed && refused.words.contains("no-cache"), "\(refused)")
+            try rig.stop()
+        }
     }
 }

@@ -3,7 +3,7 @@ import Signalling
 import WireFormats
 
 /// Content that is brought into the cache before anybody asks for it: a reader that wants all of it in turn, as fast as it comes, and looks at none
-/// of it. Belongs to the event loop.
+/// of it. What an RTSP server plays is recorded as for its first reader. Belongs to the event loop.
 final class CachePrefetch {
     /// How far it is.
     private(set) var answer = PrefetchAnswer()
@@ -15,6 +15,8 @@ final class CachePrefetch {
     private let timer: LoopTimer
     private var reader: SupplyReader?
     private var file: WindowsMediaFile?
+    private var recording: Recording?
+    private var wasHere = false
     private var abandon: (() -> Void)?
     private var isInterested = false
     private var beganWriting = NIODeadline.now()
@@ -43,7 +45,11 @@ final class CachePrefetch {
         path.describe().assumeIsolated().whenComplete { [weak self] result in
             guard let self, answer.state == .asking else { return }
             if let proxy = path.windowsMediaProxy { return ask(proxy) }
-            if case .failure(let error) = result { fail("\(error)") } else { fail("it is no Windows Media") }
+            if case .failure(let error) = result { return fail("\(error)") }
+            guard let pull = path.cachedPull else {
+                return fail("what an RTSP server plays is kept with `cache: yes` at its path, and /\(path.name) does not say so")
+            }
+            record(pull)
         }
     }
 
@@ -80,6 +86,35 @@ final class CachePrefetch {
         reader = SupplyReader()
         want(from: 0)
     }
+
+    // MARK: What an RTSP server plays
+
+    private func record(_ pull: RTSPCachedPull) {
+        guard let (recording, outcome) = pull.recordingForAll else { return fail("it is not kept: \(pull.whyNotKept)") }
+        answer.outcome = outcome.words
+        answer.state = .fetching
+        answer.packetsInAll = Int(clamping: recording.microseconds / 1_000)
+        self.recording = recording
+        wasHere = recording.state == .whole
+        recording.readerArrived()
+        pull.begin(recording)
+        lookAtRecording()
+    }
+
+    private func lookAtRecording() {
+        guard let recording, answer.state == .fetching else { return }
+        answer.packets = min(Int(clamping: max(recording.reach, 0) / 1_000), answer.packetsInAll)
+        if case .broken(let words) = recording.state { return fail(words) }
+        guard !recording.isUseless else { return fail("it is not kept: \(recording.unfitness ?? "the cache let go of it")") }
+        guard recording.state == .whole, recording.log.isSettled else {
+            return timer.start(milliseconds: Self.lookMilliseconds) { [weak self] in self?.lookAtRecording() }
+        }
+        answer.packets = answer.packetsInAll
+        answer.bytesInAll = recording.log.end
+        end(.kept, wasHere ? "all of it was here" : "it was fetched")
+    }
+
+    // MARK: Windows Media
 
     private func want(from packet: UInt32) {
         guard let file, let supply = file.supply, let reader, answer.state == .fetching else { return }
@@ -134,6 +169,8 @@ final class CachePrefetch {
         if let reader { file?.supply?.left(reader) }
         reader = nil
         file = nil
+        recording?.readerLeft()
+        recording = nil
         if isInterested { path.readerLeft() }
         let onEnd = onEnd
         self.onEnd = nil

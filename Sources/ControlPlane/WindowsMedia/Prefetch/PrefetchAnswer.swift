@@ -24,7 +24,7 @@ package struct PrefetchAnswer: Sendable, Codable, Equatable {
     package var state = State.waiting
     /// How the origin's words were taken: `MISS not-kept`, `HIT fresh`; empty while that is not known.
     package var outcome = ""
-    /// Packets of it that are here, and of the whole; 0 while that is not known.
+    /// Packets of it that are here, and of the whole; 0 while that is not known. Of what an RTSP server plays: milliseconds of its media.
     package var packets = 0
     package var packetsInAll = 0
     /// Bytes of the whole.
