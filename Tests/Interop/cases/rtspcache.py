@@ -16,11 +16,12 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 class Stored:
     """A short MP4 with B frames and sound, a key frame each second, and what is in it."""
 
-    def __init__(self, cache_folder, pattern="testsrc2", seconds=5):
+    def __init__(self, cache_folder, source="testsrc2", seconds=5):
         def make(path):
-            ffmpeg("-f", "lavfi", "-i", f"{pattern}=s={WIDTH}x{HEIGHT}:r={RATE}:d={seconds}", "-f", "lavfi", "-i",
+            ffmpeg("-f", "lavfi", "-i", f"{source}=s={WIDTH}x{HEIGHT}:r={RATE}:d={seconds}", "-f", "lavfi", "-i",
                    f"sine=f=440:r=48000:d={seconds}", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "2", "-g",
                    RATE, "-keyint_min", RATE, "-sc_threshold", "0", "-b:v", "400k", "-c:a", "aac", "-b:a", "64k", path)
+        pattern = f"{source}-{seconds}s"
         self.path = cached(cache_folder, f"stored-{pattern}.mp4", make)
         self.pictures = self._hashes(cache_folder, pattern, "v", "rawvideo")
         self.units = self._hashes(cache_folder, pattern, "a", "copy")
@@ -67,15 +68,17 @@ def check_all(seen, clip, what):
 
 @test(seconds_max=60)
 def rtsp_film_is_kept(context):
-    """ffmpeg plays it from the origin; then, with the origin gone, ffmpeg and GStreamer over UDP and TCP from the cache, each all of it."""
+    """ffmpeg plays it from the origin; then, with the origin gone and another relay, ffmpeg and GStreamer over UDP and TCP, each all of it."""
     clip = Stored(context.cache)
     origin = Origin(context, clip)
     weir = relay(context, origin, "cache-age: 1h")
-    url = weir.url("film")
-    check_all(ffmpeg_pictures(context, url, "tcp", len(clip.pictures), name="first"), clip, "the first player")
+    check_all(ffmpeg_pictures(context, weir.url("film"), "tcp", len(clip.pictures), name="first"), clip, "the first player")
     wait_until_whole(weir)
     check(origin.asked("PLAY") == 1, "the origin was not asked to play once")
     origin.stop()
+    weir.process.stop()
+    weir = relay(context, origin, "cache-age: 1h")
+    url = weir.url("film")
     sound = start_ffmpeg(context, url, "udp", "-map", "0:a", "-c:a", "copy", "-f", "framemd5", "-", name="sound")
     both = [start_ffmpeg(context, url, transport, "-map", "0:v", "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-",
                          name=f"ffmpeg-{transport}") for transport in ("udp", "tcp")]
@@ -187,3 +190,39 @@ def rtsp_film_while_it_is_recorded(context):
     time.sleep(5.5)
     check_all(ffmpeg_pictures(context, weir.url("film"), "tcp", len(other.pictures), name="third"), other, "with another film there")
     check("MISS changed" in weir.log(), "the log does not say that it changed")
+
+
+@test(seconds_max=60)
+def rtsp_film_far_ahead(context):
+    """While it is recorded: who seeks a little beyond it waits, who seeks far gets that part from the origin; purged meanwhile, they play on."""
+    clip = Stored(context.cache, "testsrc2", 8)
+    origin = Origin(context, clip)
+    weir = relay(context, origin, "cache-age: 1h")
+    recorder, far, near, late = (context.closing(StoredPlayer(weir, "film")) for _ in range(4))
+    recorder.set_up()
+    recorder.play(0)
+    recorder.wait(lambda: recorder.packets, 10, "media")
+    far.set_up()
+    near.set_up()
+    began, _, infos = far.play(7.5)
+    check(began == 7.0, f"a seek to 7.5 begins at {began}")
+    check(near.play(3.5)[0] == 3.0, "a seek to 3.5 does not begin at 3")
+    check(origin.asked("PLAY") == 2, f"the origin played {origin.asked('PLAY')} times")
+    far.wait(lambda: far.goodbyes == {0, 1}, 10, "the end of the last second")
+    check("one reader" in weir.log(), "the log does not say that a part is played one to one")
+    # The connection that records is not the one that was purged.
+    code, said, trouble = context.run_weir("cache", "purge", f"rtsp://127.0.0.1:{origin.port}/film", "--cache", context.path("cache"))
+    check(code == 0 and "purged" in said, f"purge: {code} {said} {trouble}")
+    late.set_up()
+    late.play(0)
+    for player in (recorder, near):
+        player.wait(lambda: player.goodbyes == {0, 1}, 12, "the end")
+    original = [packet[4][12:] for packet in recorder.packets if packet[1] == 0]
+    for player, what in ((far, "the far seek"), (near, "the near seek")):
+        seen = [packet[4][12:] for packet in player.since_play(0)]
+        check(len(seen) > 20 and original[-len(seen):] == seen, f"the packets of {what} are not those of the film's end")
+        check(player.since_play(0)[0][2] == infos[0][0] or player is near, "RTP-Info does not name the first packet")
+    late.wait(lambda: late.goodbyes == {0, 1}, 12, "the end for who came after the purge")
+    check([packet[4][12:] for packet in late.packets if packet[1] == 0] == original, "who came after the purge got something else")
+    check(origin.asked("PLAY") == 3, f"the origin played {origin.asked('PLAY')} times")
+    wait_until_whole(weir)
