@@ -99,7 +99,7 @@ final class RecordingMaker {
                 RecordingTimeline.Beginning(
                     clockRate: track.clockRate, codec: track.codec.keyFrameCodec, rtpTime: time))
         }
-        let timeline = RecordingTimeline(beginnings, from: beginning.microseconds)
+        let timeline = RecordingTimeline(beginnings, from: beginning.microseconds, isLenient: isWindow)
         self.timeline = timeline
         recording.begins(bases: timeline.tracks.map(\.base))
         onBegan?(recording.bases)
@@ -112,7 +112,9 @@ final class RecordingMaker {
             if timeline?.take(report: bytes.span, track: track) == true { ended("the origin said goodbye before the end") }
             return
         }
+        let corrections = timeline?.corrections
         guard let record = timeline?.take(bytes.span, track: track) else { return }
+        if let timeline, timeline.corrections != corrections { recording.begins(bases: timeline.tracks.map(\.base)) }
         recording.append(record, bytes)
         coverage.take(track, at: record.microseconds)
         hasNews = true

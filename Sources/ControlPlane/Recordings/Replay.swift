@@ -55,7 +55,9 @@ final class Replay {
     private struct Line {
         let ssrc: UInt32
         var sequence: UInt16
+        /// What is added to recorded timestamps, and the one that stands for the media's beginning.
         var shift: UInt32 = 0
+        var base: UInt32 = 0
         var packets: UInt32 = 0
         var octets: UInt32 = 0
     }
@@ -151,6 +153,7 @@ final class Replay {
         take(recording)
         clock.begin(at: microseconds, now: now)
         for number in lines.indices where recording.bases.indices.contains(number) {
+            lines[number].base = recording.bases[number]
             lines[number].shift = clock.shift(track: number, base: recording.bases[number])
         }
         pump?.stop()
@@ -221,6 +224,11 @@ final class Replay {
     private func write(_ number: Int, _ packet: ArraySlice<UInt8>) {
         guard lines.indices.contains(number), tracks.contains(where: { $0.number == number }), packet.count >= RTPHeader.byteCountMin else {
             return
+        }
+        // A track that begins later may show only then where it lies.
+        if let bases = pump?.recording.bases, bases.indices.contains(number), bases[number] != lines[number].base {
+            lines[number].base = bases[number]
+            lines[number].shift = clock.shift(track: number, base: bases[number])
         }
         var packet = Array(packet)
         let stamp = packet.span.load32(4) &+ lines[number].shift

@@ -109,6 +109,8 @@ package struct RTSPClient: Sendable {
     package internal(set) var playHeaders: RTSPHeaders = [:]
     /// A name and a password were asked for.
     package internal(set) var wasChallenged = false
+    /// Who asked for them was a Windows Media server, and none are there to answer with: it may be content that each player opens with his own.
+    package internal(set) var isWindowsMediaGuarded = false
     /// Reminders that the server answered, well or not.
     package internal(set) var keepAlivesAnswered = 0
     var offers: [TrackOffer?] = []

@@ -9,7 +9,7 @@ package struct RecordingTimeline: Sendable {
         /// How its key frames are told.
         package let codec: KeyFrameCodec
         /// The timestamp that stands for the media's beginning (npt 0), whether the origin sent from there or not.
-        package let base: UInt32
+        package fileprivate(set) var base: UInt32
         fileprivate var ticks: Int64
         fileprivate var timestamp: UInt32
         fileprivate var next: UInt16?
@@ -41,9 +41,19 @@ package struct RecordingTimeline: Sendable {
     package private(set) var gaps = 0
     /// The end of what came, as far as it is known: the latest time.
     package private(set) var endMicroseconds: Int64 = 0
+    /// Tracks whose ``Track/base`` is by their first packet.
+    package private(set) var corrections = 0
+    private let isLenient: Bool
+    private let start: Int64
 
-    /// Packets from that time on, which the tracks' `rtpTime` stand for.
-    package init(_ beginnings: [Beginning], from microseconds: Int64) {
+    /// A first packet that is further than this from where its track is said to begin shows that it is said wrongly.
+    static let strayMicroseconds: Int64 = 1_500_000
+
+    /// Packets from that time on, which the tracks' `rtpTime` stand for. `isLenient`: where the first packet of a track shows that it does not
+    /// (GStreamer's server names the timestamp of the media's beginning for pictures that it plays from elsewhere), the packet stands for it.
+    package init(_ beginnings: [Beginning], from microseconds: Int64, isLenient: Bool = false) {
+        self.isLenient = isLenient
+        start = microseconds
         tracks = beginnings.map { beginning in
             let ticks = MediaTime.ticks(microseconds: microseconds, clockRate: beginning.clockRate)
             return Track(
@@ -56,7 +66,12 @@ package struct RecordingTimeline: Sendable {
     package mutating func take(_ packet: Span<UInt8>, track number: Int) -> RecordedPacket? {
         guard tracks.indices.contains(number), let header = try? RTPHeader(packet) else { return nil }
         var track = tracks[number]
-        let step = Int64(Int32(bitPattern: header.timestamp &- track.timestamp))
+        var step = Int64(Int32(bitPattern: header.timestamp &- track.timestamp))
+        let isStray = track.next == nil && abs(step) > MediaTime.ticks(microseconds: Self.strayMicroseconds, clockRate: track.clockRate)
+        if isLenient, isStray {
+            track.base = header.timestamp &- UInt32(truncatingIfNeeded: MediaTime.ticks(microseconds: start, clockRate: track.clockRate))
+            step = 0
+        }
         let ticks = track.ticks + step
         let time = MediaTime.microseconds(ticks: ticks, clockRate: track.clockRate)
         let marks = frameMarks(codec: track.codec, payload: packet.extracting(header.payloadOffset..<header.payloadEnd))
@@ -67,6 +82,7 @@ package struct RecordingTimeline: Sendable {
         else { return nil }
         if let next = track.next, next != header.sequence { gaps += 1 }
         if let ssrc = track.ssrc, ssrc != header.ssrc { gaps += 1 }
+        if isLenient, isStray { corrections += 1 }
         track.next = header.sequence &+ 1
         track.ssrc = header.ssrc
         track.ticks = ticks

@@ -50,6 +50,23 @@ import WireFormats
         #expect(abs(time - start) <= 12)
     }
 
+    /// A server plays from 20 s and names a timestamp of the media's beginning for one track: where that track begins shows the packet. What is to
+    /// be kept believes what is said, and is seen not to fit.
+    @Test(arguments: [true, false]) func aTimestampOfAnotherPlaceIsSeen(isLenient: Bool) {
+        var timeline = RecordingTimeline(
+            [.init(clockRate: 90_000, codec: .h264, rtpTime: .max - 8_999), .init(clockRate: 8_000, codec: .opaque, rtpTime: 100)],
+            from: 20_000_000, isLenient: isLenient)
+        func take(_ packet: [UInt8], _ track: Int) -> Int64? { timeline.take(packet.span, track: track)?.microseconds }
+        let first = take(Self.packet(1, UInt32.max - 8_999 &+ 20 * 90_000), 0)
+        let next = take(Self.packet(2, UInt32.max - 8_999 &+ 21 * 90_000), 0)
+        let sound = take(Self.packet(1, 260), 1)
+        #expect(first == (isLenient ? 20_000_000 : 40_000_000))
+        #expect(next == (isLenient ? 21_000_000 : 41_000_000))
+        #expect(sound == 20_020_000)
+        #expect(timeline.corrections == (isLenient ? 1 : 0))
+        #expect(timeline.tracks[0].base == (isLenient ? UInt32.max - 8_999 : UInt32.max - 8_999 &- 20 * 90_000))
+    }
+
     @Test func endsWhenAllTracksSaidGoodbye() {
         var timeline = Self.timeline()
         let goodbye = RTCPWriter.goodbye(from: 5, canonicalName: "x")
