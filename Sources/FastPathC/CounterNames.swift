@@ -72,6 +72,8 @@ extension EngineCounter: NamedCounter {
         case .storedBlocksShared: CounterName(FP_COUNTER_STORED_BLOCKS_SHARED, "stored_blocks_shared")
         case .storedReadsFailed: CounterName(FP_COUNTER_STORED_READS_FAILED, "stored_reads_failed")
         case .storedBlocksShort: CounterName(FP_COUNTER_STORED_BLOCKS_SHORT, "stored_blocks_short")
+        case .storedReadsOverdue: CounterName(FP_COUNTER_STORED_READS_OVERDUE, "stored_reads_overdue")
+        case .storedReadersOverdue: CounterName(FP_COUNTER_STORED_READERS_OVERDUE, "stored_readers_overdue")
         }
     }
 }

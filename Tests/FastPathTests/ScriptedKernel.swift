@@ -60,6 +60,7 @@ import PlaneLink
         var tag: RequestTag
     }
     var reads: [Read] = unsafe []
+    var readsCancelled = 0
     var file: [UInt8] = []
     /// Zero-copy sends whose memory the kernel holds.
     var held: [RequestTag] = []
@@ -136,6 +137,8 @@ import PlaneLink
     mutating func watchWritable(_ file: KernelFile, tag: RequestTag) { script.watched.append(tag) }
 
     mutating func cancel(_ file: KernelFile, tag: RequestTag) {
+        // A disk that does not answer is not to be persuaded.
+        if tag.kind == .fileRead { return script.readsCancelled += 1 }
         script.cancelled += 1
         script.watched.removeAll { $0 == tag }
         unsafe receives.removeAll { unsafe $0.tag == tag }
@@ -300,7 +303,7 @@ struct ScriptedWorker: ~Copyable {
     init(
         sizing: StreamSizing = StreamSizing(bitRate: 0, windowMilliseconds: 0), delayMicroseconds: Int = 0,
         policy: StreamPolicy = ScriptedWorker.unpaced, zeroCopy: ZeroCopy = .off, codec: TrackCodec = .opaque,
-        plans: [TrackPlan] = []
+        plans: [TrackPlan] = [], _ change: (inout Limits) -> Void = { _ in }
     ) throws {
         let plans = plans.isEmpty ? [TrackPlan(clockRate: 90_000, codec: codec, ssrc: 1)] : plans
         var limits = Limits()
@@ -308,6 +311,7 @@ struct ScriptedWorker: ~Copyable {
         limits.sourcesMax = 8
         limits.streamsMax = 4
         limits.delayMicrosecondsMax = delayMicroseconds
+        change(&limits)
         wake = unsafe open("/dev/null", O_WRONLY)
         script.canZeroCopy = zeroCopy != .off
         worker = try Worker(

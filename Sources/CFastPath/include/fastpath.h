@@ -148,8 +148,7 @@ int fp_engine_shutdown(fp_engine *engine);
  * says when the program's descriptors are no longer used (some seconds), so it is for programs that end. NULL does nothing. */
 void fp_engine_free(fp_engine *engine);
 
-/* The backend that was chosen (FP_BACKEND_..., FP_ERROR_ARGUMENT for NULL), its name, and one sentence why. The texts live as
- * long as the engine; "" for NULL. */
+/* The backend chosen (FP_BACKEND_..., FP_ERROR_ARGUMENT for NULL), its name, one sentence why. The texts ("" for NULL) live as it does. */
 int fp_backend(const fp_engine *engine);
 const char *fp_backend_name(const fp_engine *engine);
 const char *fp_backend_reason(const fp_engine *engine);
@@ -424,7 +423,8 @@ enum {
     FP_COUNTER_PACKETS_OVER_DATAGRAM = 40, FP_COUNTER_PACKETS_BEHIND_CUT = 41, /* no datagram holds them; late, before one cut */
     FP_COUNTER_PACKETS_RESENT = 43, FP_COUNTER_RESENDS_TOO_LATE = 44, FP_COUNTER_RESENDS_REFUSED = 45, /* of verbatim streams */
     FP_COUNTER_STORED_READS = 46, FP_COUNTER_STORED_READ_BYTES = 47, FP_COUNTER_STORED_READ_NANOSECONDS = 48,
-    FP_COUNTER_STORED_BLOCKS_SHARED = 49, FP_COUNTER_STORED_READS_FAILED = 50, FP_COUNTER_STORED_BLOCKS_SHORT = 51 /* none here */
+    FP_COUNTER_STORED_BLOCKS_SHARED = 49, FP_COUNTER_STORED_READS_FAILED = 50, FP_COUNTER_STORED_BLOCKS_SHORT = 51,
+    FP_COUNTER_STORED_READS_OVERDUE = 52, FP_COUNTER_STORED_READERS_OVERDUE = 53 /* none here */
 };
 
 enum {

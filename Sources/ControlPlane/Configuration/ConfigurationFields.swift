@@ -102,6 +102,27 @@ extension Configuration {
         Field(key: "write-stall") { (section, text) throws(ValueProblem) in
             section.limits.writeStallNanoseconds = UInt64(try SettingValue.milliseconds(text, max: 600_000)) * 1_000_000
         },
+        Field(key: "stored-files") { (section, text) throws(ValueProblem) in
+            section.limits.storedFiles = try SettingValue.number(text, in: 1...65_536)
+        },
+        Field(key: "stored-blocks") { (section, text) throws(ValueProblem) in
+            section.limits.storedBlocks = try SettingValue.number(text, in: 2...4_096)
+        },
+        Field(key: "stored-block-bytes") { (section, text) throws(ValueProblem) in
+            let bytes = try SettingValue.bytes(text)
+            guard (4_096...Limits.storedBlockBytesMax).contains(bytes) else {
+                throw ValueProblem("`\(text)` is not from 4KiB to \(Limits.storedBlockBytesMax >> 10)KiB")
+            }
+            section.limits.storedBlockBytes = bytes
+        },
+        Field(key: "stored-stall") { (section, text) throws(ValueProblem) in
+            section.limits.storedStallNanoseconds = UInt64(try SettingValue.milliseconds(text, max: 86_400_000)) * 1_000_000
+        },
+        Field(key: "stored-wait") { (section, text) throws(ValueProblem) in
+            let milliseconds = try SettingValue.milliseconds(text, max: 86_400_000)
+            guard milliseconds > 0 else { throw ValueProblem("`\(text)`: disks need some time; write 1s or more") }
+            section.limits.storedWaitNanoseconds = UInt64(milliseconds) * 1_000_000
+        },
     ]
 
     /// The sections by name; `paths` is one of another kind.

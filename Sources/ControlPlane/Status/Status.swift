@@ -69,6 +69,9 @@ package struct Status: Sendable, Equatable {
         case storedReads = "stored_reads"
         case storedBlocksShared = "stored_blocks_shared"
         case storedBlocksShort = "stored_blocks_short"
+        /// Reads of files that took too long, and players on demand that were ended because of such.
+        case storedReadsOverdue = "stored_reads_overdue"
+        case storedReadersOverdue = "stored_readers_overdue"
 
         var counter: EngineCounter {
             switch self {
@@ -84,6 +87,8 @@ package struct Status: Sendable, Equatable {
             case .storedReads: .storedReads
             case .storedBlocksShared: .storedBlocksShared
             case .storedBlocksShort: .storedBlocksShort
+            case .storedReadsOverdue: .storedReadsOverdue
+            case .storedReadersOverdue: .storedReadersOverdue
             }
         }
     }

@@ -7,12 +7,16 @@ struct StoredBlock: BitwiseCopyable {
         case free
         /// The kernel holds its memory.
         case loading
+        /// The kernel still holds its memory, for a read that was given up.
+        case lost
         case ready
     }
 
     var phase: Phase
     /// Counts its uses, so that a completion is taken for none but its own.
     var generation: UInt32
+    /// What its file lies on (``StoredPlan/device``).
+    var device: UInt64
     /// The stream's slot, and which of its blocks.
     var stream: UInt32
     var number: UInt32
@@ -27,6 +31,9 @@ struct StoredBlock: BitwiseCopyable {
     var askedAt: UInt64
     /// Readers that wait for it.
     var waiting: StoredList
+
+    /// The kernel holds its memory.
+    var isHeld: Bool { phase == .loading || phase == .lost }
 }
 
 /// The blocks of a worker and room for what goes before the packets of a batch. All of it is made once; where it may be locked all
@@ -41,6 +48,9 @@ struct StoredBlock: BitwiseCopyable {
     private var uses: UInt64 = 0
     /// The batch of sends that is being made.
     private(set) var batch: UInt64 = 1
+    private var isUsed = false
+    /// A block may have become free, or somebody has begun to wait for one, since those who wait were looked at.
+    var mayServe = false
     /// The kernel knows the memory by this index; -1: it does not.
     var registered: Int32 = -1
     var isRegistrationTried = false
@@ -66,9 +76,9 @@ struct StoredBlock: BitwiseCopyable {
 
     deinit { if !isKept { unsafe munmap(base, count * blockBytes + Self.headsBytes) } }
 
-    /// Whether a read is under way.
-    var isLoading: Bool {
-        for block in 0..<count where blocks[block].phase == .loading { return true }
+    /// Whether the kernel holds memory of a block.
+    var isHeld: Bool {
+        for block in 0..<count where blocks[block].isHeld { return true }
         return false
     }
 
@@ -77,7 +87,7 @@ struct StoredBlock: BitwiseCopyable {
 
     @unsafe func bytes(of block: Int) -> UnsafeMutableRawPointer { unsafe base + block * blockBytes }
 
-    /// The block of that stream and number, being read or read; -1 when there is none.
+    /// The block of that stream and number, read, being read or lost; -1 when there is none.
     func find(_ stream: Int, _ number: UInt32) -> Int {
         var block = 0
         while block < count {
@@ -89,28 +99,56 @@ struct StoredBlock: BitwiseCopyable {
         return -1
     }
 
+    /// What there is for a read.
+    enum Room {
+        case block(Int)
+        /// All are in use.
+        case none
+        /// Reads of its file, or of what that lies on, hold their share.
+        case noneOfShare
+        /// All of that share is held by reads that were given up.
+        case lost
+    }
+
     /// The block whose use is longest ago, of those that nobody waits for and that the batch does not use, made another one that is being
-    /// read; -1 when all are in use.
-    mutating func take(_ stream: Int, _ number: UInt32, wanted: Int, now: UInt64) -> Int {
+    /// read. Reads of one file hold no more than a quarter of the blocks that others leave them, those of all files on one device a third: a
+    /// disk that does not answer leaves some to others, and a second one, too.
+    mutating func take(_ stream: Int, _ plan: StoredPlan, _ number: UInt32, wanted: Int, now: UInt64) -> Room {
         var oldest = -1
+        var held = 0, ofDevice = 0, ofStream = 0, lostOfDevice = 0, lostOfStream = 0
         var block = 0
         while block < count {
-            if blocks[block].phase != .loading, blocks[block].claims == 0, blocks[block].batch != batch {
-                if blocks[block].phase == .free {
-                    oldest = block
-                    break
+            if blocks[block].isHeld {
+                let isLost = blocks[block].phase == .lost
+                held += 1
+                if blocks[block].device == plan.device {
+                    ofDevice += 1
+                    if isLost { lostOfDevice += 1 }
                 }
+                if blocks[block].stream == UInt32(truncatingIfNeeded: stream) {
+                    ofStream += 1
+                    if isLost { lostOfStream += 1 }
+                }
+            } else if blocks[block].claims == 0, blocks[block].batch != batch {
                 if oldest < 0 || blocks[block].usedAt < blocks[oldest].usedAt { oldest = block }
             }
             block += 1
         }
-        guard oldest >= 0 else { return -1 }
+        guard 3 * ofStream < count - held else { return ofStream > 0 && lostOfStream == ofStream ? .lost : .noneOfShare }
+        guard 2 * ofDevice < count - held else { return ofDevice > 0 && lostOfDevice == ofDevice ? .lost : .noneOfShare }
+        guard oldest >= 0 else { return .none }
         uses += 1
         blocks[oldest] = StoredBlock(
-            phase: .loading, generation: blocks[oldest].generation &+ 1 & 0xFF_FFFF, stream: UInt32(truncatingIfNeeded: stream),
-            number: number, filled: 0, wanted: UInt32(truncatingIfNeeded: wanted), claims: 0, batch: 0, usedAt: uses, askedAt: now,
-            waiting: StoredList())
-        return oldest
+            phase: .loading, generation: blocks[oldest].generation &+ 1 & 0xFF_FFFF, device: plan.device,
+            stream: UInt32(truncatingIfNeeded: stream), number: number, filled: 0, wanted: UInt32(truncatingIfNeeded: wanted), claims: 0,
+            batch: 0, usedAt: uses, askedAt: now, waiting: StoredList())
+        return .block(oldest)
+    }
+
+    /// A block is free: what it had is nobody's any more.
+    func release(_ block: Int) {
+        blocks[block].phase = .free
+        blocks[block].usedAt = 0
     }
 
     /// A block is used in the batch that is being made: it stays as it is until ``endBatch()``.
@@ -118,10 +156,13 @@ struct StoredBlock: BitwiseCopyable {
         uses += 1
         blocks[block].usedAt = uses
         blocks[block].batch = batch
+        isUsed = true
     }
 
     /// The batch was sent.
     mutating func endBatch() {
+        if isUsed { mayServe = true }
+        isUsed = false
         batch += 1
         headsUsed = 0
     }

@@ -23,6 +23,9 @@ extension Limits {
         guard storedStallNanoseconds <= Self.spanNanosecondsMax else {
             throw .argument(name: "limits.storedStallNanoseconds", allowed: "at most a day")
         }
+        guard (1_000_000...Self.spanNanosecondsMax).contains(storedWaitNanoseconds) else {
+            throw .argument(name: "limits.storedWaitNanoseconds", allowed: "a millisecond to a day")
+        }
         guard senderSilenceNanoseconds <= Self.spanNanosecondsMax else {
             throw .argument(name: "limits.senderSilenceNanoseconds", allowed: "at most a day")
         }

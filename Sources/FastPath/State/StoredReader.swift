@@ -9,6 +9,8 @@ struct StoredReader: BitwiseCopyable {
         case ready
         /// It waits for its block to be read.
         case waiting
+        /// It waits for a block to be free.
+        case short
     }
 
     var place = Place.none
@@ -18,6 +20,8 @@ struct StoredReader: BitwiseCopyable {
     var block: Int32 = -1
     /// The next reader of its list.
     var next = SubscriberList.end
+    /// Since when it has been waiting for a block to be free.
+    var shortSince: UInt64 = 0
     /// It may be sent the packets before this one.
     var limit: UInt32 = 0
     /// The packet that it began with: flags count from there.
@@ -38,6 +42,14 @@ struct StoredList: BitwiseCopyable {
         slab[reader].stored.next = SubscriberList.end
         if last == SubscriberList.end { first = UInt32(reader) } else { slab[Int(last)].stored.next = UInt32(reader) }
         last = UInt32(reader)
+        count += 1
+    }
+
+    /// Adds a reader at the beginning.
+    mutating func prepend(_ reader: Int, in slab: borrowing Slab<Subscriber>) {
+        slab[reader].stored.next = first
+        first = UInt32(reader)
+        if last == SubscriberList.end { last = first }
         count += 1
     }
 
@@ -65,4 +77,11 @@ struct StoredList: BitwiseCopyable {
         if last == index { last = before }
         count -= 1
     }
+}
+
+/// Stored streams with readers that wait for a block to be free: a list through the streams' slots, in which they take turns.
+struct ShortStreams: BitwiseCopyable {
+    var first = SubscriberList.end
+    var last = SubscriberList.end
+    var count = 0
 }

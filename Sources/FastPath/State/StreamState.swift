@@ -105,6 +105,9 @@ struct StreamState: BitwiseCopyable {
     var stored: StoredPlan?
     var storedFile = KernelFile.none
     var storedReads = 0
+    /// Its readers that wait for a block to be free, and the next stream that has such.
+    var storedShort = StoredList()
+    var nextShort = SubscriberList.end
     var isStored: Bool { stored != nil }
     var policy = StreamPolicy()
     var trackCount: Int

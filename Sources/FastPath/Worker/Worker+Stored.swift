@@ -23,7 +23,8 @@ extension Worker where K: ~Copyable {
 
     /// Lets go of a stream's file, of which no read is under way.
     mutating func closeStored(_ stream: Int) {
-        for block in 0..<stored.count where stored.blocks[block].stream == UInt32(stream) { stored.blocks[block].phase = .free }
+        for block in 0..<stored.count where stored.blocks[block].stream == UInt32(stream) { stored.release(block) }
+        stored.mayServe = true
         kernel.detach(streams[stream].state.storedFile)
         streams[stream].state.storedFile = .none
         streams[stream].state.stored = nil
@@ -85,6 +86,7 @@ extension Worker where K: ~Copyable {
         case .none: break
         case .ready: storedReady.remove(reader, in: subscribers)
         case .waiting: stored.blocks[Int(subscribers[reader].stored.block)].waiting.remove(reader, in: subscribers)
+        case .short: leaveShort(reader)
         }
         unclaim(reader)
         subscribers[reader].stored.place = .none
@@ -98,35 +100,70 @@ extension Worker where K: ~Copyable {
     // MARK: Blocks
 
     /// Puts a reader that may be sent something in line; behind its block's read where that has to be made, or is under way.
-    private mutating func readyStored(_ reader: Int) {
+    mutating func readyStored(_ reader: Int) {
         guard subscribers[reader].stored.place == .none, !subscribers[reader].isBlocked, !subscribers[reader].hasFailed else { return }
         if isOwedStored(reader) { askForBlock(reader) }
+        putInLine(reader)
+    }
+
+    /// Its turn to be sent something comes, where it waits for nothing.
+    private mutating func putInLine(_ reader: Int) {
         guard subscribers[reader].stored.place == .none else { return }
         subscribers[reader].stored.place = .ready
         storedReady.append(reader, in: subscribers)
     }
 
-    private func isOwedStored(_ reader: Int) -> Bool {
+    func isOwedStored(_ reader: Int) -> Bool {
         subscribers[reader].state == .playing && subscribers[reader].cursor < UInt64(subscribers[reader].stored.limit)
     }
 
-    /// Sees to it that the block of the reader's next packet is there when its turn comes: kept for it, or read, and then the reader waits. If
-    /// all blocks are in use it does nothing.
+    /// Sees to it that the block of the reader's next packet is there when its turn comes: kept for it, or read, and then the reader waits; or
+    /// it waits for a block to be free.
     private mutating func askForBlock(_ reader: Int) {
         let stream = Int(subscribers[reader].stream)
         guard subscribers[reader].stored.block < 0, let plan = streams[stream].state.stored else { return }
-        let number = UInt32(truncatingIfNeeded: subscribers[reader].cursor) / plan.blockPackets
-        var block = stored.find(stream, number)
-        if block >= 0 {
-            counters.add(.storedBlocksShared)
-        } else {
+        // Who waits for a block comes first.
+        if shortStreams.count == 0 || findBlock(reader, stream, plan) >= 0 {
+            switch takeBlock(reader, stream, plan) {
+            case .block, .lost: return
+            case .none, .noneOfShare: break
+            }
+        }
+        counters.add(.storedBlocksShort)
+        waitForRoom(reader, stream)
+    }
+
+    private func findBlock(_ reader: Int, _ stream: Int, _ plan: StoredPlan) -> Int {
+        stored.find(stream, UInt32(truncatingIfNeeded: subscribers[reader].cursor) / plan.blockPackets)
+    }
+
+    /// Gives a reader the block of its next packet, read or to be read. Where it cannot be read the reader ends.
+    mutating func takeBlock(_ reader: Int, _ stream: Int, _ plan: StoredPlan) -> StoredBlocks.Room {
+        var block = findBlock(reader, stream, plan)
+        if block < 0 {
+            let number = UInt32(truncatingIfNeeded: subscribers[reader].cursor) / plan.blockPackets
             let first = number * plan.blockPackets
             let wanted = Int(min(plan.blockPackets, plan.packetCount - first)) * Int(plan.packetBytes)
-            guard streams[stream].state.storedFile != .none, wanted <= stored.blockBytes else { return endStored(reader, EMFILE) }
-            block = stored.take(stream, number, wanted: wanted, now: now)
-            guard block >= 0 else { return counters.add(.storedBlocksShort) }
+            guard streams[stream].state.storedFile != .none, wanted <= stored.blockBytes else {
+                endStored(reader, EMFILE)
+                return .lost
+            }
+            switch stored.take(stream, plan, number, wanted: wanted, now: now) {
+            case .block(let taken): block = taken
+            case .none: return .none
+            case .noneOfShare: return .noneOfShare
+            case .lost:
+                endStoredOverdue(reader)
+                return .lost
+            }
             streams[stream].state.storedReads += 1
+            nextStoredEnd = min(nextStoredEnd, now + limits.storedWaitNanoseconds)
             readBlock(block)
+        } else if stored.blocks[block].phase == .lost {
+            endStoredOverdue(reader)
+            return .lost
+        } else {
+            counters.add(.storedBlocksShared)
         }
         subscribers[reader].stored.block = Int32(block)
         if stored.blocks[block].phase == .ready {
@@ -135,6 +172,7 @@ extension Worker where K: ~Copyable {
             subscribers[reader].stored.place = .waiting
             stored.blocks[block].waiting.append(reader, in: subscribers)
         }
+        return .block(block)
     }
 
     /// Reads what is missing of a block.
@@ -152,20 +190,22 @@ extension Worker where K: ~Copyable {
     /// A read ended: its readers' turn comes, or their end.
     mutating func storedReadDone(_ tag: RequestTag, _ result: Int32) {
         let block = Int(tag.index)
-        guard block < stored.count, stored.blocks[block].phase == .loading, stored.blocks[block].generation == tag.generation else {
-            return
-        }
+        guard block < stored.count, stored.blocks[block].isHeld, stored.blocks[block].generation == tag.generation else { return }
         let stream = Int(stored.blocks[block].stream)
         let isClosing = streams[stream].isClosing
+        let isLost = stored.blocks[block].phase == .lost
         if result > 0 { stored.blocks[block].filled += UInt32(result) }
         let isPart = result > 0 && stored.blocks[block].filled < stored.blocks[block].wanted
-        if !isClosing, isPart || result == -EINTR || result == -EAGAIN { return readBlock(block) }
+        if !isClosing, !isLost, isPart || result == -EINTR || result == -EAGAIN { return readBlock(block) }
         streams[stream].state.storedReads -= 1
-        counters.add(.storedReads)
-        counters.add(.storedReadBytes, UInt64(stored.blocks[block].filled))
-        counters.add(.storedReadNanoseconds, now &- min(stored.blocks[block].askedAt, now))
-        if stored.blocks[block].filled < stored.blocks[block].wanted { counters.add(.storedReadsFailed) }
-        stored.blocks[block].phase = result < 0 || isClosing ? .free : .ready
+        stored.mayServe = true
+        if !isLost {
+            counters.add(.storedReads)
+            counters.add(.storedReadBytes, UInt64(stored.blocks[block].filled))
+            counters.add(.storedReadNanoseconds, now &- min(stored.blocks[block].askedAt, now))
+            if stored.blocks[block].filled < stored.blocks[block].wanted { counters.add(.storedReadsFailed) }
+        }
+        if result < 0 || isClosing || isLost { stored.release(block) } else { stored.blocks[block].phase = .ready }
         while true {
             let reader = stored.blocks[block].waiting.pop(in: subscribers)
             if reader < 0 { break }
@@ -176,8 +216,7 @@ extension Worker where K: ~Copyable {
                 continue
             }
             stored.blocks[block].claims += 1
-            subscribers[reader].stored.place = .ready
-            storedReady.append(reader, in: subscribers)
+            putInLine(reader)
         }
         if isClosing, streams[stream].state.storedReads == 0 { finishStream(stream) }
     }
@@ -186,75 +225,45 @@ extension Worker where K: ~Copyable {
         let block = Int(subscribers[reader].stored.block)
         guard block >= 0 else { return }
         subscribers[reader].stored.block = -1
-        if subscribers[reader].stored.place == .ready { stored.blocks[block].claims -= 1 }
+        guard subscribers[reader].stored.place == .ready else { return }
+        stored.blocks[block].claims -= 1
+        stored.mayServe = true
     }
 
-    /// The file gives no more for a reader.
-    private mutating func endStored(_ reader: Int, _ number: Int32) {
+    /// The file gives no more for a reader, which waits for nothing.
+    mutating func endStored(_ reader: Int, _ number: Int32) {
         guard !subscribers[reader].stored.hasEnded else { return }
         subscribers[reader].stored.hasEnded = true
         holdStored(reader)
         report(.storedEnded(handle(ofReader: reader), packet: UInt32(truncatingIfNeeded: subscribers[reader].cursor), errorNumber: number))
         // Replies that waited for their place wait no longer.
-        guard subscribers[reader].stored.place == .none, subscribers[reader].sendFirst != .max else { return }
-        subscribers[reader].stored.place = .ready
-        storedReady.append(reader, in: subscribers)
-    }
-
-    /// The kernel interface ended: nothing will be read any more.
-    mutating func giveUpStored() {
-        if stored.isLoading { stored.isKept = true }
-        while true {
-            let reader = storedReady.pop(in: subscribers)
-            if reader < 0 { break }
-            subscribers[reader].stored.place = .none
-            subscribers[reader].stored.block = -1
-        }
-        for block in 0..<stored.count where stored.blocks[block].phase != .free {
-            if stored.blocks[block].phase == .loading {
-                streams[Int(stored.blocks[block].stream)].state.storedReads -= 1
-                while true {
-                    let reader = stored.blocks[block].waiting.pop(in: subscribers)
-                    if reader < 0 { break }
-                    subscribers[reader].stored.place = .none
-                    subscribers[reader].stored.block = -1
-                }
-            }
-            stored.blocks[block].phase = .free
-            stored.blocks[block].claims = 0
-        }
-        for stream in 0..<streams.count where streams[stream].generation != 0 && streams[stream].isClosing && streams[stream].state.isStored
-        {
-            finishStream(stream)
-        }
+        if subscribers[reader].sendFirst != .max { putInLine(reader) }
     }
 
     // MARK: Sends
 
-    /// Sends the readers in line what they may be sent.
+    /// Whether somebody can be sent something, or may be given a block, without anything that happens first.
+    var mustSendStored: Bool { storedReady.count > 0 || stored.mayServe && shortStreams.count > 0 }
+
+    /// Sends the readers in line what they may be sent; then those that wait for a block have their turn.
     mutating func sendStored() {
-        isStoredShort = false
         while storedReady.count > 0 {
             var left = storedReady.count
-            var hasMoved = false
             while left > 0 {
                 var queued = 0
                 while left > 0, queued < kernel.sendBatchMax, gather.hasRoom, stored.hasRoom {
                     let reader = storedReady.pop(in: subscribers)
                     left -= 1
                     if reader < 0 { break }
-                    let isKept = subscribers[reader].stored.block >= 0
                     unclaim(reader)
                     subscribers[reader].stored.place = .none
                     if queueStored(reader) { queued += 1 }
-                    if isKept || subscribers[reader].stored.place != .ready { hasMoved = true }
                 }
                 finishStored(queued)
                 if isOvertime() { return }
             }
-            // All that are left found every block in use: a read that ends will free one.
-            guard hasMoved else { return isStoredShort = true }
         }
+        if stored.mayServe, shortStreams.count > 0 { serveShort() }
     }
 
     /// Sends one reader what it is owed, outside the turn's sends.
@@ -309,11 +318,8 @@ extension Worker where K: ~Copyable {
         let number = cursor / plan.blockPackets
         let block = stored.find(stream, number)
         guard block >= 0, stored.blocks[block].phase == .ready else {
-            guard subscribers[reader].stored.place == .none else { return }
-            askForBlock(reader)
-            guard subscribers[reader].stored.place == .none, !subscribers[reader].stored.hasEnded else { return }
-            subscribers[reader].stored.place = .ready
-            return storedReady.append(reader, in: subscribers)
+            if subscribers[reader].stored.place == .none { askForBlock(reader) }
+            return
         }
         let there = number * plan.blockPackets + stored.blocks[block].filled / plan.packetBytes
         guard cursor < there else { return endStored(reader, 0) }

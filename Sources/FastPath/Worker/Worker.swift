@@ -62,9 +62,11 @@ struct WorkerParts {
     var blocks: FramedBlocks
     let remainders: RemainderSlab
     var stored: StoredBlocks
-    /// Stored readers that may be sent something, and whether all that there are wait for a block to be free.
+    /// Stored readers that may be sent something.
     var storedReady = StoredList()
-    var isStoredShort = false
+    /// Stored streams with readers that wait for a block to be free, and when the longest wait for a block or a read is too long.
+    var shortStreams = ShortStreams()
+    var nextStoredEnd = UInt64.max
 
     /// Streams that have something to do, as a list through their slots.
     var firstDirty = SubscriberList.end
@@ -185,7 +187,7 @@ struct WorkerParts {
         let hasCommands = commands.count > 0
         // Commands that wait for reports to be taken: nobody says when they were.
         if hasCommands, !hasRoomToReport { deadline = min(deadline, now + Self.retryNanoseconds) }
-        let mustNotWait = hasCommands && hasRoomToReport || deadline <= now || isStopping || storedReady.count > 0 && !isStoredShort
+        let mustNotWait = hasCommands && hasRoomToReport || deadline <= now || isStopping || mustSendStored
         // What commands brought about is told before the wait: where no media moves, nothing else may happen for long.
         if hasReported { wakeReports() }
         kernel.wait(nanoseconds: mustNotWait ? 0 : deadline == .max ? -1 : Int64(min(deadline - now, 1_000_000_000)))
@@ -198,6 +200,7 @@ struct WorkerParts {
         releaseDue()
         fenceVerbatim()
         fanOutDue()
+        if now >= nextStoredEnd { endOverdueStored() }
         sendStored()
         if now >= nextSweep { sweep() }
         if kernel.failure != 0 { giveUp(kernel.failure) }
@@ -207,7 +210,7 @@ struct WorkerParts {
 
     /// When the worker must be awake next; `.max`: when something happens.
     private func nextDeadline() -> UInt64 {
-        var deadline = min(nextSweep, nextReports)
+        var deadline = min(nextSweep, nextReports, nextStoredEnd)
         var index = firstDirty
         while index != SubscriberList.end {
             deadline = min(deadline, dueTime(Int(index)))
@@ -398,7 +401,7 @@ struct WorkerParts {
             if let buffer = unsafe sources[source].buffer { unsafe board.keep(buffer) }
         }
         let leaks = kernel.outstanding + subscribersInUse + sourcesInUse + streamsInUse + sendNodesUsed + holdsUsed
-        if stored.isLoading { stored.isKept = true }
+        if stored.isHeld { stored.isKept = true }
         peers.end()
         report(.stopped(leaks: UInt32(clamping: leaks)))
         wakeReports()

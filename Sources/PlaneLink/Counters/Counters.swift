@@ -74,8 +74,11 @@ public enum EngineCounter: Int, CaseIterable, Sendable {
     case storedBlocksShared
     /// Blocks that could not be read, and such that ended before their last packet.
     case storedReadsFailed
-    /// Stored readers that had to wait because every block was in use.
+    /// Times that a stored reader had to wait for a block to be free.
     case storedBlocksShort
+    /// Reads of files that were given up because they took longer than ``Limits/storedWaitNanoseconds``, and stored readers that were ended
+    /// because of such.
+    case storedReadsOverdue, storedReadersOverdue
 }
 
 /// Counters of one stream.

@@ -61,12 +61,18 @@ public struct Limits: Sendable, Equatable {
     public static let storedBlockBytesMax = 1 << 20
     /// A stored reader that takes nothing for so long is given up: players pause by not reading.
     public var storedStallNanoseconds: UInt64 = 600_000_000_000
+    /// A read of a file that takes longer is given up, and so is a reader that waits for one so long. Disks that are woken, and servers of
+    /// files that are started anew, answer within it.
+    public var storedWaitNanoseconds: UInt64 = 30_000_000_000
 
     /// The defaults.
     public init() {}
 
+    /// Files that are sent from the engine at a time; nil: a quarter of ``streamsMax``.
+    public var storedFiles: Int?
+
     /// Files that are sent from the engine at a time, each of them a stream: a part of ``streamsMax``, so that live ones find room.
-    public var storedFilesMax: Int { max(streamsMax / 4, 1) }
+    public var storedFilesMax: Int { max(min(storedFiles ?? streamsMax / 4, streamsMax), 1) }
 
     /// Commands that may wait: one burst of joins of all readers of a second, four commands each.
     public var commandsMax: Int { max(4 * joinsPerSecondPerAddress * 4, 16_384) }

@@ -13,6 +13,8 @@ public struct StoredPlan: Sendable, BitwiseCopyable, Equatable {
     public let packetCount: UInt32
     /// So many packets, from a number on that this divides, are read and sent together.
     public let blockPackets: UInt32
+    /// What it lies on (`st_dev`): files that may hang together share what reads may hold.
+    public let device: UInt64
 
     /// A packet with its framing goes with a length of 16 bits.
     public static let packetBytesMax = 65_000
@@ -23,12 +25,15 @@ public struct StoredPlan: Sendable, BitwiseCopyable, Equatable {
 
     /// A plan whose blocks hold about so many bytes, and no more than `limits` gives a block room; nil for packets that the engine does not
     /// send from files: none, too large or too many.
-    public init?(descriptor: Int32, offset: UInt64, packetBytes: Int, packetCount: UInt32, blockBytes: Int, limits: Limits) {
+    public init?(
+        descriptor: Int32, device: UInt64 = 0, offset: UInt64, packetBytes: Int, packetCount: UInt32, blockBytes: Int, limits: Limits
+    ) {
         let room = min(limits.storedBlockBytes, Limits.storedBlockBytesMax)
         guard packetBytes > 0, packetBytes <= min(Self.packetBytesMax, room), packetCount > 0, packetCount <= Self.packetCountMax,
             offset <= UInt64(Int64.max) / 2
         else { return nil }
         self.descriptor = descriptor
+        self.device = device
         self.offset = offset
         self.packetBytes = UInt32(packetBytes)
         self.packetCount = packetCount

@@ -19,6 +19,11 @@ import Testing
               sessions: 500
               packet-log-bytes: 512MiB
               window: 3s
+              stored-files: 7
+              stored-blocks: 128
+              stored-block-bytes: 128KiB
+              stored-stall: 2m
+              stored-wait: 12s
             paths:
               cam:
                 source: rtsp://u:p@cam/x
@@ -44,6 +49,11 @@ import Testing
         #expect(configuration.limits.subscribersMax == 500)
         #expect(configuration.limits.packetLogBytesMax == 512 << 20)
         #expect(configuration.limits.windowMilliseconds == 3_000)
+        #expect(configuration.limits.storedFilesMax == 7)
+        #expect(configuration.limits.storedBlocks == 128)
+        #expect(configuration.limits.storedBlockBytes == 128 << 10)
+        #expect(configuration.limits.storedStallNanoseconds == 120_000_000_000)
+        #expect(configuration.limits.storedWaitNanoseconds == 12_000_000_000)
         #expect(configuration.paths.map(\.name) == ["cam", "studio/one", "clip"])
         let cam = configuration.paths[0]
         #expect(cam.dial == .warm)
@@ -94,6 +104,8 @@ import Testing
             "weir.yml:2: engine.backend: `iouring` is not known; did you mean `io_uring`? (allowed: auto, epoll, io_uring, plain)"
         ),
         ("engine: 7", "weir.yml:1: engine: a map of keys and values is expected here"),
+        ("limits:\n  stored-wait: 0", "weir.yml:2: limits.stored-wait: `0`: disks need some time; write 1s or more"),
+        ("limits:\n  stored-block-bytes: 2MiB", "weir.yml:2: limits.stored-block-bytes: `2MiB` is not from 4KiB to 1024KiB"),
         ("limits:\n  sessions: -1", "weir.yml:2: limits.sessions: `-1` is no whole number from 1 to 200000"),
         (
             "media-ports: 5-5",
