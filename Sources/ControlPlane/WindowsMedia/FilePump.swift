@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Signalling
 import WireFormats
 
@@ -258,7 +257,7 @@ final class FilePump: MediaPump {
 
     private func read(_ range: Range<UInt32>) {
         let file = plan.file
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try file.read(packets: range) }
+        file.onThread(eventLoop) { try file.read(packets: range) }
             .assumeIsolated().whenComplete { [weak self] result in
                 guard let self, !isOver else { return }
                 isReading = false

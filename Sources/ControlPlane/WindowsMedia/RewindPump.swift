@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Signalling
 import WireFormats
 
@@ -113,7 +112,7 @@ final class RewindPump: MediaPump {
         guard before > 0 else { return end(.rewound) }
         isReading = true
         let file = plan.file, streams = plan.selection.streams, packet = before - 1
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try file.keyFrame(atOrBefore: packet, streams: streams) }
+        file.onThread(eventLoop) { try file.keyFrame(atOrBefore: packet, streams: streams) }
             .assumeIsolated().whenComplete { [weak self] result in
                 guard let self, !isOver else { return }
                 isReading = false

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Signalling
 import WireFormats
 
@@ -9,7 +8,7 @@ extension WindowsMediaFile {
     func locate(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<UInt32> {
         if position == .beginning { return eventLoop.makeSucceededFuture(0) }
         if !isWhole, let supply { return found(position, streams, supply, eventLoop).map(\.packet) }
-        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        return onThread(eventLoop) { [self] in
             UInt32(clamping: start(position, streams: streams).packet)
         }
     }
@@ -26,7 +25,7 @@ extension WindowsMediaFile {
     /// The same with what is known of it.
     func beginning(_ position: WMSPPosition, streams: ASFStreamSet, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
         if !isWhole, let supply { return found(position, streams, supply, eventLoop) }
-        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        return onThread(eventLoop) { [self] in
             let found = start(position, streams: streams)
             var beginning = Beginning(packet: UInt32(clamping: found.packet))
             if position == .beginning { beginning.milliseconds = 0 }
@@ -53,7 +52,7 @@ extension WindowsMediaFile {
     func goingOn(at packet: UInt32, on eventLoop: any EventLoop) -> EventLoopFuture<Beginning> {
         // What it would have to be waited for with is not known: it goes on behind what it was sent.
         if !isWhole { return eventLoop.makeSucceededFuture(Beginning(packet: packet)) }
-        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        return onThread(eventLoop) { [self] in
             var beginning = Beginning(packet: packet)
             if let bytes = try? read(packets: packet..<(packet &+ 1)), !bytes.isEmpty {
                 beginning.sendTime = (try? ASFPacket(bytes.span, packetBytes: header.packetBytes))?.sendTime
@@ -67,7 +66,7 @@ extension WindowsMediaFile {
     func startupProfile(_ wish: WMSPStartupWish, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
         // Nobody waits for the many packets that it would be made of.
         if !isWhole { return eventLoop.makeSucceededFuture(nil) }
-        return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [self] in
+        return onThread(eventLoop) { [self] in
             var profile = ASFStartupProfile(header, streams: wish.selection.streams, milliseconds: wish.milliseconds)
             var next = UInt32(clamping: start(wish.position, streams: wish.selection.streams).packet)
             var bytesLeft = Self.profileBytesMax

@@ -32,6 +32,8 @@ final class WindowsMediaFile: Sendable {
     /// Where it comes from and how that was met; nil for what is here anyway.
     let proxied: ProxiedContent?
     private let boundSupply: NIOLoopBound<any PacketSupply>?
+    /// What it lies on (`st_dev`): reads of it wait for others of the same alone. 0 of what is not on a disk.
+    let device: UInt64
 
     private init(name: String, header: ASFHeader, layout: ASFFile, index: ASFIndex?, facts: stat, descriptor: CInt) {
         self.name = name
@@ -39,6 +41,7 @@ final class WindowsMediaFile: Sendable {
         self.layout = layout
         self.index = index
         storage = LocalStorage(name: name, descriptor: descriptor)
+        device = UInt64(facts.st_dev)
         boundSupply = nil
         isWhole = true
         proxied = nil
@@ -57,6 +60,8 @@ final class WindowsMediaFile: Sendable {
         self.header = header
         self.facts = facts
         self.storage = storage
+        var stored = stat()
+        device = storage.descriptor.map { unsafe fstat($0, &stored) == 0 ? UInt64(stored.st_dev) : 0 } ?? 0
         let count = packetCount ?? UInt32(Int32.max)
         layout = ASFFile(header: header, fileBytes: UInt64(header.bytes.count) + UInt64(count) * UInt64(header.packetBytes))
         index = nil

@@ -42,7 +42,8 @@ final class WindowsMediaServer {
             "opened": counters.sessionsOpened, "evicted": counters.sessionsEvicted, "refused": counters.sessionsRefused,
             "taken_over": counters.takeOvers, "mistaken": counters.sessionsMistaken, "owed_overflows": counters.owedOverflows,
             "stored_plays_refused": storedFiles.refused, "stored_times_read": storedFiles.timesRead,
-            "stored_times_dropped": storedFiles.timesDropped,
+            "stored_times_dropped": storedFiles.timesDropped, "stored_times_overdue": storedFiles.timesOverdue,
+            "stored_plays_taken_later": storedFiles.takenLater,
         ]
     }
     /// How many are being sent media.

@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import WireFormats
 
 /// When the packets of a file are due: read once for all who are sent it, a stretch at a time, a little ahead of them. What is read so is in the
@@ -19,13 +18,12 @@ final class PacketTimes {
         var usedAt: UInt64
     }
 
-    /// What there is to say of a packet.
-    enum Answer {
-        case known(Stretch)
-        /// Being read; whoever asked is called.
-        case coming
-        /// It cannot be read, in words.
-        case failed(String)
+    /// A stretch that is being read.
+    private struct Load {
+        let began: NIODeadline
+        /// Its readers were told that it takes too long; whoever asks is told so at once.
+        var isOverdue = false
+        var waiting: [(_ failure: String?) -> Void] = []
     }
 
     private let file: WindowsMediaFile
@@ -39,8 +37,11 @@ final class PacketTimes {
     private let stretchesMax: Int
     /// Stretches that were read, and such that were let go of to make room, for tests and for whoever asks why the disk is busy.
     private(set) var loads = 0, drops = 0
-    private var waiting: [UInt32: [() -> Void]] = [:]
-    private var failures: [UInt32: String] = [:]
+    /// Reads that were waited for too long.
+    private(set) var overdue = 0
+    private var loading: [UInt32: Load] = [:]
+    private let patience: TimeAmount
+    private let overdueTimer: LoopTimer
 
     /// A stretch has about so many bytes: some seconds.
     static let stretchBytes = 512 << 10
@@ -48,26 +49,40 @@ final class PacketTimes {
     /// read anew when they are wanted.
     static let packetsKeptMax = 1 << 20
 
-    init(_ file: WindowsMediaFile, blockPackets: UInt32, packetsMax: Int = packetsKeptMax, on eventLoop: any EventLoop) {
+    /// A read of a stretch is waited for no longer than `patience`.
+    init(
+        _ file: WindowsMediaFile, blockPackets: UInt32, packetsMax: Int = packetsKeptMax, patience: TimeAmount = .seconds(30),
+        on eventLoop: any EventLoop
+    ) {
         self.file = file
         self.eventLoop = eventLoop
+        self.patience = patience
+        overdueTimer = LoopTimer(eventLoop)
         let blockBytes = max(Int(blockPackets) * file.header.packetBytes, 1)
         stretchPackets = max(blockPackets, 1) * UInt32(max(Self.stretchBytes / blockBytes, 1))
         stretchesMax = max(packetsMax / Int(stretchPackets), 2)
     }
 
-    /// What is known of a packet's stretch; where it has to be read, `onKnown` runs afterwards.
-    func ask(_ packet: UInt32, _ onKnown: @escaping () -> Void) -> Answer {
+    deinit { overdueTimer.stop() }
+
+    /// Whether something is being read.
+    var isReading: Bool { !loading.isEmpty }
+
+    /// What is known of a packet's stretch. Nil: it has to be read, and `onKnown` runs afterwards, with the reason in words where it cannot be.
+    func ask(_ packet: UInt32, _ onKnown: @escaping (_ failure: String?) -> Void) -> Stretch? {
         let number = packet / stretchPackets
         if let kept = stretches[number] {
             uses += 1
             stretches[number]?.usedAt = uses
-            return .known(kept.stretch)
+            return kept.stretch
         }
-        if let words = failures.removeValue(forKey: number) { return .failed(words) }
-        waiting[number, default: []].append(onKnown)
-        if waiting[number]?.count == 1 { load(number) }
-        return .coming
+        if let load = loading[number], load.isOverdue {
+            eventLoop.assumeIsolated().execute { [words = overdueWords] in onKnown(words) }
+            return nil
+        }
+        if loading[number] == nil { load(number) }
+        loading[number]?.waiting.append(onKnown)
+        return nil
     }
 
     /// Sees to it that the stretch behind a packet's is there when it is wanted.
@@ -75,9 +90,8 @@ final class PacketTimes {
         let number = packet / stretchPackets + 1
         guard number * stretchPackets < file.packetCount else { return }
         if stretches[number] != nil { return readAhead(number) }
-        guard waiting[number] == nil else { return }
-        waiting[number] = [{}]
-        load(number)
+        // What fails now may be read when it is wanted.
+        if loading[number] == nil { load(number) }
     }
 
     /// Its times are known, but its bytes may have left the kernel's cache.
@@ -86,7 +100,7 @@ final class PacketTimes {
         let packetBytes = file.header.packetBytes, count = Int(stretchPackets) * packetBytes
         let offset = Int(clamping: place.packetsOffset) + Int(number) * count
         let file = file
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+        file.onThread(eventLoop) {
             // The file is open as long as this runs.
             withExtendedLifetime(file) { FileAdvice.willNeed(place.descriptor, offset: offset, count: count) }
         }.whenComplete { _ in }
@@ -103,37 +117,74 @@ final class PacketTimes {
 
     private func load(_ number: UInt32) {
         loads += 1
+        loading[number] = Load(began: eventLoop.now)
+        if !overdueTimer.isRunning { watch() }
         let file = file, first = number * stretchPackets
         let range = first..<(first + min(stretchPackets, file.packetCount - min(first, file.packetCount)))
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { try Self.read(file, range) }
+        file.onThread(eventLoop) { try Self.read(file, range) }
             .assumeIsolated().whenComplete { [weak self] result in
                 guard let self else { return }
+                let waiting = loading.removeValue(forKey: number)?.waiting ?? []
                 switch result {
                 case .success(let stretch):
                     keep(stretch, number)
-                case .failure(let error): failures[number] = "\(error)"
+                    for one in waiting { one(nil) }
+                case .failure(let error): for one in waiting { one("\(error)") }
                 }
-                for one in waiting.removeValue(forKey: number) ?? [] { one() }
             }
+    }
+
+    /// One timer for all reads: it looks when the oldest has taken too long.
+    private func watch() {
+        guard let oldest = loading.values.lazy.filter({ !$0.isOverdue }).map(\.began).min() else { return }
+        overdueTimer.start(at: oldest + patience) { [weak self] in self?.endOverdue() }
+    }
+
+    private func endOverdue() {
+        let now = eventLoop.now
+        for (number, load) in loading where !load.isOverdue && load.began + patience <= now {
+            overdue += 1
+            loading[number]?.isOverdue = true
+            loading[number]?.waiting = []
+            for one in load.waiting { one(overdueWords) }
+        }
+        watch()
+    }
+
+    private var overdueWords: String {
+        "\(file.name) cannot be read: what it lies on has not answered for \(patience.nanoseconds / 1_000_000_000) s"
     }
 
     /// Reads a stretch and looks at each packet; blocking.
     private static func read(_ file: WindowsMediaFile, _ range: Range<UInt32>) throws -> Stretch {
         let packetBytes = file.header.packetBytes
         let bytes = try file.read(packets: range)
-        var all = ASFStreamSet()
-        for stream in file.header.streams { all.insert(stream.number) }
-        var selection = ASFSelection(streams: all)
+        let streams = file.header.streamNumbers
         var times: [UInt32] = []
         times.reserveCapacity(bytes.count / packetBytes)
         var isPlain = true
         var last: UInt32 = 0
         for start in stride(from: 0, to: bytes.count - bytes.count % packetBytes, by: packetBytes) {
-            let packet = Array(bytes[start..<(start + packetBytes)])
-            if let head = try? ASFPacket(packet.span, packetBytes: packetBytes) { last = head.sendTime } else { isPlain = false }
+            let packet = bytes.span.extracting(start..<(start + packetBytes))
+            if let head = try? ASFPacket(packet, packetBytes: packetBytes) {
+                last = head.sendTime
+                if isPlain { isPlain = (try? goesAsItLies(head, packet, streams)) == true }
+            } else {
+                isPlain = false
+            }
             times.append(last)
-            if isPlain, (try? selection.packet(packet, packetBytes: packetBytes)) != packet { isPlain = false }
         }
         return Stretch(first: range.lowerBound, sendTimes: times, isPlain: isPlain)
+    }
+
+    /// Whether a filter would let all of a packet pass: it has payloads, of known streams alone, and is of full size.
+    private static func goesAsItLies(_ head: ASFPacket, _ packet: Span<UInt8>, _ streams: ASFStreamSet) throws(ASFPacketError) -> Bool {
+        var payloads = ASFPayloads(head)
+        var isEmpty = true
+        while let payload = try payloads.next(in: packet) {
+            guard streams.contains(payload.stream) else { return false }
+            isEmpty = false
+        }
+        return !isEmpty && head.byteCount >= packet.count
     }
 }

@@ -32,8 +32,8 @@ final class StoredFiles {
 
     /// How many there are, those that the engine has not let go of yet among them; no more than ``Limits/storedFilesMax``.
     private(set) var count = 0
-    /// Plays that stayed with a pump because there were too many, or the engine had no room.
-    private(set) var refused = 0
+    /// Plays that a pump began to send because there were too many, or the engine had no room; and those of them that the engine took later.
+    private(set) var refused = 0, takenLater = 0
     /// Stretches whose send times were read, of files that are gone, and of all.
     private var timesReadBefore = 0
     var timesRead: Int { files.values.reduce(timesReadBefore) { $0 + $1.times.loads } }
@@ -47,7 +47,8 @@ final class StoredFiles {
     private func plan(_ file: WindowsMediaFile) -> StoredPlan? {
         guard let place = file.stored else { return nil }
         return StoredPlan(
-            descriptor: place.descriptor, offset: place.packetsOffset, packetBytes: file.header.packetBytes, packetCount: file.packetCount,
+            descriptor: place.descriptor, device: file.device, offset: place.packetsOffset, packetBytes: file.header.packetBytes,
+            packetCount: file.packetCount,
             blockBytes: StoredFile.blockBytes(file.header), limits: port.engine.limits)
     }
 
@@ -72,8 +73,15 @@ final class StoredFiles {
         return stored
     }
 
-    /// A play stays with its pump.
+    /// Reads of send times that were waited for too long, of files that are gone, and of all.
+    private var timesOverdueBefore = 0
+    var timesOverdue: Int { files.values.reduce(timesOverdueBefore) { $0 + $1.times.overdue } }
+
+    /// A play stays with its pump, for now.
     func countRefused() { refused += 1 }
+
+    /// The engine has taken such a play.
+    func countTakenLater() { takenLater += 1 }
 
     /// A player has left it.
     func leave(_ stored: StoredFile) {
@@ -81,6 +89,7 @@ final class StoredFiles {
         guard stored.players == 0 else { return }
         timesReadBefore += stored.times.loads
         timesDroppedBefore += stored.times.drops
+        timesOverdueBefore += stored.times.overdue
         if files[stored.key] === stored { files[stored.key] = nil }
         stored.remove()
     }
@@ -112,7 +121,9 @@ final class StoredFile: StreamDelegate {
         self.key = key
         self.plan = plan
         self.port = port
-        times = PacketTimes(file, blockPackets: plan.blockPackets, on: port.eventLoop)
+        times = PacketTimes(
+            file, blockPackets: plan.blockPackets, patience: .nanoseconds(Int64(clamping: port.engine.limits.storedWaitNanoseconds)),
+            on: port.eventLoop)
         // The file stays open until the engine let go of it.
         handle = try port.addStoredStream(plan, delegate: self) { withExtendedLifetime(file, onRemoved) }.handle
     }

@@ -67,16 +67,26 @@ final class StoredPump: MediaPump {
     /// When it is woken next.
     private var tick: UInt64?
     private var isFilterOwed = false
+    /// The engine tells when there is room for more.
+    private(set) var awaitsRoom = false
+    /// The stretch that it waits for.
+    private var awaited: UInt32?
+    /// How often the engine has refused the play.
+    private var refusals = 0
 
     /// A block is released so long before its first packet is due.
     static let leadMilliseconds: Int64 = 150
     /// A player who takes less than is due has no more than this before it: what was released is not taken back.
     private static let windowBytes = 512 << 10
-    /// Such a player, and a full queue, are looked at again after so long.
+    /// What the engine's full queue did not take is tried again after so long.
     private static let retryMilliseconds: Int64 = 40
+    /// A play that the engine refused is offered again after so long, the next time after twice that, and so on up to a minute.
+    private let offerMilliseconds: Int64
+    private static let offerMillisecondsMax: Int64 = 60_000
 
     /// A pump over one that was made for the play and has not begun.
-    init(_ pump: FilePump, files: StoredFiles, line: any StoredLine, port: EnginePort) {
+    init(_ pump: FilePump, files: StoredFiles, line: any StoredLine, port: EnginePort, offerMilliseconds: Int64 = 1_000) {
+        self.offerMilliseconds = offerMilliseconds
         plan = pump.plan
         progress = pump.progress
         self.files = files
@@ -191,16 +201,19 @@ final class StoredPump: MediaPump {
     private func attach(_ pump: FilePump) {
         // It may have changed its mind meanwhile.
         guard passesAll, let feed = makeFeed(pump) else {
-            if passesAll { files.countRefused() }
             phase = .filtered(pump)
             pump.onWhole = nil
+            if passesAll { offerLater() }
             return pump.resume()
         }
+        if refusals > 0 { files.countTakenLater() }
+        refusals = 0
         plan = pump.plan
         progress = pump.progress
         pump.stop()
         released = []
         aheadFrom = nil
+        awaited = nil
         phase = .stored(feed)
         feed.subscription.onGone = { [weak self, line] in
             line.writesReturned()
@@ -213,6 +226,14 @@ final class StoredPump: MediaPump {
             subscription.send(bytes, before: self?.progress.position ?? 0, onLeft: onLeft)
         }
         if !isPaused { run() }
+    }
+
+    /// The engine has no room now. It is asked again, more and more seldom: others leave.
+    private func offerLater() {
+        if refusals == 0 { files.countRefused() }
+        let wait = min(offerMilliseconds << min(refusals, 6), Self.offerMillisecondsMax)
+        refusals += 1
+        sleep(until: now + .milliseconds(wait))
     }
 
     /// A reader that is sent nothing yet; nil where the engine has no room.
@@ -244,7 +265,7 @@ final class StoredPump: MediaPump {
             let position = progress.position
             guard position < plan.packets.upperBound else { return finish(feed) }
             let ahead = Int(position) - Int(packet)
-            guard ahead <= 0 || ahead * plan.file.header.packetBytes < Self.windowBytes else { return retry() }
+            guard ahead <= 0 || ahead * plan.file.header.packetBytes < Self.windowBytes else { return waitForRoom(feed) }
             guard let stretch = stretch(feed, position) else { return }
             let index = Int(position - stretch.first)
             guard index < stretch.sendTimes.count else {
@@ -264,18 +285,35 @@ final class StoredPump: MediaPump {
 
     /// The stretch of a packet; nil while it is read, or after the end.
     private func stretch(_ feed: Feed, _ position: UInt32) -> PacketTimes.Stretch? {
-        switch feed.file.times.ask(position, { [weak self] in self?.run() }) {
-        case .coming: return nil
-        case .failed(let words):
-            if plan.file.supply == nil { end(.failed(words)) } else { filter(feed) }
-            return nil
-        case .known(let stretch):
-            if aheadFrom != stretch.first {
-                aheadFrom = stretch.first
-                feed.file.times.readAhead(of: position)
-            }
-            return stretch
+        guard awaited != position else { return nil }
+        let stretch = feed.file.times.ask(position) { [weak self] failure in
+            guard let self, awaited == position else { return }
+            awaited = nil
+            guard let failure else { return run() }
+            guard !isOver, !isPaused, !isFinishing, case .stored(let feed) = phase else { return }
+            if plan.file.supply == nil { end(.failed(failure)) } else { filter(feed) }
         }
+        guard let stretch else {
+            awaited = position
+            return nil
+        }
+        if aheadFrom != stretch.first {
+            aheadFrom = stretch.first
+            feed.file.times.readAhead(of: position)
+        }
+        return stretch
+    }
+
+    /// The player takes less than is due: it is looked at again when it was sent half of what was released.
+    private func waitForRoom(_ feed: Feed) {
+        guard !awaitsRoom else { return }
+        let half = UInt32(clamping: Self.windowBytes / 2 / plan.file.header.packetBytes)
+        awaitsRoom = feed.subscription.send([], before: progress.position - min(half, progress.position)) { [weak self] in
+            guard let self else { return }
+            awaitsRoom = false
+            run()
+        }
+        if !awaitsRoom { retry() }
     }
 
     /// Releases what there is of the next packet's block.
@@ -311,6 +349,7 @@ final class StoredPump: MediaPump {
     func wake(_ tick: UInt64) {
         guard self.tick == tick else { return }
         self.tick = nil
+        if case .filtered(let pump) = phase, !isOver { return watch(pump) }
         run()
     }
 
@@ -355,8 +394,8 @@ final class StoredPump: MediaPump {
 
     /// The file gives no more.
     private func ended(_ packet: UInt32, _ number: CInt) {
-        // Who brings what is missing, or mends what is broken, does so for a pump.
-        if plan.file.supply != nil, packet < plan.packets.upperBound {
+        // Who brings what is missing, or mends what is broken, does so for a pump. A disk that does not answer it would wait for, too.
+        if plan.file.supply != nil, packet < plan.packets.upperBound, number != ETIMEDOUT {
             progress.position = packet
             progress.due = nil
             isReleaseOwed = false
@@ -367,11 +406,15 @@ final class StoredPump: MediaPump {
         }
         // What is said to the player now comes behind what it was sent.
         progress.position = packet
-        end(
-            .failed(
-                number == 0
-                    ? "\(plan.file.name) ends at packet \(packet); it had \(plan.packets.upperBound)"
-                    : "cannot read \(plan.file.name) at packet \(packet): \(unsafe String(cString: strerror(number)))"))
+        let words =
+            switch number {
+            case 0: "\(plan.file.name) ends at packet \(packet); it had \(plan.packets.upperBound)"
+            case ETIMEDOUT:
+                "cannot read \(plan.file.name) at packet \(packet): what it lies on has not answered for "
+                    + "\(port.engine.limits.storedWaitNanoseconds / 1_000_000_000) s"
+            default: "cannot read \(plan.file.name) at packet \(packet): \(unsafe String(cString: strerror(number)))"
+            }
+        end(.failed(words))
     }
 
     private func end(_ end: PumpEnd) {

@@ -9,6 +9,9 @@ final class StoredTicks {
     /// The first tick that was not looked at.
     private var next: UInt64 = 0
 
+    /// Nobody is to be woken.
+    var isIdle: Bool { pumps.isEmpty }
+
     /// From one tick to the next.
     static let milliseconds: Int64 = 20
     private static let nanoseconds = UInt64(milliseconds) * 1_000_000
