@@ -90,6 +90,16 @@ class Nginx:
                 total += int(file.read().split()[0])
         return total
 
+    def disk_bytes(self):
+        """What its workers have had from disks so far."""
+        total = 0
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            workers = file.read().split()
+        for worker in workers:
+            with open(f"/proc/{worker}/io") as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("read_bytes:"))
+        return total
+
     def end(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -106,6 +116,7 @@ def load(nginx, places, rate, settling, duration):
     memory = bytearray(1 << 18)
     readers, counts = {}, {}
     poll = select.epoll()
+    disk = nginx.disk_bytes()
     try:
         for place in places:
             reader = socket.create_connection(("127.0.0.1", nginx.port), 10)
@@ -137,7 +148,7 @@ def load(nginx, places, rate, settling, duration):
         return {
             "readers": len(taken), "bytes": total, "seconds": seconds, "server_cpu_ns_per_byte": processor / max(total, 1),
             "server_cores": processor / 1e9 / seconds, "real_time_ratio": total / (rate * seconds * len(taken)),
-            "real_time_ratio_least": taken[0] / (rate * seconds),
+            "real_time_ratio_least": taken[0] / (rate * seconds), "disk_bytes": nginx.disk_bytes() - disk,
         }
     finally:
         for reader in readers.values():
@@ -145,8 +156,22 @@ def load(nginx, places, rate, settling, duration):
         poll.close()
 
 
-def measure(path, rate, readers, hot, scratch, settling=3.0, duration=8.0):
-    """Readers at as many places, then of one place, with sends as nginx likes them and of a quarter of a second, as Weir's are."""
+def forget(path):
+    """Has the kernel forget what it keeps of a file, so that it comes from the disk again."""
+    with open(path, "rb") as file:
+        os.fdatasync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def warm(path):
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
+def measure(path, rate, readers, hot, scratch, settling=3.0, duration=8.0, cold=False):
+    """Readers at as many places (with `cold` once more when the kernel has forgotten the file), then of one place, with sends as nginx likes
+    them and of a quarter of a second, as Weir's are."""
     program = find(os.path.join(scratch, "fetched"))
     size = os.path.getsize(path)
     room = max(size - int(rate * (settling + duration + 5)), 1)
@@ -154,10 +179,13 @@ def measure(path, rate, readers, hot, scratch, settling=3.0, duration=8.0):
     for kind, chunk in (("as_it_likes", "2m"), ("quarter_seconds", max(rate // 4, 4096))):
         nginx = Nginx(program, path, rate, chunk, os.path.join(scratch, kind))
         try:
-            results[kind] = {
-                "places": load(nginx, [room * index // readers for index in range(readers)], rate, settling, duration),
-                "hot": load(nginx, [0] * hot, rate, settling, duration),
-            }
+            places = [room * index // readers for index in range(readers)]
+            warm(path)
+            results[kind] = {"places": load(nginx, places, rate, settling, duration)}
+            if cold:
+                forget(path)
+                results[kind]["cold"] = load(nginx, places, rate, settling, duration)
+            results[kind]["hot"] = load(nginx, [0] * hot, rate, settling, duration)
         finally:
             nginx.end()
     return results

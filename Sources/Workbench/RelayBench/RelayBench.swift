@@ -14,6 +14,10 @@ package struct RelayBenchOptions: Sendable {
     package var readers = 2_000
     /// Readers on demand, each at a place of its own; 0: none.
     package var onDemand = 300
+    /// Bytes that the file on demand has at least; nil: as long as the run takes.
+    package var fileBytes: Int?
+    /// The readers at places of their own come once more, when the kernel has forgotten the file.
+    package var isCold = false
     /// Readers on demand that all begin at the file's beginning; 0: none.
     package var hot = 0
     /// Where the file on demand is left; nil: it goes with the relay.
@@ -41,11 +45,13 @@ package struct RelayBenchOptions: Sendable {
     /// Bytes of an ASF packet.
     var packetBytes: Int { packetSize ?? (subject == .wmsp ? 3_200 : 1_400) }
 
-    /// The most that the file on demand may have, which is made in memory.
-    package static let onDemandBytesMax = 1 << 30
+    /// The most that the file on demand may have.
+    package static let onDemandBytesMax = 8 << 30
 
     /// Seconds of media of the file on demand: those who read it begin at places over it, and none ends within the run.
-    var onDemandSeconds: Int { onDemand + hot == 0 ? 1 : Int(duration) + max(onDemand, hot) / 500 + 70 }
+    var onDemandSeconds: Int {
+        onDemand + hot == 0 ? 1 : max(Int(duration) + max(onDemand, hot) / 500 + 70, (fileBytes ?? 0) / (bitRate / 8))
+    }
 
     /// Throws a usage error for a value that cannot be.
     package func check() throws(WorkbenchError) {
@@ -56,6 +62,7 @@ package struct RelayBenchOptions: Sendable {
         guard (0...20_000).contains(hot) else { throw .usage("--hot \(hot): 0 to 20000") }
         guard subject == .wmsp || hot == 0 else { throw .usage("--hot: readers of one place are measured over HTTP alone") }
         guard subject == .wmsp || beside == nil else { throw .usage("--beside: another server is held against ours over HTTP alone") }
+        guard !isCold || subject == .wmsp && onDemand > 0 else { throw .usage("--cold: of --on-demand readers over HTTP") }
         guard duration >= 0.5, duration <= 3_600 else { throw .usage("--duration \(duration): 0.5 to 3600 seconds") }
         guard bitRate / 8 * onDemandSeconds <= Self.onDemandBytesMax else {
             throw .usage(
@@ -75,6 +82,9 @@ package struct RelayBenchReport: Sendable {
     package var rtsp: [LoadReport] = []
     /// Readers at places of their own.
     package var onDemand: LoadReport?
+    /// The same when the kernel had forgotten the file, and the bytes that came from the disk in either run.
+    package var onDemandCold: LoadReport?
+    package var diskBytes: (warm: UInt64, cold: UInt64) = (0, 0)
     /// Readers of one place.
     package var hot: LoadReport?
     /// The other server, and ours with as many readers.
@@ -109,7 +119,7 @@ package struct RelayBenchReport: Sendable {
 
     /// As of `weir load`, of all loads of the relay itself.
     package var exitStatus: Int32 {
-        let all = (subject + rtsp + [onDemand, hot, beside?.ours].compactMap(\.self)).map(\.exitStatus)
+        let all = (subject + rtsp + [onDemand, onDemandCold, hot, beside?.ours].compactMap(\.self)).map(\.exitStatus)
         return all.contains(1) ? 1 : all.max() ?? 0
     }
 
@@ -118,7 +128,10 @@ package struct RelayBenchReport: Sendable {
         .members([
             "ratio_to_rtsp": .optional(ratioToRTSP), "ratio_of_other": .optional(ratioOfOther),
             (options.subject == .wmsp ? "wmsp" : "ms_rtsp"): .array(subject.map(\.json)), "rtsp": .array(rtsp.map(\.json)),
-            "on_demand": onDemand?.json ?? .null, "hot": hot?.json ?? .null, "ratio_of_hot": .optional(ratioOfHot),
+            "on_demand": onDemand?.json ?? .null, "on_demand_cold": onDemandCold?.json ?? .null,
+            "on_demand_disk_bytes": .integer(Int64(clamping: diskBytes.warm)),
+            "on_demand_cold_disk_bytes": .integer(Int64(clamping: diskBytes.cold)), "hot": hot?.json ?? .null,
+            "ratio_of_hot": .optional(ratioOfHot),
             "beside": beside?.other.json ?? .null, "beside_ours": beside?.ours.json ?? .null,
             "readers": .integer(Int64(options.readers)), "bit_rate": .integer(Int64(options.bitRate)),
             "packet_size": .integer(Int64(options.packetBytes)), "user_agent": .text(options.userAgent),
@@ -142,7 +155,10 @@ package struct RelayBenchReport: Sendable {
         let plain = options.subject == .msRTSP ? "RTP over UDP" : "interleaved RTSP"
         for (a, b) in zip(subject, rtsp) { lines += [line("Windows Media", a), line(plain, b)] }
         if let ratio = ratioToRTSP { lines.append("CPU time per \(unit), Windows Media ÷ \(plain): \(JSONValue.number(ratio).line)") }
-        if let onDemand { lines.append(line("on demand", onDemand)) }
+        if let onDemand { lines.append(line("on demand", onDemand) + ", \(diskBytes.warm >> 20) MiB from the disk") }
+        if let onDemandCold {
+            lines.append(line("on demand, cold", onDemandCold) + ", \(diskBytes.cold >> 20) MiB from the disk")
+        }
         if let hot { lines.append(line("on demand, one place", hot)) }
         if let ratio = ratioOfHot { lines.append("CPU time per byte, one place on demand ÷ broadcast: \(JSONValue.number(ratio).line)") }
         if let beside {
@@ -190,10 +206,16 @@ package enum RelayBench {
             report.subject.append(try load("\(scheme)://\(base)/wm", options.readers, process: server.process))
             report.rtsp.append(try load("rtsp://\(base)/rtp", options.readers, process: server.process))
         }
-        if options.onDemand > 0 {
-            report.onDemand = try load(
-                "\(scheme)://\(base)/vod", options.onDemand, process: server.process, positions: options.subject == .wmsp ? .spread : .start
-            )
+        func loadPlaces() throws -> (LoadReport, diskBytes: UInt64) {
+            let before = server.diskBytes
+            let places = options.subject == .wmsp ? LoadPositions.spread : .start
+            let report = try load("\(scheme)://\(base)/vod", options.onDemand, process: server.process, positions: places)
+            return (report, server.diskBytes - min(before, server.diskBytes))
+        }
+        if options.onDemand > 0 { (report.onDemand, report.diskBytes.warm) = try loadPlaces() }
+        if options.isCold {
+            try server.forgetOnDemand()
+            (report.onDemandCold, report.diskBytes.cold) = try loadPlaces()
         }
         if options.hot > 0 { report.hot = try load("\(scheme)://\(base)/vod", options.hot, process: server.process) }
         if let beside = options.beside {

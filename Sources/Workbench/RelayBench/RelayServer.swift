@@ -10,6 +10,7 @@ import WireFormats
 final class RelayServer {
     let process: Int32
     let port: UInt16
+    let onDemandFile: String
     private let folder: URL
     private let input: Int32
     private let feed: RTPFeed
@@ -18,14 +19,21 @@ final class RelayServer {
     private static let patience = 15.0
 
     init(bitRate: Int, packetBytes: Int, onDemandSeconds: Int, keptFile: String? = nil, arguments: [String]) throws {
-        guard let live = TestASF(seconds: 20, bitRate: bitRate, packetBytes: packetBytes),
-            let onDemand = TestASF(seconds: onDemandSeconds, bitRate: bitRate, packetBytes: packetBytes)
-        else { throw WorkbenchError("no packet of \(packetBytes) bytes can be made") }
+        guard let live = TestASF(seconds: 20, bitRate: bitRate, packetBytes: packetBytes) else {
+            throw WorkbenchError("no packet of \(packetBytes) bytes can be made")
+        }
         folder = FileManager.default.temporaryDirectory.appending(path: "weir-bench-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(live.file).write(to: folder.appending(path: "live.asf"))
-        try Data(onDemand.file).write(to: folder.appending(path: "vod.asf"))
-        if let keptFile { try Data(onDemand.file).write(to: URL(filePath: keptFile)) }
+        onDemandFile = folder.appending(path: "vod.asf").path
+        try TestASF.write(to: onDemandFile, seconds: onDemandSeconds, bitRate: bitRate, packetBytes: packetBytes)
+        if let keptFile {
+            try? FileManager.default.removeItem(atPath: keptFile)
+            // The same file where that can be: it may be large.
+            do { try FileManager.default.linkItem(atPath: onDemandFile, toPath: keptFile) } catch {
+                try FileManager.default.copyItem(atPath: onDemandFile, toPath: keptFile)
+            }
+        }
         let media = try Self.freePort(step: 2)
         port = try Self.freePort(step: 1)
         try Data(RTPFeed.description(port: media).utf8).write(to: folder.appending(path: "rtp.sdp"))
@@ -52,6 +60,23 @@ final class RelayServer {
         process = try kernel("cannot start the relay", unsafe csinks_spawn_self(&list, &input, &output))
         self.input = input
         Self.drain(output)
+    }
+
+    /// Has the kernel forget what it keeps of the file on demand, so that it comes from the disk again.
+    func forgetOnDemand() throws(WorkbenchError) {
+        let file = try Descriptor(kernel("cannot open \(onDemandFile)", unsafe open(onDemandFile, O_RDONLY | O_CLOEXEC)))
+        // What is not on the disk yet is kept.
+        _ = try kernel("cannot write \(onDemandFile) out", fdatasync(file.number))
+        guard posix_fadvise(file.number, 0, 0, CInt(POSIX_FADV_DONTNEED)) == 0 else {
+            throw WorkbenchError("the kernel keeps \(onDemandFile) in memory")
+        }
+    }
+
+    /// Bytes that it has had from disks so far.
+    var diskBytes: UInt64 {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/io", encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("read_bytes:") }
+        return line.flatMap { UInt64($0.dropFirst(11).trimmingCharacters(in: .whitespaces)) } ?? 0
     }
 
     /// Waits until it listens.

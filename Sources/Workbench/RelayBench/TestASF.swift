@@ -1,3 +1,4 @@
+import Glibc
 import WireFormats
 
 /// An ASF file of one video stream of constant bit rate whose pictures are noise: what servers of Windows Media are measured with.
@@ -23,36 +24,72 @@ package struct TestASF: Sendable {
 
     /// So many seconds of that bit rate, framing of the packets included. Nil for packets in which no payload has room.
     package init?(seconds: Int, bitRate: Int, packetBytes: Int) {
-        guard var packetiser = ASFPacketiser(packetBytes: packetBytes, prerollMilliseconds: Self.prerollMilliseconds), packetBytes >= 128
+        var packets: [[UInt8]] = []
+        guard let milliseconds = Self.make(seconds: seconds, bitRate: bitRate, packetBytes: packetBytes, { packets.append($0) }) else {
+            return nil
+        }
+        self.packets = packets
+        self.milliseconds = milliseconds
+        header = Self.header(
+            packets: packets.count, packetBytes: packetBytes, bitRate: bitRate, milliseconds: milliseconds + Int(Self.prerollMilliseconds))
+    }
+
+    /// The same into a file, without having it in memory. Throws where it cannot be made or written.
+    static func write(to name: String, seconds: Int, bitRate: Int, packetBytes: Int) throws(WorkbenchError) {
+        let file = try Descriptor(kernel("cannot make \(name)", unsafe open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)))
+        var offset = 0
+        func put(_ bytes: [UInt8], at place: Int) throws(WorkbenchError) {
+            let written = unsafe bytes.withUnsafeBytes { unsafe pwrite(file.number, $0.baseAddress, $0.count, place) }
+            if written != bytes.count { throw WorkbenchError("cannot write \(name): \(errorText(errno))") }
+        }
+        // Its numbers are known at the end; its size is always the same.
+        offset = header(packets: 0, packetBytes: packetBytes, bitRate: bitRate, milliseconds: 0).count
+        var count = 0
+        var batch: [UInt8] = []
+        var trouble: WorkbenchError?
+        let milliseconds = make(seconds: seconds, bitRate: bitRate, packetBytes: packetBytes) { packet in
+            batch += packet
+            count += 1
+            guard batch.count >= 1 << 20, trouble == nil else { return }
+            do throws(WorkbenchError) { try put(batch, at: offset) } catch { trouble = error }
+            offset += batch.count
+            batch.removeAll(keepingCapacity: true)
+        }
+        if let trouble { throw trouble }
+        guard let milliseconds else { throw WorkbenchError("no packet of \(packetBytes) bytes can be made") }
+        try put(batch, at: offset)
+        let length = milliseconds + Int(prerollMilliseconds)
+        try put(header(packets: count, packetBytes: packetBytes, bitRate: bitRate, milliseconds: length), at: 0)
+    }
+
+    /// Gives packets one after the other; how long they last, or nil for packets in which no payload has room.
+    private static func make(seconds: Int, bitRate: Int, packetBytes: Int, _ take: ([UInt8]) -> Void) -> Int? {
+        guard var packetiser = ASFPacketiser(packetBytes: packetBytes, prerollMilliseconds: prerollMilliseconds), packetBytes >= 128
         else { return nil }
         // What heads of packets and payloads take, of which there are about two in a packet.
         let share = Double(packetBytes - 46) / Double(packetBytes)
-        let pictureBytes = max(Int(Double(bitRate) / 8 / Double(Self.framesPerSecond) * share), 16)
+        let pictureBytes = max(Int(Double(bitRate) / 8 / Double(framesPerSecond) * share), 16)
         // No two pictures in a row are alike.
         var state: UInt64 = 0x9E37_79B9_7F4A_7C15
         let noise = (0..<(pictureBytes + 251)).map { _ in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return UInt8(truncatingIfNeeded: state >> 56)
         }
-        var packets: [[UInt8]] = []
-        let frames = max(seconds, 1) * Self.framesPerSecond
+        let frames = max(seconds, 1) * framesPerSecond
         for frame in 0..<frames {
-            let isKey = frame % Self.framesPerKey == 0
+            let isKey = frame % framesPerKey == 0
             let offset = frame * 7 % 251
             var bytes = Array(noise[offset..<(offset + pictureBytes)])
             // The first bit of a picture of WMV2 says what it is.
             bytes[0] = isKey ? bytes[0] & 0x7F : bytes[0] | 0x80
-            let time = UInt32(frame * 1_000 / Self.framesPerSecond) + Self.prerollMilliseconds
+            let time = UInt32(frame * 1_000 / framesPerSecond) + prerollMilliseconds
             packetiser.add(
                 ASFMediaObject(
                     stream: 1, number: UInt8(truncatingIfNeeded: frame), isKey: isKey, presentationTime: time, bytes: bytes)
-            ) { packets.append($0) }
+            ) { take($0) }
         }
-        packetiser.flush { packets.append($0) }
-        self.packets = packets
-        milliseconds = frames * 1_000 / Self.framesPerSecond
-        header = Self.header(
-            packets: packets.count, packetBytes: packetBytes, bitRate: bitRate, milliseconds: milliseconds + Int(Self.prerollMilliseconds))
+        packetiser.flush { take($0) }
+        return frames * 1_000 / framesPerSecond
     }
 
     private static func header(packets: Int, packetBytes: Int, bitRate: Int, milliseconds: Int) -> [UInt8] {

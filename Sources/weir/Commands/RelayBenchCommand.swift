@@ -34,6 +34,12 @@ struct RelayBenchCommand: ParsableCommand {
     @Option(help: "Readers on demand of one place: all of its beginning, as they come; 0: none. Not with ms-rtsp.")
     var hot = 0
 
+    @Option(help: "MiB that the file on demand has at least; default as long as the run takes.")
+    var fileMib: Int?
+
+    @Flag(help: "The readers at places of their own come once more, when the kernel has forgotten the file: it comes from the disk.")
+    var cold = false
+
     @Option(help: "Leave the file on demand here, for another server to be held against with the same bytes.")
     var keepFile: String?
 
@@ -85,6 +91,8 @@ struct RelayBenchCommand: ParsableCommand {
         options.onDemand = onDemand
         options.hot = hot
         options.keptFile = keepFile
+        options.fileBytes = fileMib.map { min(max($0, 1), 1 << 20) << 20 }
+        options.isCold = cold
         options.bitRate = bitRate
         options.packetSize = packetSize
         options.duration = duration
