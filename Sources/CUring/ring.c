@@ -13,6 +13,7 @@
 enum {
     GROUP = 0,
     MESSAGES = 128,
+    READERS = 1024,
     /// A submission that the kernel has no memory for is tried so often at once, and so often in all: about a second.
     IMPATIENCE = 100,
     PATIENCE = 10000,
@@ -67,6 +68,9 @@ int curing_enable(curing_ring *ring) {
     if (syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0) return -errno;
     // Spares the look-up of the ring's own descriptor in every call. Not vital.
     ring->is_named = io_uring_register_ring_fd(&ring->uring) == 1;
+    // Threads that wait for disks: one for each read, so that those of a disk that does not answer leave some to others. Not vital.
+    unsigned workers[2] = {READERS, 0};
+    (void)syscall(__NR_io_uring_register, ring->uring.ring_fd, IORING_REGISTER_IOWQ_MAX_WORKERS, workers, 2);
     return 0;
 }
 

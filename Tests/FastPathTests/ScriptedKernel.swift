@@ -57,6 +57,7 @@ import PlaneLink
         var count: Int
         var offset: UInt64
         var buffer: Int
+        var waits: Bool
         var tag: RequestTag
     }
     var reads: [Read] = unsafe []
@@ -114,10 +115,10 @@ import PlaneLink
     }
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag) {}
     @unsafe mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag
     ) {
         unsafe script.reads.append(
-            Script.Read(slot: file.slot, bytes: bytes, count: count, offset: offset, buffer: buffer, tag: tag))
+            Script.Read(slot: file.slot, bytes: bytes, count: count, offset: offset, buffer: buffer, waits: waits, tag: tag))
     }
 
     /// Ends the oldest read with so many of the script's bytes, or with an error number.

@@ -166,11 +166,13 @@ static inline void curing_read(struct io_uring_sqe *s, int slot, void *bytes, un
 }
 
 /// Bytes of a file from `offset` on into memory that belongs to the request until it completes: registered memory of place `memory`
-/// (READ_FIXED), or any other (-1).
+/// (READ_FIXED), or any other (-1). Without `waits` what is not in the kernel's cache is not read (-EAGAIN, or -EOPNOTSUPP where the file system
+/// cannot tell); with it a thread of the kernel's reads, whatever happens to it.
 static inline void curing_read_file(
-    struct io_uring_sqe *s, int slot, void *bytes, unsigned count, uint64_t offset, int memory, uint64_t tag) {
+    struct io_uring_sqe *s, int slot, void *bytes, unsigned count, uint64_t offset, int memory, bool waits, uint64_t tag) {
     s->opcode = memory >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
-    s->flags = IOSQE_FIXED_FILE;
+    s->flags = IOSQE_FIXED_FILE | (waits ? IOSQE_ASYNC : 0);
+    s->rw_flags = waits ? 0 : 0x0008;  // RWF_NOWAIT
     s->fd = slot;
     s->addr = (uint64_t)(uintptr_t)bytes;
     s->len = count;

@@ -23,6 +23,8 @@ struct StoredBlock: BitwiseCopyable {
     /// Bytes that are there, and that should be.
     var filled: UInt32
     var wanted: UInt32
+    /// It is read by a thread of the kernel's, which may wait for the disk.
+    var waits: Bool
     /// Readers in the list of those that may be sent something, for which it is kept.
     var claims: UInt32
     /// The send batch in which it was used last, and the order of its last use.
@@ -140,7 +142,8 @@ struct StoredBlock: BitwiseCopyable {
         uses += 1
         blocks[oldest] = StoredBlock(
             phase: .loading, generation: blocks[oldest].generation &+ 1 & 0xFF_FFFF, device: plan.device,
-            stream: UInt32(truncatingIfNeeded: stream), number: number, filled: 0, wanted: UInt32(truncatingIfNeeded: wanted), claims: 0,
+            stream: UInt32(truncatingIfNeeded: stream), number: number, filled: 0, wanted: UInt32(truncatingIfNeeded: wanted), waits: false,
+            claims: 0,
             batch: 0, usedAt: uses, askedAt: now, waiting: StoredList())
         return .block(oldest)
     }

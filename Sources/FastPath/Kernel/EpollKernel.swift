@@ -198,7 +198,7 @@ import PlaneLink
     }
 
     @unsafe package mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag
     ) {
         systemCalls += 1
         requests += 1

@@ -118,9 +118,10 @@ package protocol Kernel: ~Copyable {
     /// Reads an eventfd, once.
     mutating func receiveWake(_ file: KernelFile, tag: RequestTag)
     /// Reads at least one byte of a file, from `offset` on, once; its result is the number of bytes, 0 behind the end. `buffer` is the index
-    /// of the registered memory that the bytes go to, or -1. Backends without a ring read in the call, which waits for the disk.
+    /// of the registered memory that the bytes go to, or -1. Without `waits` only what the kernel has in memory is read: `-EAGAIN` where that is
+    /// nothing, `-EOPNOTSUPP` where the file system cannot say. Backends without a ring read in the call, which waits for the disk.
     @unsafe mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag)
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag)
     /// Has what was received on a connection acknowledged at once: a sender that waits for that (Nagle's algorithm, as ffmpeg
     /// does when it publishes) goes on without the 40 ms that Linux otherwise takes.
     mutating func acknowledge(_ file: KernelFile)

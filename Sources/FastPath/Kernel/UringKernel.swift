@@ -189,10 +189,10 @@ import PlaneLink
     }
 
     @unsafe package mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag
     ) {
         guard let submission = unsafe next() else { return }
-        unsafe curing_read_file(submission, file.slot, bytes, UInt32(count), offset, Int32(buffer), tag.raw)
+        unsafe curing_read_file(submission, file.slot, bytes, UInt32(count), offset, Int32(buffer), waits, tag.raw)
         requests += 1
     }
 

@@ -105,6 +105,8 @@ struct StreamState: BitwiseCopyable {
     var stored: StoredPlan?
     var storedFile = KernelFile.none
     var storedReads = 0
+    /// Its file system cannot say what is in memory.
+    var storedWaits = false
     /// Its readers that wait for a block to be free, and the next stream that has such.
     var storedShort = StoredList()
     var nextShort = SubscriberList.end

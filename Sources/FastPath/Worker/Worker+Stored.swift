@@ -184,7 +184,8 @@ extension Worker where K: ~Copyable {
         let tag = RequestTag(.fileRead, index: UInt32(block), generation: stored.blocks[block].generation)
         unsafe kernel.readFile(
             streams[stream].state.storedFile, into: stored.bytes(of: block) + filled, count: Int(stored.blocks[block].wanted) - filled,
-            offset: plan.offset + first * UInt64(plan.packetBytes) + UInt64(filled), buffer: Int(stored.registered), tag: tag)
+            offset: plan.offset + first * UInt64(plan.packetBytes) + UInt64(filled), buffer: Int(stored.registered),
+            waits: stored.blocks[block].waits || streams[stream].state.storedWaits, tag: tag)
     }
 
     /// A read ended: its readers' turn comes, or their end.
@@ -195,8 +196,12 @@ extension Worker where K: ~Copyable {
         let isClosing = streams[stream].isClosing
         let isLost = stored.blocks[block].phase == .lost
         if result > 0 { stored.blocks[block].filled += UInt32(result) }
+        // What is not in memory is brought by a thread of the kernel's: even to begin with it may take long (a mount without its server).
+        let mustWait = (result == -EAGAIN || result == -EOPNOTSUPP) && !stored.blocks[block].waits
+        if mustWait { stored.blocks[block].waits = true }
+        if result == -EOPNOTSUPP { streams[stream].state.storedWaits = true }
         let isPart = result > 0 && stored.blocks[block].filled < stored.blocks[block].wanted
-        if !isClosing, !isLost, isPart || result == -EINTR || result == -EAGAIN { return readBlock(block) }
+        if !isClosing, !isLost, isPart || mustWait || result == -EINTR || result == -EAGAIN { return readBlock(block) }
         streams[stream].state.storedReads -= 1
         stored.mayServe = true
         if !isLost {

@@ -83,9 +83,9 @@ final class FaultPlan {
         if died == 0 { unsafe base.receive(file, into: bytes, count: count, tag: tag) }
     }
     @unsafe mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag
     ) {
-        if died == 0 { unsafe base.readFile(file, into: bytes, count: count, offset: offset, buffer: buffer, tag: tag) }
+        if died == 0 { unsafe base.readFile(file, into: bytes, count: count, offset: offset, buffer: buffer, waits: waits, tag: tag) }
     }
     mutating func acknowledge(_ file: KernelFile) { base.acknowledge(file) }
     func unsentBytes(_ file: KernelFile) -> Int { base.unsentBytes(file) }

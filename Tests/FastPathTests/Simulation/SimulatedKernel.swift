@@ -28,7 +28,7 @@ import PlaneLink
         state.simulation.fail("a receive nobody asked for")
     }
     @unsafe mutating func readFile(
-        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, tag: RequestTag
+        _ file: KernelFile, into bytes: UnsafeMutableRawPointer, count: Int, offset: UInt64, buffer: Int, waits: Bool, tag: RequestTag
     ) {
         state.simulation.fail("a read nobody asked for")
     }

@@ -60,6 +60,12 @@ import Testing
             return unsafe reads.map { unsafe Int($0.offset) / 4_000 }
         }
 
+        /// Of each read that is under way, whether it may wait for the disk.
+        func waits() -> [Bool] {
+            let script = bench.script
+            return unsafe script.reads.map { unsafe $0.waits }
+        }
+
         /// Ends the oldest read of a file, and lets what follows from it happen.
         mutating func endRead(of stream: StreamHandle, _ result: Int32 = 4_000) {
             let script = bench.script
@@ -75,6 +81,33 @@ import Testing
             for report in bench.takeReports() { if case .storedEnded(let handle, _, let number) = report { list[handle.index] = number } }
             return list
         }
+    }
+
+    @Test("What is not in memory is read by a thread that may wait; where nobody can say what is, all of the file is")
+    func waits() throws {
+        var disks = try Disks(blocks: 16)
+        let file = try disks.addFile(1, device: 1), other = try disks.addFile(2, device: 2)
+        _ = disks.addReader(file, block: 3)
+        #expect(disks.waits() == [false])
+        disks.endRead(of: file, -EAGAIN)
+        #expect(disks.waits() == [true])
+        disks.endRead(of: file)
+        _ = disks.addReader(other, block: 3)
+        _ = disks.addReader(other, block: 4)
+        #expect(disks.waits() == [false, false])
+        disks.endRead(of: other, -EOPNOTSUPP)
+        disks.endRead(of: other, -EOPNOTSUPP)
+        #expect(disks.waits() == [true, true])
+        disks.endRead(of: other)
+        disks.endRead(of: other)
+        _ = disks.addReader(other, block: 5)
+        _ = disks.addReader(file, block: 5)
+        #expect(disks.waits() == [true, false])
+        disks.endRead(of: other)
+        disks.endRead(of: file)
+        #expect(disks.bench.worker.counters[.packetsSent] == 20)
+        #expect(disks.bench.worker.counters[.storedReadsFailed] == 0)
+        #expect(disks.ended().isEmpty)
     }
 
     @Test("A file that does not answer holds a part of the blocks, all files on its device a larger one; others are read")
