@@ -20,6 +20,18 @@ extension CacheIndex {
         }
     }
 
+    /// The entries of a playlist.
+    func entries(of list: CacheRecord) throws(CacheTrouble) -> [CacheRecord] {
+        let prefix = CacheStore.entryPrefix(list: list.key, id: list.id)
+        return try read { database in
+            // What begins with the prefix, whose last sign is followed by `.`.
+            try Row.fetchAll(
+                database, sql: "SELECT \(Self.columns) WHERE object.key >= ? AND object.key < ?",
+                arguments: [prefix, "\(prefix.dropLast())."]
+            ).compactMap(CacheRecord.init)
+        }
+    }
+
     /// Rows that say something that cannot be.
     func unreadableIDs() throws(CacheTrouble) -> [String] {
         try read { database in
@@ -104,7 +116,12 @@ extension CacheIndex {
     /// Objects that may go: not pinned.
     func unpinned() throws(CacheTrouble) -> [CacheRecord] {
         try read { database in
-            try Row.fetchAll(database, sql: "SELECT \(Self.columns) WHERE pin.key IS NULL").compactMap(CacheRecord.init)
+            let pins = try Set(String.fetchAll(database, sql: "SELECT key FROM pin"))
+            // The entries of a playlist stay with it.
+            return try Row.fetchAll(database, sql: "SELECT \(Self.columns) WHERE pin.key IS NULL").compactMap(CacheRecord.init).filter {
+                guard let end = $0.key.utf8.firstIndex(of: UInt8(ascii: "#")) else { return true }
+                return !pins.contains(String($0.key[..<end]))
+            }
         }
     }
 

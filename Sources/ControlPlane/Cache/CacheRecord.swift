@@ -6,9 +6,18 @@ package enum CacheKind: String, Sendable, Codable, CaseIterable {
     case asf
     /// A recording of an RTSP source: its head is whatever its writer puts there (a description), its units are single bytes.
     case rtsp
+    /// A playlist: a document that says what its entries are; its units are single bytes. What the entries play are objects of their own, which
+    /// go when it goes (``CacheStore/entryPrefix(list:id:)``).
+    case list
 
     /// What the name of the data file ends with.
-    var fileExtension: String { self == .asf ? "asf" : "rec" }
+    var fileExtension: String {
+        switch self {
+        case .asf: "asf"
+        case .rtsp: "rec"
+        case .list: "list"
+        }
+    }
 }
 
 /// What an origin said of the content, by which an object is judged and asked about again. All are kept as they came.

@@ -150,6 +150,7 @@ extension CacheStore {
         }
         object?.letGo(cause)
         removeFiles(record.id, [record.kind])
+        removeEntries(of: record, because: cause)
     }
 
     private func load(_ record: CacheRecord) throws(CacheTrouble) -> CacheObject? {
