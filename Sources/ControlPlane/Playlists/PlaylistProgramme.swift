@@ -24,6 +24,9 @@ final class PlaylistProgramme {
     /// What was passed over last, the latest at the end.
     private(set) var failures: [Failure] = []
     private(set) var lastTrouble: String?
+    /// By what this version is told from others, also by caches: made of its entries and of the files that they are. Nil where two ways through it
+    /// may differ, as where something of it is live, or goes by the time.
+    private(set) var etag: String?
 
     /// How entries that are elsewhere are pulled; nil: they are not.
     let pulls: PlaylistPulls?
@@ -40,6 +43,8 @@ final class PlaylistProgramme {
     private var logged: [UInt32: String] = [:]
     private var isStopped = false
     private var runsEver = 0
+    /// It is what it is: no file stands for it.
+    private let isFixed: Bool
 
     /// What happened, all its readers together.
     struct Counts {
@@ -76,7 +81,20 @@ final class PlaylistProgramme {
         self.pulls = pulls
         self.eventLoop = eventLoop
         self.logger = logger
+        isFixed = false
         watch = LoopTimer(eventLoop)
+    }
+
+    /// One that comes from elsewhere, and has these entries.
+    init(_ root: PlaylistNode, from origin: String, eventLoop: any EventLoop, logger: Logger) {
+        file = origin
+        settings = PlaylistSettings()
+        pulls = nil
+        self.eventLoop = eventLoop
+        self.logger = logger
+        isFixed = true
+        watch = LoopTimer(eventLoop)
+        document = PlaylistDocument(root)
     }
 
     // MARK: Reading
@@ -98,7 +116,7 @@ final class PlaylistProgramme {
         guard let document else { throw .notReady("\(file) was not read", retryAfterSeconds: Path.retryAfterSeconds) }
         let run = PlaylistRun(PlaylistCursor(document: document, settings: settings.cursor), programme: self)
         runs[ObjectIdentifier(run)] = run
-        if !watch.isRunning { watch.every(milliseconds: Self.watchMilliseconds) { [weak self] in self?.refresh() } }
+        if !watch.isRunning, !isFixed { watch.every(milliseconds: Self.watchMilliseconds) { [weak self] in self?.refresh() } }
         return run
     }
 
@@ -111,18 +129,21 @@ final class PlaylistProgramme {
     }
 
     private func refresh() {
-        guard !isLoading, !isStopped else { return }
+        guard !isLoading, !isStopped, !isFixed else { return }
         isLoading = true
-        let marks = marks, file = file, limits = limits
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { () -> PlaylistLoader.Loaded? in
-            if !marks.isEmpty, marks.allSatisfy(\.isCurrent) { return nil }
-            return try PlaylistLoader.load(file, limits: limits)
+        let marks = marks, file = file, limits = limits, known = document
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { () -> (PlaylistLoader.Loaded?, etag: String?) in
+            if !marks.isEmpty, marks.allSatisfy(\.isCurrent) { return (nil, known.flatMap { PlaylistEtag.of($0.root) }) }
+            let loaded = try PlaylistLoader.load(file, limits: limits)
+            return (loaded, PlaylistEtag.of(loaded.root))
         }.assumeIsolated().whenComplete { [weak self] result in
             guard let self, !isStopped else { return }
             isLoading = false
             switch result {
-            case .success(nil): break
-            case .success(let loaded?): take(loaded)
+            case .success((let loaded, let etag)):
+                if let loaded { take(loaded) }
+                // What people did to it meanwhile is looked at the next time.
+                self.etag = loaded != nil || document == known ? etag : nil
             case .failure(let error): refuse(error)
             }
             let waiting = take()
@@ -172,6 +193,7 @@ final class PlaylistProgramme {
 
     private func adopt(_ document: PlaylistDocument) {
         self.document = document
+        etag = nil
         for run in runs.values { run.adopt(document) }
     }
 
@@ -256,6 +278,9 @@ final class PlaylistProgramme {
         if forgotten > 0 { counts.limitsMet[PlaylistSettings.historyKey, default: 0] += Int(clamping: forgotten) }
         for failure in cursor.takeFailures() { note(failure) }
     }
+
+    /// Something that whoever reads the log should know.
+    func note(_ what: String, _ error: any Error) { logger.warning("\(what)", metadata: ["playlist": "\(file)", "why": "\(error)"]) }
 
     private func note(_ failure: PlaylistCursor.Failure) {
         let node = failure.entry.node, words = PeerWords.printable(failure.entry.words), reason = PeerWords.printable(failure.reason)

@@ -9,6 +9,8 @@ final class PlaylistRun {
     var onSwitch: ((PlaylistStep) -> Void)?
     /// Counts the ways through this playlist.
     let number: Int
+    /// Who opens its entries, where it comes from elsewhere and is kept here.
+    var kept: (any KeptEntries)?
 
     private var cursor: PlaylistCursor
     private weak var programme: PlaylistProgramme?
@@ -26,6 +28,8 @@ final class PlaylistRun {
 
     /// How entries that are elsewhere are pulled; nil: they are not.
     var pulls: PlaylistPulls? { programme?.pulls }
+    /// By what this version of a playlist is told from others; nil where two ways through it may differ.
+    var etag: String? { programme?.etag }
     /// What plays.
     var current: PlaylistEntry? { cursor.current }
     /// What is planned next, if anything is.
@@ -153,4 +157,12 @@ final class PlaylistRun {
         defer { programme?.took(&cursor, since: before) }
         return try body(&cursor)
     }
+}
+
+/// What opens the entries of a playlist that comes from elsewhere. Belongs to the event loop.
+protocol KeptEntries: AnyObject {
+    /// Packets and bytes of all entries.
+    var inAll: (packets: Int, bytes: UInt64) { get }
+    /// `done` is called later in the event loop, once.
+    func open(_ entry: PlaylistEntry, _ done: @escaping (Result<OpenedEntry, PlaylistOpener.Trouble>) -> Void)
 }

@@ -206,10 +206,11 @@ final class WindowsMediaServer {
         let headers = request.message.headers
         path.asker = SourceAsker(headers: headers, agent: connection.agent, verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
-            playlistContent(of: path, programme, for: request, from: connection.host.text, done)
+            if !goesOn(on: path, request, from: connection.host.text, done) { newReader(of: path, programme, done) }
         } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
         } else if let proxy = path.windowsMediaProxy {
+            if goesOn(on: path, request, from: connection.host.text, done) { return nil }
             return proxy.content(for: ask(request, of: path, on: connection), of: path) { [weak self] result in
                 if case .success(.live(let broadcast)) = result { self?.attend(broadcast) }
                 done(result.mapError { ($0 as? ProxyRefusal)?.overHTTP ?? $0 })

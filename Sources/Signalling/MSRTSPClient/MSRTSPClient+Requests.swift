@@ -2,7 +2,8 @@ import WireFormats
 
 extension MSRTSPClient {
     /// What a relay that serves over HTTP, too, can do with what it is sent.
-    static let supported: MSRTSPSupported = [.packetPair, .streamSwitch, .endOfStream, .prediction, .locationID]
+    private static let supported: MSRTSPSupported = [.packetPair, .streamSwitch, .endOfStream, .prediction, .locationID]
+    private var supported: MSRTSPSupported { settings.followsEntries ? Self.supported : Self.supported.subtracting([.prediction]) }
 
     /// Sends a request. Also called to send it again with an answer to a challenge.
     mutating func ask(_ question: Question) {
@@ -20,7 +21,7 @@ extension MSRTSPClient {
             message = request(.describe, settings.url.request)
             milliseconds = settings.describeMilliseconds
             message.headers.add("Accept", "application/sdp")
-            message.headers.add("Supported", Self.supported.text)
+            message.headers.add("Supported", supported.text)
             message.headers.add("X-Accept-Authentication", "Digest, Basic")
             message.headers.add("X-Accept-Proxy-Authentication", "Digest, Basic")
         case .setUp(let place):
@@ -95,7 +96,7 @@ extension MSRTSPClient {
     private func setUpRequest(_ url: String, _ spec: TransportSpec) -> RTSPRequest {
         var message = request(.setup, url)
         message.headers.add("Transport", TransportHeader.windowsMediaText(spec))
-        message.headers.add("Supported", Self.supported.text)
+        message.headers.add("Supported", supported.text)
         return message
     }
 
@@ -119,7 +120,7 @@ extension MSRTSPClient {
 
     private func playRequest() -> RTSPRequest {
         var message = request(.play, aggregate)
-        message.headers.add("Supported", Self.supported.text)
+        message.headers.add("Supported", supported.text)
         message.headers.add("Bandwidth", "2147483647")
         if phase == .changing {
             if generation != 0 { message.headers.add("X-Playlist-Seek-Id", "\(generation)") }
@@ -190,6 +191,10 @@ extension MSRTSPClient {
             guard places.isEmpty else { return }
         }
         actions.append(isLaterEntry ? .next(media) : .ready(media))
+        if isLaterEntry, !settings.followsEntries {
+            phase = .ended
+            return
+        }
         ask(.play)
         phase = .starting
         guard !hasToldConnection else { return }

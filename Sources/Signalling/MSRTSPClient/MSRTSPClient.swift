@@ -41,6 +41,9 @@ package struct MSRTSPClient: Sendable {
         package var maxForwards: Int?
         /// The player's `Authorization`, passed on where it fits (``PassedAuthorization``) and the URL has no credentials.
         package var authorization: String?
+        /// Goes on with the next entry of a playlist when that is announced; false: the server is to wait then, and whoever owns the client asks for
+        /// another play.
+        package var followsEntries = true
         /// A connection that breaks is carried on over another, in the same session. What was under way is lost then.
         package var carriesOn = true
         /// A fresh unguessable word, for Digest.

@@ -30,7 +30,7 @@ package struct PlaylistEntry: Sendable, Hashable {
     package var isLive: Bool {
         switch media.location {
         case .path, .url: true
-        case .file, .broken, .unresolved: false
+        case .file, .kept, .broken, .unresolved: false
         }
     }
 }

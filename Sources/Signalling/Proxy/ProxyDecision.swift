@@ -178,6 +178,12 @@ package struct ProxyDecision: Sendable, Hashable {
             return ProxyDecision(
                 .relay(facts.credentials), .bypass, reason, facts, discards: situation.object != nil && reason != .cacheOff)
         }
+        // One that could never be known again is not looked through, entry by entry, for each player.
+        if facts.kind == .playlist, !facts.hasValidator {
+            return facts.isDescribed
+                ? ProxyDecision(.open(.private), .bypass, .playlist, facts, discards: situation.object != nil)
+                : ProxyDecision(.ask(.describe))
+        }
         if let old, old.isVerified, old.mayStay(permission) {
             switch old.extent {
             case .whole: return ProxyDecision(.serve, .revalidated, .unchanged, facts)

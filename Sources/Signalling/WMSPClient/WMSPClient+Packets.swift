@@ -85,7 +85,7 @@ extension WMSPClient {
             if received == nil { mediaBegins(metadata, isNext: isNext) }
             actions.append(.headerChanged(bytes, metadata, isNextEntry: isNext))
             // A server that does not predict waits for it, and one that does goes on to do so only if it hears it ([MS-WMSP] 3.2.4.2).
-            guard isNext, clientID != nil else { return }
+            guard isNext, clientID != nil, settings.followsEntries else { return }
             if media.isPipelined { say(.nextEntry) } else { ask(.selectStream) }
         case .described:
             actions.append(.described(header: bytes, metadata))

@@ -88,7 +88,8 @@ extension WMSPClient {
             request.headers.add("Pragma", "proxy-client-agent=\"\(player.agent.replacing("\"", with: ""))\"")
             request.headers.add("X-Proxy-Client-Verb", player.verb)
         }
-        request.headers.add("Supported", ([.streamSwitch, .prediction] as WMSPSupported).text)
+        let supported: WMSPSupported = settings.followsEntries ? [.streamSwitch, .prediction] : [.streamSwitch]
+        request.headers.add("Supported", supported.text)
         if let type { request.headers.add("Content-Type", type) }
         if method == "POST" { request.headers.add("Content-Length", "\(body.count)") }
         let nonce = settings.clientNonce

@@ -21,6 +21,9 @@ extension WMSPClient {
         package var isReconnecting = false
         /// Asks whether requests may be pipelined: everything over one connection. The owner of the connections must be able to have both.
         package var offersPipelining = false
+        /// Goes on with the next entry of a playlist when that is told of; false: the server is to wait then, and whoever owns the client asks
+        /// for another play.
+        package var followsEntries = true
         /// What broke off, and is to be gone on with. If the server knows nothing of it any more it begins with Describe, as without.
         package var continuation: Continuation?
         /// The longest `client-lag` that is told: so long the server may be silent at the end of an entry.

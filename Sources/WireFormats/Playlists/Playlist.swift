@@ -89,6 +89,8 @@ package struct PlaylistMedia: Sendable, Hashable {
         case path(String)
         /// A live source elsewhere (`mmsh://`, `mms://`, `http://`).
         case url(String)
+        /// An entry of a playlist that comes from elsewhere and is kept here, counted from 0.
+        case kept(Int)
         /// Nothing that could be played, and why.
         case broken(String)
     }

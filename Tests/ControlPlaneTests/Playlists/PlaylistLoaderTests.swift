@@ -14,6 +14,7 @@ struct PlaylistLoaderTests {
             case .file(let name): "file \(name)"
             case .path(let name): "path \(name)"
             case .url(let text): "url \(text)"
+            case .kept(let number): "kept \(number)"
             case .broken(let why): "broken \(why)"
             case .unresolved: "unresolved"
             }

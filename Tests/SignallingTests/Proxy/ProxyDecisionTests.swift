@@ -40,6 +40,11 @@ struct ProxyDecisionTests {
 
     static let playlist = Facts.facts("no-cache, x-wms-stream-type=\"playlist\", x-wms-proxy-split", length: nil)
 
+    /// One that may be kept.
+    static func list(_ etag: String?, length: OriginFacts.HeaderLength? = .open) -> OriginFacts {
+        Facts.facts("no-cache, public, max-age=60, x-wms-stream-type=\"playlist\"", etag: etag, length: length)
+    }
+
     static func later(_ facts: OriginFacts, _ change: (inout OriginFacts) -> Void = { _ in }) -> OriginFacts {
         var facts = facts
         facts.saidAt = 1_030
@@ -153,7 +158,29 @@ struct ProxyDecisionTests {
             $0.origin = .says(Facts.facts("no-cache, public, x-wms-stream-type=\"playlist\""))
         },
         Row("… that is kept", .keep(.disk), .miss, .notCached) {
-            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(Facts.facts("no-cache, public, x-wms-stream-type=\"playlist\"")))
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list("\"1\"")))
+        },
+        Row("… by what nobody could know it again", .open(.private), .bypass, .playlist) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list(nil)))
+        },
+        Row("… as far as was said", .ask(.describe)) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list(nil, length: nil)))
+        },
+        Row("… is here", .serve, .revalidated, .unchanged) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list("\"1\"")))
+            $0.stored = .init(facts: list("\"1\""), extent: .whole)
+        },
+        Row("… is here in part", .serve, .revalidated, .unchangedPartial) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list("\"1\"")))
+            $0.stored = .init(facts: list("\"1\""), extent: .partial)
+        },
+        Row("… was edited", .keep(.disk), .miss, .changed, discards: true) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .says(list("\"2\"")))
+            $0.stored = .init(facts: list("\"1\""), extent: .whole)
+        },
+        Row("… is here, and its origin is away", .serve, .hit, .originUnreachable) {
+            ($0.policy.keepsPlaylists, $0.origin) = (true, .unreachable)
+            $0.stored = .init(facts: list("\"1\""), extent: .whole)
         },
         Row("nothing is said, forced", .keep(.disk), .miss, .notCached) {
             ($0.policy.keeping, $0.origin) = (.forced, .says(Facts.facts(nil)))

@@ -29,7 +29,7 @@ extension WindowsMediaContent {
             }
             broadcast.playsBegun &+= 1
             return proxied
-        case .playlist: return nil
+        case .playlist(let start): return start.reader.proxied
         }
     }
 
@@ -38,6 +38,7 @@ extension WindowsMediaContent {
     func told(_ facts: WMSPContent, of settings: PathSettings?, in dialect: OriginFacts.Dialect) -> WMSPContent {
         switch self {
         case .file(let file) where file.proxied != nil: return facts
+        case .playlist(let start) where start.reader.proxied != nil: return facts
         case .file, .playlist: return settings?.subscribing(facts) ?? facts
         case .live(let broadcast):
             guard let said = broadcast.proxied?.facts, said.cacheControl != nil else { return facts }

@@ -53,6 +53,7 @@ final class OriginHTTPLink: OriginLink {
         settings.authorization = call.authorization
         settings.answerMilliseconds = order.answerMilliseconds
         settings.isReconnecting = order.isReconnecting
+        settings.followsEntries = order.followsEntries
         settings.unixSeconds = { Int64(time(nil)) }
         settings.lagMillisecondsMax = min(settings.lagMillisecondsMax, UInt32(clamping: call.silenceMilliseconds / 2))
         switch order.errand {

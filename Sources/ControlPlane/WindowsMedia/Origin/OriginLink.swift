@@ -115,6 +115,8 @@ struct OriginOrder {
     /// It is not known that the server speaks the protocol.
     var isTrial = false
     var isReconnecting = false
+    /// Goes on with the next entry of a playlist by itself.
+    var followsEntries = true
 
     /// Attempts at a target.
     func link(to target: OriginCourse.Target, passes: Bool) -> any OriginLink {

@@ -110,6 +110,12 @@ final class OriginPlay {
     private(set) var description: Description?
     private(set) var isPaused = false
     private var wish: Wish?
+    /// The entry of a playlist that is all there is for the owner; nil: what is described.
+    let entry: OriginEntry?
+    /// Where in the playlist the session is, on its way to that.
+    var place = 0
+    /// False: whoever owns it asks for something else at each entry of a playlist that is entered. To be said before ``open()``.
+    var followsEntries = true
     var take = OriginTake()
     /// Times that it was gone on with since media came as it should.
     private var attempts = 0
@@ -122,7 +128,10 @@ final class OriginPlay {
     static let attemptsMax = 4
     private static let backoffMilliseconds = 250
 
-    init(_ route: OriginRoute, _ call: OriginCall, _ tools: OriginTools, owner: any OriginPlayOwner) {
+    init(
+        _ route: OriginRoute, _ call: OriginCall, _ tools: OriginTools, entry: OriginEntry? = nil, owner: any OriginPlayOwner
+    ) {
+        self.entry = entry
         self.route = route
         self.call = call
         self.tools = tools
@@ -223,7 +232,7 @@ final class OriginPlay {
         link.leave(done)
     }
 
-    private func end(_ end: End) {
+    func end(_ end: End) {
         guard state != .over else { return }
         state = .over
         redial.stop()
@@ -249,6 +258,7 @@ final class OriginPlay {
         order.connectMilliseconds = Int64(OriginQuestion.silenceMilliseconds)
         order.isTrial = course.isTrial
         order.isReconnecting = description != nil && attempts > 0
+        order.followsEntries = followsEntries && entry == nil
         let link = order.link(to: course.target, passes: course.isSameHost)
         self.link = link
         link.onEvent = { [weak self, weak link] event in
@@ -266,9 +276,10 @@ final class OriginPlay {
         dial()
     }
 
-    private func start() {
+    func start() {
         guard let wish, let link else { return }
         state = .starting
+        if isFinding { return find() }
         let position: WMSPPosition = take.goesOnAt.map { .packet(UInt64($0)) } ?? wish.position
         let haste: OriginHaste =
             switch wish.pace {
@@ -360,7 +371,14 @@ final class OriginPlay {
         do throws(ASFHeaderError) { header = try ASFHeader(bytes.span) } catch { return failed(.lying("the origin's header: \(error)")) }
         course.succeeded()
         let statement = course.statement(of: link, means: .describe, header: header, metadata: metadata)
-        let now = Description(header, metadata, statement)
+        var now = Description(header, metadata, statement)
+        if let entry {
+            place = 0
+            guard entry.isAt(0, bytes), entry.etag == nil || statement.etag == nil || entry.etag == statement.etag,
+                let wanted = entry.description(now)
+            else { return end(.changed("the origin has another playlist")) }
+            now = wanted
+        }
         guard let before = description, !before.isPlaylist else {
             description = now
             state = .ready
@@ -376,7 +394,9 @@ final class OriginPlay {
 
     private func playing(_ bytes: [UInt8]) {
         guard state == .starting || state == .describing || state == .ready, let description else { return }
-        if bytes != description.header.bytes {
+        if entry != nil {
+            guard isAtPlace(bytes) else { return end(.changed("the origin plays another entry than it described")) }
+        } else if bytes != description.header.bytes {
             guard description.isPlaylist else { return end(.changed("the origin plays another header than it described")) }
             guard enter(bytes, nil) else { return }
         }
@@ -395,6 +415,10 @@ final class OriginPlay {
 
     private func entered(_ bytes: [UInt8], _ metadata: WMSPMetadata?, isEntry: Bool) {
         guard state == .playing, let description else { return }
+        if let entry {
+            // The same once more, or the next one.
+            return !isEntry && isAtPlace(bytes) ? () : enters(bytes, entry)
+        }
         guard description.isPlaylist else {
             if bytes == description.header.bytes { return }
             return end(.changed("the origin goes on with another header"))
@@ -420,8 +444,22 @@ final class OriginPlay {
 
     private func finished() {
         guard state == .playing || state == .starting else { return }
+        if isFinding { return end(.changed("the origin's playlist ends before that entry")) }
+        if entry != nil { return finishedEntry() }
         state = .idle
         wish = nil
+        owner?.originFinished(self)
+    }
+
+    /// The entry that is wanted is over; whoever wants more of it begins with the list once more.
+    func finishedEntry() {
+        state = .idle
+        wish = nil
+        if let link {
+            bytesBefore &+= link.bytesReceived
+            self.link = nil
+            link.leave {}
+        }
         owner?.originFinished(self)
     }
 
@@ -429,6 +467,7 @@ final class OriginPlay {
 
     private func packet(_ number: UInt32?, _ bytes: [UInt8]) {
         guard state == .playing, let description, let wish else { return }
+        if isFinding { return }
         let verdict = take.take(
             number, bytes, of: description, askedFor: wish.position, isWhole: wish.streams == nil)
         for event in verdict {

@@ -68,6 +68,7 @@ final class OriginRTSPLink: OriginLink {
         settings.describeMilliseconds = order.isTrial ? min(order.answerMilliseconds, Self.trialMilliseconds) : order.answerMilliseconds
         settings.asksContentInfo = false
         settings.carriesOn = false
+        settings.followsEntries = order.followsEntries
         settings.unixSeconds = { Int64(time(nil)) }
         switch order.errand {
         case .media: break
@@ -92,6 +93,8 @@ final class OriginRTSPLink: OriginLink {
             isSetUp
             ? client.play(from: position, haste: haste.rtsp, takeStatistics(), now: now)
             : client.setUp(.interleaved, from: position, haste: haste.rtsp, now: now)
+        // Between two entries nothing can be asked for: another session is in a known place.
+        if actions.isEmpty, !order.followsEntries { return fail(.broken("the origin is just going over to another entry")) }
         perform(actions)
     }
 
@@ -231,7 +234,7 @@ final class OriginRTSPLink: OriginLink {
             isDraining = false
             reception?.begin(media, packetBytes: (try? ASFHeader(media.header.span))?.packetBytes ?? 0, now: now)
             heard()
-            tell(.entered(header: media.header, media.metadata, isEntry: true))
+            tell(.entered(header: media.header, client.contentMetadata ?? media.metadata, isEntry: true))
         case .resumed: break
         case .ended:
             guard isPlaying else { return }

@@ -143,7 +143,7 @@ final class PlaylistGuide {
         case .open(let entry):
             next = .opening
             let attempt = attempt
-            opener.open(entry, pulls: run.pulls, objection: objection) { [weak self] result in
+            opener.open(entry, of: run, objection: objection) { [weak self] result in
                 guard let self, self.attempt == attempt, !isOver else { return }
                 switch result {
                 case .success(let opened):
@@ -201,7 +201,7 @@ extension PlaylistOpener {
     ) {
         switch step {
         case .open(let entry):
-            open(entry, pulls: run.pulls) { [self] result in
+            open(entry, of: run) { [self] result in
                 switch result {
                 case .success(let opened): done(.success(opened))
                 case .failure(let why):

@@ -70,6 +70,24 @@ final class PlaylistOpener {
         self.table = table
     }
 
+    /// Opens an entry for somebody's way through a playlist.
+    func open(
+        _ entry: PlaylistEntry, of run: PlaylistRun, objection: ((any WindowsMediaLive) -> String?)? = nil,
+        _ done: @escaping (Result<OpenedEntry, Trouble>) -> Void
+    ) {
+        if let kept = run.kept { return kept.open(entry, done) }
+        let etag = run.etag
+        open(entry, pulls: run.pulls, objection: objection) { result in
+            done(
+                result.map { opened in
+                    guard let etag else { return opened }
+                    var facts = opened.facts
+                    facts.etag = etag
+                    return OpenedEntry(entry: opened.entry, media: opened.media, header: opened.header, facts: facts, pull: opened.pull)
+                })
+        }
+    }
+
     /// Opens an entry; what is elsewhere, and no path's source, is pulled by `pulls`. `objection` says why what is live cannot be had by
     /// whoever asks. `done` is called later in the event loop, once.
     func open(
@@ -103,7 +121,7 @@ final class PlaylistOpener {
                 }
             }
         case .broken(let why): later(done, why)
-        case .unresolved: later(done, "nobody looked where \(entry.words) is")
+        case .kept, .unresolved: later(done, "nobody looked where \(entry.words) is")
         }
     }
 
@@ -136,7 +154,9 @@ final class PlaylistOpener {
                 case .success(.live(let broadcast)):
                     if let words = proxy?.live.flatMap({ objection?($0) }) { return done(.failure(Trouble(description: words))) }
                     done(.success(OpenedEntry(entry: entry, media: .live(broadcast), header: broadcast.header)))
-                case .success(.playlist): done(.failure(Trouble(description: "/\(path.name) is a playlist")))
+                case .success(.playlist(let start)):
+                    start.reader.close()
+                    done(.failure(Trouble(description: "/\(path.name) is a playlist")))
                 case .failure(let error): done(.failure(Trouble(description: "\(error)")))
                 }
             }
@@ -153,7 +173,7 @@ final class PlaylistOpener {
         case .path(let name): table()?.path(named: name)
         // What a path pulls already is not pulled once more.
         case .url(let text): (try? WMSPSourceURL(text)).flatMap { url in table()?.all.first { $0.settings.source.isPlace(url) } }
-        case .file, .broken, .unresolved: nil
+        case .file, .kept, .broken, .unresolved: nil
         }
     }
 }

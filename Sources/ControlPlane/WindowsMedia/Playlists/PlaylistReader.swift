@@ -5,6 +5,8 @@ import WireFormats
 final class PlaylistReader {
     let path: Path
     let run: PlaylistRun
+    /// How the request was met with which it began, where the playlist comes from elsewhere.
+    var proxied: ProxiedContent?
     /// The entry that plays, or was played last.
     private(set) var current: OpenedEntry?
     /// What was opened for a session that has played nothing yet.

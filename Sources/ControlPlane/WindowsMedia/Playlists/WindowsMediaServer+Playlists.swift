@@ -4,18 +4,18 @@ import WireFormats
 
 /// Which entry of a playlist a request is about.
 extension WindowsMediaServer {
-    /// Finds, and opens, what a Describe or a Play of a playlist is about: the first entry for whoever is new, the entry that the session is
-    /// at, the one that `playlist-seek-id` names, or by `pl-offset` the one behind or before that.
-    func playlistContent(
-        of path: Path, _ programme: PlaylistProgramme, for request: WMSPRequest, from host: String,
-        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
-    ) {
+    /// Finds, and opens, what a Describe or a Play of somebody is about who is somewhere in a playlist: the entry that the session is at, the one
+    /// that `playlist-seek-id` names, or by `pl-offset` the one behind or before that. False for whoever begins: `done` is not called then.
+    func goesOn(
+        on path: Path, _ request: WMSPRequest, from host: String, _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
+    ) -> Bool {
         guard let id = request.clientID, let reader = playlistReaders[id], reader.path === path, !reader.isOver,
             owns(request, from: host), request.dialect.takesStreamChanges
-        else { return newReader(of: path, programme, done) }
+        else { return false }
         guard request.kind != .describe, request.kind != .getContentInfo else {
-            guard let current = reader.current else { return newReader(of: path, programme, done) }
-            return done(.success(.playlist(PlaylistStart(reader: reader, opened: current, facts: current.facts))))
+            guard let current = reader.current else { return false }
+            done(.success(.playlist(PlaylistStart(reader: reader, opened: current, facts: current.facts))))
+            return true
         }
         // Whoever asks anew wants no more of what is being sent.
         reader.play?.stop()
@@ -34,6 +34,7 @@ extension WindowsMediaServer {
             endMedia(of: id)
             done(.failure(WMSPRefusal.notNow(.play, error.description)))
         }
+        return true
     }
 
     /// A way through a playlist from its beginning, with its first entry opened.

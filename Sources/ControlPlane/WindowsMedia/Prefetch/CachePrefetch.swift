@@ -17,6 +17,9 @@ final class CachePrefetch {
     private var file: WindowsMediaFile?
     private var recording: Recording?
     private var wasHere = false
+    /// The way through a playlist, entry by entry; and packets of those before.
+    private var list: PlaylistReader?
+    private var packetsBefore = 0
     private var abandon: (() -> Void)?
     private var isInterested = false
     private var beganWriting = NIODeadline.now()
@@ -61,7 +64,11 @@ final class CachePrefetch {
             switch result {
             case .failure(let error): fail("\(error)")
             case .success(.file(let file)): begin(file)
-            case .success(.live), .success(.playlist):
+            case .success(.playlist(let start)):
+                list = start.reader
+                if let kept = start.reader.run.kept { (answer.packetsInAll, answer.bytesInAll) = kept.inAll }
+                begin(start.opened)
+            case .success(.live):
                 fail("it is no file that each player gets from its beginning, so nothing can be kept of it")
             }
         }
@@ -70,6 +77,29 @@ final class CachePrefetch {
     /// Ends it; what has come stays.
     func stop(_ words: String = "it was given up") { if !answer.state.isFinal { fail(words) } }
 
+    private func begin(_ entry: OpenedEntry) {
+        _ = list?.run.begin()
+        if case .file(let file) = entry.media { begin(file) } else { fail("an entry of it is live") }
+    }
+
+    /// The entry is whole: goes on to the next one.
+    private func goOn(_ list: PlaylistReader) {
+        packetsBefore = answer.packets
+        if let reader { file?.supply?.left(reader) }
+        reader = nil
+        switch list.run.plan(at: .now()) {
+        case .open(let entry):
+            list.run.kept?.open(entry) { [weak self] result in
+                guard let self, answer.state == .fetching else { return }
+                switch result {
+                case .success(let opened): begin(opened)
+                case .failure(let why): fail(why.description)
+                }
+            }
+        case .wait, .finished: end(.kept, "all of its entries are here")
+        }
+    }
+
     private func begin(_ file: WindowsMediaFile) {
         answer.outcome = file.proxied?.outcome.words ?? ""
         guard file.proxied?.isCached == true else {
@@ -77,11 +107,13 @@ final class CachePrefetch {
         }
         self.file = file
         answer.state = .fetching
-        answer.packetsInAll = Int(file.packetCount)
-        answer.bytesInAll = UInt64(file.header.bytes.count) + UInt64(file.packetCount) * UInt64(file.header.packetBytes)
+        if list == nil {
+            answer.packetsInAll = Int(file.packetCount)
+            answer.bytesInAll = UInt64(file.header.bytes.count) + UInt64(file.packetCount) * UInt64(file.header.packetBytes)
+        }
         guard !file.isWhole, file.supply != nil else {
-            answer.packets = answer.packetsInAll
-            return end(.kept, "all of it was here")
+            answer.packets = packetsBefore + Int(file.packetCount)
+            return whole("all of it was here")
         }
         reader = SupplyReader()
         want(from: 0)
@@ -119,7 +151,7 @@ final class CachePrefetch {
     private func want(from packet: UInt32) {
         guard let file, let supply = file.supply, let reader, answer.state == .fetching else { return }
         guard packet < file.packetCount else { return finish() }
-        answer.packets = Int(packet)
+        answer.packets = packetsBefore + Int(packet)
         supply.want(packet..<file.packetCount, for: reader) { [weak self] result in
             guard let self else { return }
             // Not at once: what is here already would be gone through in one turn of the event loop.
@@ -138,7 +170,7 @@ final class CachePrefetch {
 
     /// All has come; what was written last has to be on the disk.
     private func finish() {
-        answer.packets = answer.packetsInAll
+        answer.packets = packetsBefore + Int(file?.packetCount ?? 0)
         beganWriting = .now()
         look()
     }
@@ -154,7 +186,16 @@ final class CachePrefetch {
                 return timer.start(milliseconds: Self.lookMilliseconds) { [weak self] in self?.look() }
             }
         }
-        end(.kept, "it was fetched")
+        whole("it was fetched")
+    }
+
+    private func whole(_ words: String) {
+        guard let list else { return end(.kept, words) }
+        // Not at once: entries that are here already would be gone through in one turn of the event loop.
+        eventLoop.assumeIsolated().execute { [weak self] in
+            guard let self, answer.state == .fetching else { return }
+            goOn(list)
+        }
     }
 
     private func fail(_ words: String) { end(.failed, words) }
@@ -171,6 +212,8 @@ final class CachePrefetch {
         file = nil
         recording?.readerLeft()
         recording = nil
+        list?.close()
+        list = nil
         if isInterested { path.readerLeft() }
         let onEnd = onEnd
         self.onEnd = nil

@@ -66,7 +66,9 @@ final class ProxiedObject {
 /// once. Belongs to the event loop.
 final class ProxyShelf {
     private struct Place { weak var object: ProxiedObject? }
+    private struct ListPlace { weak var list: ProxiedList? }
     private var places: [String: Place] = [:]
+    private var lists: [String: ListPlace] = [:]
     /// Who waits for what somebody else makes just now, by key.
     private var waiting: [String: [() -> Void]] = [:]
 
@@ -85,6 +87,15 @@ final class ProxyShelf {
 
     /// What lies under a key.
     subscript(key: CacheKey) -> ProxiedObject? { places[key.url]?.object }
+
+    /// The playlist under a key.
+    func list(_ key: String) -> ProxiedList? { lists[key]?.list }
+
+    /// Takes the place of the one that lay there.
+    func put(_ list: ProxiedList) {
+        lists = lists.filter { $0.value.list != nil }
+        lists[list.stored.key] = ListPlace(list: list)
+    }
 
     /// Takes the place of what lay there.
     func put(_ object: ProxiedObject, _ key: String) {

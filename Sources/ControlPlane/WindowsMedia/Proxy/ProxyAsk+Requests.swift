@@ -65,6 +65,7 @@ extension PathSettings {
         policy.isBroadcast = isBroadcast
         policy.isConfigured = !isForwarded
         policy.redirects = serving == .redirect
+        policy.keepsPlaylists = commons.desk != nil
         policy.sharesOperators = self.cache.ownCredentials == .share
         policy.servesUnreachable = self.cache.stale == .unreachable
         policy.ageDefaultSeconds = UInt32(clamping: self.cache.ageSeconds ?? 0)

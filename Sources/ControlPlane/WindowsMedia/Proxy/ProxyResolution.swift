@@ -22,6 +22,8 @@ final class ProxyResolution {
     /// What was found in the cache, and whether it was looked.
     var stored: ProxySituation.Object?
     var storedRecord: CacheRecord?
+    /// What that says, where it is a playlist.
+    var storedList: KeptList?
     var hasLooked = false
     /// The session that described the content, for its first play.
     var opened: (play: ObjectPlay, description: OriginPlay.Description)?

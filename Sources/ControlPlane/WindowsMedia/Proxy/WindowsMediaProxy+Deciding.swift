@@ -14,16 +14,26 @@ extension WindowsMediaProxy {
         }
         guard let desk = parts.commons.desk, !keys.isEmpty, parts.policy.keeping != .nothing else { return decide(resolution, path) }
         let texts = keys.map(\.url)
-        desk.reading { store -> CacheRecord? in
-            for text in texts { if let record = try store.find(text), record.kind == .asf { return record } }
+        desk.reading { store -> (record: CacheRecord, list: FoundList?)? in
+            for text in texts {
+                guard let record = try store.find(text) else { continue }
+                if record.kind == .asf { return (record, nil) }
+                if record.kind == .list, let list = try Self.find(record, in: store) { return (record, list) }
+            }
             return nil
         }.assumeIsolated().whenComplete { [weak self] result in
             guard let self else { return }
             switch result {
-            case .success(let record):
+            case .success(let found?) where found.list != nil:
                 isFailing = false
-                resolution.storedRecord = record
-                resolution.stored = record.map {
+                guard let list = found.list, let kept = situation(found.record, list) else { break }
+                resolution.storedRecord = found.record
+                resolution.storedList = kept.list
+                resolution.stored = kept.object
+            case .success(let found):
+                isFailing = false
+                resolution.storedRecord = found?.record
+                resolution.stored = (found?.record).map {
                     ProxySituation.Object(
                         facts: OriginFacts($0.facts), extent: $0.isWhole ? .whole : $0.ranges.isEmpty ? .empty : .partial)
                 }
@@ -241,6 +251,9 @@ extension WindowsMediaProxy {
         let id = resolution.storedRecord?.id ?? object?.stored?.id
         resolution.stored = nil
         resolution.storedRecord = nil
+        resolution.storedList = nil
+        list?.outdate("the origin says so")
+        list = nil
         if let object {
             // Who plays it has nothing to fear of a permission that is gone; of another version nothing fits.
             let isAnother = if case .says(let facts) = resolution.origin { !object.facts.isSameVersion(as: facts) } else { false }
@@ -282,6 +295,7 @@ extension WindowsMediaProxy {
     }
 
     private func serve(_ decision: ProxyDecision, _ outcome: ProxyOutcome, _ resolution: ProxyResolution, _ path: Path) {
+        if resolution.storedList != nil { return serveList(decision, outcome, resolution, path) }
         let isAsked = if case .says = resolution.origin { true } else { false }
         if let object, object.isOfUse {
             if isAsked, let facts = decision.facts { renew(object, facts) }
@@ -334,7 +348,7 @@ extension WindowsMediaProxy {
     /// An object with what brings it.
     func makeObject(
         _ header: ASFHeader, _ count: UInt32?, _ facts: OriginFacts, stored: CacheObject?, _ description: OriginPlay.Description?,
-        isPrivate: Bool, _ own: (ask: ProxyAsk, authorization: String?)?, _ share: ProxyMemory.Share?
+        isPrivate: Bool, _ own: (ask: ProxyAsk, authorization: String?)?, _ share: ProxyMemory.Share?, entry: OriginEntry? = nil
     ) -> ProxiedObject {
         let settings = parts.settings.cache, origin = origin, tools = tools
         let call = call(for: own?.ask, own?.authorization, isCache: !isPrivate)
@@ -343,7 +357,7 @@ extension WindowsMediaProxy {
             memory: isPrivate ? .window(ObjectFill.windowBytesMax) : share.map { .share($0) } ?? .common(parts.commons.memory),
             sessionsMax: isPrivate ? 1 : settings.fillSessionsMax,
             leaving: settings.fill.leaving, sharesOperators: parts.policy.sharesOperators, counts: parts.commons.counts, logger: logger,
-            makePlay: { OriginPlay(origin, call.asked(by: $0), tools, owner: $1) })
+            makePlay: { OriginPlay(origin, call.asked(by: $0), tools, entry: entry, owner: $1) })
         let fill = ObjectFill(order, on: eventLoop)
         fill.ask = own?.ask
         fill.onBrought = { [weak self] in self?.host?.sourceBrought($0) }
@@ -357,6 +371,7 @@ extension WindowsMediaProxy {
     ) {
         let outcome = resolution.miss ?? outcome
         resolution.miss = outcome
+        if decision.facts?.kind == .playlist { return keepList(decision, outcome, resolution, path) }
         // What is kept has to be described; then it may look otherwise.
         guard let opened = resolution.opened, let facts = decision.facts else { return describe(resolution, path) }
         let description = opened.description
@@ -401,7 +416,7 @@ extension WindowsMediaProxy {
     }
 
     /// The key of the protocol by which it came.
-    private func key(for facts: OriginFacts) -> CacheKey? {
+    func key(for facts: OriginFacts) -> CacheKey? {
         keys.first { facts.dialect == .wmsp ? $0.scheme == .mmsh : $0.scheme != .mmsh } ?? keys.first
     }
 

@@ -10,6 +10,8 @@ extension WindowsMediaProxy {
         _ credentials: OriginFacts.Credentials, _ decision: ProxyDecision, _ outcome: ProxyOutcome, _ resolution: ProxyResolution,
         _ path: Path
     ) {
+        // Entry follows entry: that needs a connection as for a broadcast, of his own.
+        if decision.facts?.kind == .playlist, credentials != .players { return passList(decision, outcome, resolution, path) }
         let opened = resolution.opened
         resolution.opened = nil
         var first = credentials == .players ? nil : opened
@@ -89,7 +91,10 @@ extension WindowsMediaProxy {
     /// A shared connection if there is one, else one without a player, else a private one. One that fails and feeds nobody does not count: what
     /// the origin has by now is asked.
     var chosenRole: LiveRole? {
-        let sound = roles.filter { !$0.isFailing || $0.players > 0 }
+        // What one player is sent of a playlist says nothing of how others are met, where it may be kept.
+        let sound = roles.filter {
+            (!$0.isFailing || $0.players > 0) && (!parts.policy.keepsPlaylists || !$0.isPrivate || $0.facts.kind != .playlist)
+        }
         return sound.first { !$0.isPrivate } ?? sound.first(where: \.isIdle) ?? sound.first
     }
 

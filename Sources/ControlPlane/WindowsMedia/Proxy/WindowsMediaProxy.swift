@@ -39,6 +39,10 @@ final class WindowsMediaProxy: PathSource {
     private(set) lazy var origin = OriginRoute(parts.route)
     /// What is on demand, as it is given to whoever comes.
     var object: ProxiedObject?
+    /// What is a playlist, as it is given to whoever comes.
+    var list: ProxiedList?
+    /// What the origin said of a playlist that turned out to be none that could be kept.
+    var unfitList: OriginFacts?
     /// What is given to one player each, as long as somebody reads it.
     var privateObjects: [ObjectIdentifier: ProxiedObject] = [:]
     /// Connections that receive what is live.
@@ -72,6 +76,7 @@ final class WindowsMediaProxy: PathSource {
 
     var words: String {
         if let role = roles.first { return role.pull.words }
+        if let list { return "playlist, \(list.wholeCount) of \(list.list.entries.count) entries whole, \(list.readerCount) readers" }
         guard let object else { return lastWords }
         let fill = object.fill
         return fill.isWhole ? "whole, \(fill.readerCount) readers" : "\(fill.here.count) packets here, \(fill.readerCount) readers"
@@ -95,6 +100,8 @@ final class WindowsMediaProxy: PathSource {
         letGo()
         object?.fill.stop()
         object = nil
+        list?.stop()
+        list = nil
         for object in privateObjects.values { object.fill.stop() }
         privateObjects = [:]
         shared?.retry?.stop()
@@ -129,6 +136,8 @@ final class WindowsMediaProxy: PathSource {
             // Who waited for the rest of it to be fetched waits no longer.
             host?.sourceReleased()
         }
+        list?.tidy()
+        if let list, pursuit.level == .idle, !list.isActive { self.list = nil }
         for (id, object) in privateObjects where !object.fill.isActive && object.fill.sessionCount == 0 { privateObjects[id] = nil }
     }
 
@@ -168,7 +177,10 @@ final class WindowsMediaProxy: PathSource {
                 role.isGiven(to: ask)
                 finish(role.pull.broadcast.map { .success(.live($0)) } ?? .failure(PathError.refused("it is over")))
                 return nil
-            case .object, .live: break
+            case .list(let list, let outcome) where list.isOfUse:
+                begin(list, outcome, for: ask.dialect, path, finish)
+                return nil
+            case .object, .live, .list: break
             }
         }
         let isNew = shared == nil
@@ -201,6 +213,7 @@ final class WindowsMediaProxy: PathSource {
 struct ProxyFollowUps {
     enum Given {
         case object(ProxiedObject, ProxyOutcome)
+        case list(ProxiedList, ProxyOutcome)
         case live(LiveRole)
     }
 

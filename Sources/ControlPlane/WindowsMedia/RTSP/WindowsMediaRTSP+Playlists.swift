@@ -5,15 +5,17 @@ import WireFormats
 /// Which entry of a playlist a request is about.
 extension WindowsMediaRTSP {
     /// Finds, and opens, what a request about a playlist is about: the first entry for whoever is new, the entry that the session is at, the one
-    /// that `X-Playlist-Seek-Id` names, or by `X-Playlist` the one behind or before that.
+    /// that `X-Playlist-Seek-Id` names, or by `X-Playlist` the one behind or before that. `begin` finds what whoever is new is given, a playlist or
+    /// something else, and returns what ends a wait for that.
     func playlistContent(
-        of path: Path, _ programme: PlaylistProgramme, for request: MSRTSPRequest, on line: MSRTSPLine,
-        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void
-    ) {
+        of path: Path, for request: MSRTSPRequest, on line: MSRTSPLine,
+        _ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void,
+        begin: (_ done: @escaping (Result<WindowsMediaContent, any Error>) -> Void) -> (() -> Void)?
+    ) -> (() -> Void)? {
         var player: MSRTSPPlayer?
         if case .id(let id) = request.session { player = self.player(id) }
         guard let reader = player?.playlist ?? line.described.flatMap({ $0.path === path ? $0 : nil }), !reader.isOver else {
-            return server.windowsMedia.newReader(of: path, programme) { [weak player] result in
+            return begin { [weak player] result in
                 if case .success(.playlist(let start)) = result {
                     start.reader.prepared = start.opened
                     // Everything was played, and the session begins anew.
@@ -29,13 +31,15 @@ extension WindowsMediaRTSP {
         let isSeeking = request.kind == .play && (reader.current != nil || request.offset != nil)
         guard isSeeking else {
             if let opened = reader.current ?? reader.prepared, opened.isCurrent {
-                return done(.success(.playlist(PlaylistStart(reader: reader, opened: opened, facts: opened.facts))))
+                done(.success(.playlist(PlaylistStart(reader: reader, opened: opened, facts: opened.facts))))
+                return nil
             }
             // What it was to begin with has ended meanwhile.
-            return playlistOpener.first(of: reader.run, reader.run.plan(at: .now())) { result in
+            playlistOpener.first(of: reader.run, reader.run.plan(at: .now())) { result in
                 if case .success(let opened) = result { reader.prepared = opened }
                 done(result.map { .playlist(PlaylistStart(reader: reader, opened: $0, facts: $0.facts)) }.mapError { $0 })
             }
+            return nil
         }
         let headers = request.message.headers
         let wish = PlaylistSeek(
@@ -52,6 +56,7 @@ extension WindowsMediaRTSP {
             let refusal = request.offset == nil ? RequestRefusal.notNow(.play, error.description) : .requestMalformed(error.description)
             done(.failure(refusal))
         }
+        return nil
     }
 
     /// A request was answered, or nobody waits for the answer: a playlist that was opened for it is kept for the session that is set up, or

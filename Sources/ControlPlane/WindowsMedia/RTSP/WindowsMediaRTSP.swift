@@ -21,10 +21,8 @@ final class WindowsMediaRTSP {
 
     /// What became of requests for lost packets.
     struct ResendCounters {
-        var asked = 0
-        var refused = 0
-        var gone = 0
-        var strange = 0
+        var asked = 0, refused = 0
+        var gone = 0, strange = 0
     }
 
     init(server: RTSPServer, settings: MSRTSPSessions.Settings = MSRTSPSessions.Settings()) {
@@ -204,13 +202,19 @@ final class WindowsMediaRTSP {
         let headers = request.message.headers
         path.asker = SourceAsker(headers: headers, agent: headers["User-Agent"], verb: request.message.method.name) ?? path.asker
         if let programme = path.programme, !path.settings.isBroadcast {
-            playlistContent(of: path, programme, for: request, on: line, done)
+            return playlistContent(of: path, for: request, on: line, done) { [server] done in
+                server.windowsMedia.newReader(of: path, programme, done)
+                return nil
+            }
         } else if let file = path.windowsMediaFile {
             file.open().assumeIsolated().whenComplete { done($0.map { .file($0) }) }
         } else if let proxy = path.windowsMediaProxy {
-            return proxy.content(for: ask(request, of: path, on: line), of: path) { [weak self] result in
-                if case .success(.live(let broadcast)) = result { self?.attend(broadcast) }
-                done(result.mapError { ($0 as? ProxyRefusal)?.overRTSP ?? $0 })
+            let ask = ask(request, of: path, on: line)
+            return playlistContent(of: path, for: request, on: line, done) { [weak self] done in
+                proxy.content(for: ask, of: path) { [weak self] result in
+                    if case .success(.live(let broadcast)) = result { self?.attend(broadcast) }
+                    done(result.mapError { ($0 as? ProxyRefusal)?.overRTSP ?? $0 })
+                }
             }
         } else if let live = path.windowsMediaLive {
             return live.broadcast(of: path) { [weak self] result in

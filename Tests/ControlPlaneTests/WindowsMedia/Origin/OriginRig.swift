@@ -15,6 +15,8 @@ final class OriginRig: @unchecked Sendable, OriginPlayOwner {
     var call = OriginCall(isCache: true)
     private let route: OriginRoute
     private var play: OriginPlay?
+    /// The entry of a playlist that is played, instead of what is described.
+    var entry: OriginEntry?
 
     private(set) var description: OriginPlay.Description?
     private(set) var starts: [OriginPlay.Start] = []
@@ -45,7 +47,7 @@ final class OriginRig: @unchecked Sendable, OriginPlayOwner {
     /// Plays from there.
     func start(_ position: WMSPPosition? = .beginning, pace: OriginPlay.Pace = .asFastAsAllowed) throws {
         try run { rig in
-            let play = OriginPlay(rig.route, rig.call, rig.tools, owner: rig)
+            let play = OriginPlay(rig.route, rig.call, rig.tools, entry: rig.entry, owner: rig)
             rig.play = play
             if let position { play.play(from: position, pace: pace) } else { play.open() }
         }
@@ -98,6 +100,16 @@ final class OriginRig: @unchecked Sendable, OriginPlayOwner {
         return try promise.futureResult.wait().delivery
     }
 
+    /// What a playlist consists of.
+    func walk() throws -> Result<(list: KeptList, statement: OriginStatement), KeptList.Unfit> {
+        let promise = loop.makePromise(of: Walked.self)
+        try run { rig in
+            _ = ListWalk(on: rig.loop, { OriginPlay(rig.route, rig.call, rig.tools, owner: $0) }) { promise.succeed(Walked(result: $0)) }
+        }
+        return try promise.futureResult.wait().result
+    }
+
+    private struct Walked: @unchecked Sendable { let result: Result<(list: KeptList, statement: OriginStatement), KeptList.Unfit> }
     private struct Answer: @unchecked Sendable { let reply: OriginReply }
     private struct Delivered: @unchecked Sendable { let delivery: OriginDelivery }
 
