@@ -113,9 +113,14 @@ final class FillRig: @unchecked Sendable {
 
     func leave(_ name: String) { if let reader = readers.removeValue(forKey: name) { fill.left(reader) } }
 
-    /// A player seeks.
+    /// A player seeks, and waits from then on, under that time as its name, for what lies 5 packets behind its beginning.
     func seek(to milliseconds: UInt32) {
-        fill.ask(.time(milliseconds: milliseconds)) { [weak self] in self?.beginnings.append((try? $0.get())?.packet) }
+        fill.ask(.time(milliseconds: milliseconds)) { [weak self] result in
+            guard let self else { return }
+            let packet = (try? result.get())?.packet
+            beginnings.append(packet)
+            if let packet { want("\(milliseconds)", (packet + 5)..<(packet + 10)) }
+        }
     }
 
     /// Waits until something holds.
