@@ -175,9 +175,9 @@ enum CacheLayout {
     /// Bytes that an object is charged with: what lies on the disk, in blocks of 4 KiB; its checksums as many as so many units get when they
     /// are filled from one end to the other.
     static func charge(headBytes: Int, unitBytes: Int, units: Int) -> Int64 {
-        let extents = units / max(1, CacheLimits.extentBytesMax / max(1, unitBytes)) + 1
+        let extents = Int64(units / max(1, CacheLimits.extentBytesMax / max(1, unitBytes))).plus(1)
         let data = Int64(headBytes).plus(Int64(units).times(Int64(unitBytes)))
-        let side = Int64(4_096).plus(Int64(extents).times(Int64(SideFile.extentBytes)))
+        let side = Int64(4_096).plus(extents.times(Int64(SideFile.extentBytes)))
         return blocks(data).plus(blocks(side))
     }
 
