@@ -19,6 +19,8 @@ extension RTSPServerTests {
             }
             try rig.player().playAll()
             try rig.waitUntilWhole()
+            // A decision holds for a moment.
+            try rig.forgetDecision()
             let reader = try rig.player()
             _ = try reader.describe()
             try reader.setUp()
