@@ -141,7 +141,7 @@ struct StoredBlock: BitwiseCopyable {
         guard oldest >= 0 else { return .none }
         uses += 1
         blocks[oldest] = StoredBlock(
-            phase: .loading, generation: blocks[oldest].generation &+ 1 & 0xFF_FFFF, device: plan.device,
+            phase: .loading, generation: (blocks[oldest].generation &+ 1) & 0xFF_FFFF, device: plan.device,
             stream: UInt32(truncatingIfNeeded: stream), number: number, filled: 0, wanted: UInt32(truncatingIfNeeded: wanted), waits: false,
             claims: 0,
             batch: 0, usedAt: uses, askedAt: now, waiting: StoredList())
