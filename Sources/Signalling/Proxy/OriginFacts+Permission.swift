@@ -113,7 +113,7 @@ extension OriginFacts {
     package var hasValidator: Bool { etag != nil || lastModified != nil }
 
     /// A tag without what says that it is weak, and without its quotes: RTSP's descriptions have it without.
-    private static func opaque(_ tag: String) -> String {
+    package static func opaque(_ tag: String) -> String {
         var tag = Substring(tag)
         if tag.hasPrefix("W/") { tag = tag.dropFirst(2) }
         if tag.utf8.count > 1, tag.utf8.first == UInt8(ascii: "\""), tag.utf8.last == UInt8(ascii: "\"") {

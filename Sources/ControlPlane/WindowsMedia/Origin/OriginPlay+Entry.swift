@@ -21,6 +21,12 @@ struct OriginEntry {
         return entry
     }
 
+    /// Whether an origin says that it is another version. Not every answer has the tag in quotes.
+    func isOther(_ statement: OriginStatement) -> Bool {
+        guard let etag, let other = statement.etag else { return false }
+        return OriginFacts.opaque(etag) != OriginFacts.opaque(other)
+    }
+
     /// Whether that is the header of an entry.
     func isAt(_ place: Int, _ header: [UInt8]) -> Bool {
         list.entries.indices.contains(place) && list.entries[place].header.elementsEqual(header)

@@ -374,9 +374,9 @@ final class OriginPlay {
         var now = Description(header, metadata, statement)
         if let entry {
             place = 0
-            guard entry.isAt(0, bytes), entry.etag == nil || statement.etag == nil || entry.etag == statement.etag,
-                let wanted = entry.description(now)
-            else { return end(.changed("the origin has another playlist")) }
+            guard entry.isAt(0, bytes), !entry.isOther(statement), let wanted = entry.description(now) else {
+                return end(.changed("the origin has another playlist"))
+            }
             now = wanted
         }
         guard let before = description, !before.isPlaylist else {

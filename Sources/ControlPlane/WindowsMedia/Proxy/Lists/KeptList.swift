@@ -20,6 +20,8 @@ struct KeptList: Codable, Equatable {
 
     /// Entries of one list: a longer one is passed on and not kept.
     static let entriesMax = 64
+    /// Bytes of the headers of one list: the same.
+    static let headerBytesMax = 1 << 20
     /// The form that is written.
     private static let versionKnown = 1
 

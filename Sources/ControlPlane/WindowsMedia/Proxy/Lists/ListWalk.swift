@@ -58,6 +58,10 @@ final class ListWalk: OriginPlayOwner {
             fail("it has more than \(KeptList.entriesMax) entries")
             return false
         }
+        guard entries.reduce(description.header.bytes.count, { $0 + $1.header.count }) <= KeptList.headerBytesMax else {
+            fail("the headers of its entries have more than \(KeptList.headerBytesMax) bytes")
+            return false
+        }
         do throws(KeptList.Unfit) { entries.append(try KeptList.Entry(description)) } catch {
             fail("entry \(entries.count + 1): \(error)")
             return false
