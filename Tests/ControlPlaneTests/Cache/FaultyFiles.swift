@@ -85,7 +85,8 @@ final class FaultyFiles: CacheFiles {
     func open(_ name: String, in directory: CInt, _ flags: CInt) throws(SystemRefusal) -> CInt {
         try count(.open)
         let isNew = flags & O_CREAT != 0 && !isThere(name)
-        let descriptor = try system.open(name, in: directory, flags)
+        // What stands before a write is read first, also where the cache itself only writes.
+        let descriptor = try system.open(name, in: directory, flags & O_ACCMODE == O_WRONLY ? flags & ~O_ACCMODE | O_RDWR : flags)
         state.withLock { state in
             state.paths[descriptor] = name
             if isNew { state.changes.append(.made(name)) }
