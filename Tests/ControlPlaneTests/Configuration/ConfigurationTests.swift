@@ -70,7 +70,7 @@ import Testing
     @Test(arguments: [
         (
             "lisen: a:1",
-            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, cache-age-max, cache-dir, cache-free-min, cache-memory-max, cache-object-max, cache-objects-max, cache-open-max, cache-size, cache-verify-rate, engine, limits, listen, log-level, media-ports, paths, readers-max, register, then, users)"
+            "weir.yml:1: lisen: unknown key; did you mean `listen`? (allowed: access, cache-age-max, cache-dir, cache-free-min, cache-memory-max, cache-object-max, cache-objects-max, cache-open-max, cache-size, cache-verify-rate, engine, forward-proxy, limits, listen, log-level, media-ports, paths, readers-max, register, then, users)"
         ),
         (
             "listen: a:b",
