@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 import Signalling
 import Testing
 
@@ -156,7 +156,7 @@ struct CacheEvictionTests {
         let lru = Self.run(trace, room: room, Self.lru)
         let own = Self.run(trace, room: room) { CacheEviction().victims($0, needing: $1, now: $2) }
         var words = "TRACE \(percent) % of all: LRU \(Self.words(lru)), here \(Self.words(own))"
-        if ProcessInfo.processInfo.environment["WEIR_EVICTION_FIGURES"] != nil {
+        if unsafe getenv("WEIR_EVICTION_FIGURES") != nil {
             words += ", divided by size \(Self.words(Self.run(trace, room: room, Self.smallest)))"
             words += "; \(trace.requests.count) requests, \(trace.sizes.count) contents, \(trace.bytesOfAll >> 20) MiB,"
             words += " \(Set(trace.requests.map(\.content)).count) asked for"
