@@ -216,7 +216,7 @@ def wm_forward_proxy_for_real_players(context, player):
 def wm_forward_proxy_has_limits(context):
     """Only so many targets, on so many servers, at a time; one that nobody reads makes room; what could not be had is not asked for again at
     once."""
-    programme = clip_of(context, 20)
+    programme = clip_of(context, 40)
     names = ["/vod/a", "/vod/b", "/vod/c"]
     origins = [context.closing(ProxiedOrigin({name: Content(programme, rate=1.0) for name in names})) for _ in range(2)]
     weir = forward(context, *(f"127.0.0.1:{one.port}" for one in origins), more="  targets-max: 2\n  origins-max: 1\n  cache-fill: stop\n")

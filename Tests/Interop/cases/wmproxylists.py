@@ -92,7 +92,7 @@ def wm_proxy_keeps_a_playlist(context):
     lists.weir.check_alive()
 
 
-@test(seconds_max=60, scheme=["mmsh", "rtsp"])
+@test(seconds_max=90, scheme=["mmsh", "rtsp"])
 def wm_proxy_plays_a_kept_playlist(context, scheme):
     """What an origin has by either protocol is played by both when it is gone: each packet, and each change of entries as the origin tells it."""
     lists = Lists(context, [Episode(context.cache, 0, 3), Episode(context.cache, 1, 3, codec="msmpeg4v3", packet_bytes=1400, size="352x288"),
