@@ -220,6 +220,9 @@ def rtsp_film_far_ahead(context):
     original = [packet[4][12:] for packet in recorder.packets if packet[1] == 0]
     for player, what in ((far, "the far seek"), (near, "the near seek")):
         seen = [packet[4][12:] for packet in player.since_play(0)]
+        # GStreamer puts the parameter sets in front of what it plays from elsewhere, as it does at the film's beginning.
+        while seen and seen[0] in original[:2]:
+            seen.pop(0)
         check(len(seen) > 20 and original[-len(seen):] == seen, f"the packets of {what} are not those of the film's end")
         check(player.since_play(0)[0][2] == infos[0][0] or player is near, "RTP-Info does not name the first packet")
     late.wait(lambda: late.goodbyes == {0, 1}, 12, "the end for who came after the purge")
