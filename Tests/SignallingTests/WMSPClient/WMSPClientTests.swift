@@ -257,7 +257,7 @@ extension [WMSPClient.Action] {
     @Test(
         arguments: [
             ([0x25, 0x44], "must begin"), ([0x24, 0x58, 0, 0], "unknown kind"),
-            (WMSPFraming.header([1, 2, 3]), ""), (WMSPFraming.data([1], locationID: 0) ?? [], "before any $H"),
+            (WMSPFraming.header([1, 2, 3]), "3 of the 24 bytes"), (WMSPFraming.data([1], locationID: 0) ?? [], "before any $H"),
             (WMSPFraming.endOfStream(.serverUnavailable), "0xC00D2EE6"), (WMSPFraming.streamChange(.serverUnavailable), "0xC00D2EE6"),
         ] as [([UInt8], String)])
     func brokenBodies(body: [UInt8], words: String) throws {
