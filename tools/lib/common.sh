@@ -11,7 +11,7 @@ test_packages=(
     python3 python3-gi gir1.2-gst-rtsp-server-1.0
     ffmpeg fonts-dejavu-core
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-    gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
+    gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp gstreamer1.0-x
     mplayer vlc-bin vlc-plugin-base libmms-dev
     iproute2 util-linux
     gcc g++ binutils make pkg-config valgrind
