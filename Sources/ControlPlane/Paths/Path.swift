@@ -441,10 +441,11 @@ extension Path: PathSourceHost {
         former.stop {}
         endStream("the source has \(words) now")
         source = next
-        // Who waits for RTP is told before the next is dialled, and stays interested meanwhile.
+        // Who waits for RTP asks again for what there is, as far as his request may go; for nobody else is anything dialled.
         let waiting = windowsMedia ? describers.removeAll() + players.removeAll() : []
-        touch()
         for promise in waiting { promise.fail(PathError.notRTP(name)) }
+        if readers == 0, !linger.isRunning { mediaIsWanted = false }
+        updateInterest()
         return true
     }
 

@@ -223,7 +223,9 @@ final class WindowsMediaServer {
         } else if path.mayBeWindowsMedia {
             // Its source has to say first what it has.
             path.describe(for: RelayTrail()).assumeIsolated().whenComplete { [weak self] result in
-                if path.isWindowsMedia, let self {
+                if let error = path.wouldForward(connection.trail) {
+                    done(.failure(error))
+                } else if path.isWindowsMedia, let self {
                     _ = content(of: path, for: request, on: connection, done)
                 } else if case .failure(let error) = result {
                     done(.failure(error))
