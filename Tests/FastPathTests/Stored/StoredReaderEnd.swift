@@ -9,6 +9,7 @@ final class StoredTestFile {
     let descriptor: Int32
     let packetBytes: Int
     let packetCount: Int
+    private let packets: [[UInt8]]
     static let headerBytes = 777
 
     init(packetBytes: Int, packetCount: Int) {
@@ -17,8 +18,13 @@ final class StoredTestFile {
         unsafe unlink(name)
         self.packetBytes = packetBytes
         self.packetCount = packetCount
+        packets = (0..<packetCount).map { number in
+            var packet: [UInt8] = []
+            for part in 0...packetBytes >> 8 { packet += steps(from: number &* 131 &+ part, min(256, packetBytes - part << 8)) }
+            return packet
+        }
         var bytes = [UInt8](repeating: 0xEE, count: Self.headerBytes)
-        for number in 0..<packetCount { bytes += packet(number) }
+        for packet in packets { bytes += packet }
         var at = 0
         while at < bytes.count {
             let count = unsafe bytes[at...].withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, at) }
@@ -29,10 +35,8 @@ final class StoredTestFile {
 
     deinit { close(descriptor) }
 
-    /// The packet of that number.
-    func packet(_ number: Int) -> [UInt8] {
-        (0..<packetBytes).map { UInt8(truncatingIfNeeded: number &* 131 &+ $0 &* 7 &+ $0 >> 8) }
-    }
+    /// The packet of that number; none beyond the file's.
+    func packet(_ number: Int) -> [UInt8] { packets.indices.contains(number) ? packets[number] : [] }
 
     /// A plan with blocks of so many packets.
     func plan(blockPackets: Int = 8, limits: Limits = Limits()) throws -> StoredPlan {

@@ -4,10 +4,9 @@ import PlaneLink
 
 /// A packet of finished RTP as these tests feed it: its numbers are the feeder's, behind them what only this packet has.
 func finished(_ number: Int, _ count: Int) -> [UInt8] {
-    let body = (0..<max(count, 17) - 16).map { UInt8(truncatingIfNeeded: number &* 31 &+ $0 &* 7) }
-    return rtp(
+    rtp(
         sequence: UInt16(truncatingIfNeeded: 65_500 + number), timestamp: UInt32(truncatingIfNeeded: number * 40), ssrc: 0xF00D,
-        payload: big(UInt32(truncatingIfNeeded: number)) + body)
+        payload: big(UInt32(truncatingIfNeeded: number)) + steps(from: number &* 31, max(count, 17) - 16))
 }
 
 /// The far end of a reader of finished RTP, over UDP or interleaved: says which packets came, and which were not those that were fed.
