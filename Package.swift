@@ -20,7 +20,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -39,17 +38,14 @@ let package = Package(
         .target(name: "WireFormats", swiftSettings: settings),
 
         // The control plane: pure machines, then their effects.
-        .target(
-            name: "Signalling",
-            dependencies: ["WireFormats", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: settings),
+        .systemLibrary(name: "CNettle"),
+        .target(name: "Signalling", dependencies: ["CNettle", "WireFormats"], swiftSettings: settings),
         .target(name: "CDemoClip", exclude: ["demo.rtpdump", "demo.sdp"]),
         .target(name: "CChild"),
         .target(
             name: "ControlPlane",
             dependencies: [
                 "Signalling", "PlaneLink", "WireFormats", "CDemoClip", "CChild",
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -4,7 +4,7 @@
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
 # What Weir needs to build.
-build_packages=(liburing-dev libsqlite3-dev)
+build_packages=(liburing-dev libsqlite3-dev nettle-dev)
 # What the tests play against, and what reads the results.
 test_packages=(
     "${build_packages[@]}"

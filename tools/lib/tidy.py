@@ -22,6 +22,7 @@ WITHOUT_FOUNDATION = {"WireFormats", "PlaneLink", "Signalling", "FastPath", "Fas
 # C targets and who may import them.
 C_TARGETS = {
     "CUring": {"FastPath", "FastPathTests"},
+    "CNettle": {"Signalling"},
     "CBareLoops": {"Workbench", "WorkbenchTests"},
     "CSinks": {"Workbench", "WorkbenchTests"},
     "CFastPath": {"FastPathC"},

@@ -1,8 +1,8 @@
-import Crypto
+import Signalling
 
 /// 16 bytes of a SHA-256.
 ///
-/// Why this one: swift-crypto's is assembly (with the processor's own instructions where it has them more than 1 GB/s a core, in a debug build,
+/// Why this one: nettle's is assembly (with the processor's own instructions where it has them more than 1 GB/s a core, in a debug build,
 /// too); half of it is far beyond any chance, while 32 bits of a CRC are not for terabytes that are read for years.
 struct CacheDigest: Sendable, Hashable {
     var high: UInt64
@@ -25,7 +25,7 @@ struct CacheDigest: Sendable, Hashable {
     /// Of bytes alone.
     init(of bytes: [UInt8]) {
         var hash = SHA256()
-        hash.update(data: bytes)
+        hash.update(bytes)
         self.init(hash)
     }
 
@@ -43,14 +43,14 @@ struct CacheExtent: Sendable, Equatable {
     /// another object's file, are wrong, too.
     static func hash(id: String, first: Int) -> SHA256 {
         var hash = SHA256()
-        hash.update(data: Array("\(id) \(first)\n".utf8))
+        hash.update(Array("\(id) \(first)\n".utf8))
         return hash
     }
 
     /// Whether these are the bytes of its units.
     func matches(_ bytes: [UInt8], id: String) -> Bool {
         var hash = Self.hash(id: id, first: first)
-        hash.update(data: bytes)
+        hash.update(bytes)
         return CacheDigest(hash) == digest
     }
 }

@@ -1,4 +1,4 @@
-import Crypto
+import Signalling
 import Glibc
 
 /// Units on their way to the disk.
@@ -73,7 +73,8 @@ extension CacheObject {
         var position = bytes.startIndex
         while building.next < range.upperBound {
             let count = min(range.upperBound - building.next, building.first + unitsMax - building.next)
-            building.hash.update(data: bytes[position..<(position + count * unitBytes)])
+            let units = bytes[position..<(position + count * unitBytes)]
+            building.hash.update(units.span)
             position += count * unitBytes
             building.next += count
             if building.next - building.first == unitsMax {

@@ -1,4 +1,4 @@
-import Crypto
+import Signalling
 import Glibc
 import Synchronization
 

@@ -1,5 +1,5 @@
 import Foundation
-import Crypto
+import Signalling
 
 /// What stands beside the data of an object, so that it explains itself without the index: what it is, and the checksum of everything that
 /// is there. Written behind what is there only; each record has a check of its own, so what a crash tore off is seen and cut.
@@ -150,8 +150,8 @@ enum SideFile {
 
     private static func check(_ id: String, _ kind: UInt8, _ payload: ArraySlice<UInt8>) -> UInt64 {
         var hash = SHA256()
-        hash.update(data: Array(id.utf8) + [kind])
-        hash.update(data: payload)
+        hash.update(Array(id.utf8) + [kind])
+        hash.update(payload.span)
         return CacheDigest(hash).high
     }
 

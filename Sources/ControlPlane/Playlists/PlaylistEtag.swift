@@ -1,4 +1,3 @@
-import Crypto
 import Signalling
 import WireFormats
 
@@ -9,7 +8,7 @@ enum PlaylistEtag {
     static func of(_ root: PlaylistNode) -> String? {
         var lines: [String] = []
         guard add(root, &lines), !lines.isEmpty else { return nil }
-        let digest = SHA256.hash(data: lines.flatMap { Array($0.utf8) + [0x0A] })
+        let digest = SHA256.hash(lines.flatMap { Array($0.utf8) + [0x0A] })
         return "\"" + digest.prefix(12).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() + "\""
     }
 

@@ -1,5 +1,3 @@
-import Crypto
-
 /// The hash functions of Digest (RFC 7616 section 3.3). `-sess` variants are not among them: no RTSP product was seen to ask for one.
 package enum DigestAlgorithm: String, Sendable, CaseIterable {
     case md5 = "MD5"
@@ -15,8 +13,8 @@ package enum DigestAlgorithm: String, Sendable, CaseIterable {
     package func hash(_ text: String) -> String {
         let bytes = Array(text.utf8)
         return switch self {
-        case .md5: Self.hexadecimal(Insecure.MD5.hash(data: bytes))
-        case .sha256: Self.hexadecimal(SHA256.hash(data: bytes))
+        case .md5: Self.hexadecimal(MD5.hash(bytes))
+        case .sha256: Self.hexadecimal(SHA256.hash(bytes))
         }
     }
 

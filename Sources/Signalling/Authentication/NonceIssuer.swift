@@ -1,5 +1,3 @@
-import Crypto
-
 /// Makes nonces and knows its own again (RFC 7616 section 3.3). A nonce carries its time and its number, signed together with the
 /// client's address by a secret of this process: nothing is kept of the nonces that were given out.
 ///
@@ -17,7 +15,7 @@ struct NonceIssuer: Sendable {
     /// Nonces whose counts are kept.
     let countsMax: Int
 
-    private let key: SymmetricKey
+    private let key: [UInt8]
     private var issued: UInt64 = 0
     /// The highest count by number of the nonce, in the order of first use.
     private var counts: [UInt64: UInt32] = [:]
@@ -30,10 +28,11 @@ struct NonceIssuer: Sendable {
     private static let numberDigits = 12
     private static let signatureDigits = 32
 
-    init(lifeMilliseconds: UInt64, countsMax: Int, key: SymmetricKey = SymmetricKey(size: .bits256)) {
+    init(lifeMilliseconds: UInt64, countsMax: Int) {
         self.lifeMilliseconds = lifeMilliseconds
         self.countsMax = max(countsMax, 1)
-        self.key = key
+        // The system's generator is one for secrets.
+        key = (0..<SHA256.digestBytes).map { _ in .random(in: .min ... .max) }
     }
 
     /// A nonce for a client at that address. `now` is in milliseconds of a clock that never goes back.
@@ -83,7 +82,7 @@ struct NonceIssuer: Sendable {
     }
 
     private func signature(_ body: String, _ client: String) -> String {
-        let code = HMAC<SHA256>.authenticationCode(for: Array("\(body) \(client)".utf8), using: key)
+        let code = SHA256.authenticationCode(of: Array("\(body) \(client)".utf8), key: key)
         return String(DigestAlgorithm.hexadecimal(code).prefix(Self.signatureDigits))
     }
 

@@ -1,4 +1,3 @@
-import Crypto
 import WireFormats
 
 /// By what versions of an RTSP server's stored media are told apart: servers say little, and describe all that matters.
@@ -10,10 +9,7 @@ package enum RecordingTag {
             origin: origin, range: description.storedMicroseconds.map { .npt(start: .microseconds(0), end: .microseconds($0)) }
         ).serialized()
         for field in [etag, lastModified] { text += Array("\n\(field ?? "")".utf8) }
-        let digits = Array("0123456789abcdef".utf8)
-        var tag: [UInt8] = []
-        for byte in SHA256.hash(data: text) { tag += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
-        return "\"\(String(decoding: tag, as: UTF8.self))\""
+        return "\"\(DigestAlgorithm.hexadecimal(SHA256.hash(text)))\""
     }
 }
 
