@@ -264,11 +264,14 @@ final class RecordingPull {
         guard !isOver else { return }
         perform(client.receive(Array(bytes.readableBytesView), now: now))
         guard !isOver else { return }
-        if let probe, client.keepAlivesAnswered > probe {
-            // Media that came instead shows that it was not over.
-            guard (eventLoop.now - lastFrame).nanoseconds / 1_000_000 < silenceMilliseconds else { return finish(.over) }
-            self.probe = nil
-            watch()
+        if let probe {
+            if (eventLoop.now - lastFrame).nanoseconds / 1_000_000 < silenceMilliseconds {
+                // Media that came instead shows that it was not over, whether the question is answered or not.
+                self.probe = nil
+                watch()
+            } else if client.keepAlivesAnswered > probe {
+                return finish(.over)
+            }
         }
         onRead?()
     }

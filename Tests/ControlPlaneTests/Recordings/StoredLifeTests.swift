@@ -102,6 +102,30 @@ extension RTSPServerTests {
             try rig.stop()
         }
 
+        /// A server that is silent for a while near the end, does not answer whether it is there, and goes on.
+        @Test func mediaBehindTheQuestionGoesOn() throws {
+            var mood = StoredOrigin.Mood()
+            (mood.saysGoodbye, mood.videoEnds, mood.audioEnds, mood.unanswered) = (false, 2_000, 2_000, [.getParameter])
+            let origin = try StoredOrigin(mood, length: 3_000)
+            let rig = try StoredRig("rtsp://127.0.0.1:\(origin.port)/film", path: "    silence: 1s\n")
+            defer {
+                rig.remove()
+                origin.close()
+            }
+            let reader = try rig.player()
+            _ = try reader.describe()
+            try reader.setUp()
+            #expect(try reader.play().status == .ok)
+            try reader.read(pictures: 1)
+            try rig.harness.eventually("it is asked") { _ in origin.count(.getParameter) == 1 }
+            origin.send(onConnection: 0, StoredOrigin.picture(20, version: 1))
+            // As that is not the end, silence is looked for anew.
+            try rig.harness.eventually("it is asked again") { _ in origin.count(.getParameter) == 2 }
+            try reader.read(pictures: 21)
+            #expect(reader.pictures == (0...20).map { UInt8($0) })
+            try rig.stop()
+        }
+
         /// What was recorded by one relay is played by the next, without the server.
         @Test func outlivesTheRelay() throws {
             let origin = try StoredOrigin()

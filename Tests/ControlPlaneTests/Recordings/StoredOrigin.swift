@@ -19,6 +19,8 @@ final class StoredOrigin: Sendable {
         var videoEnds = 1_000
         var audioEnds = 1_000
         var saysGoodbye = true
+        /// What it does not answer at all.
+        var unanswered: [RTSPMethod] = []
         /// Where DESCRIBE is answered with 302.
         var location: String?
     }
@@ -57,7 +59,8 @@ final class StoredOrigin: Sendable {
     }
     func close() { server.close() }
 
-    private static func answer(_ request: RTSPRequest, _ mood: Mood) -> ScriptedOrigin.Answer {
+    private static func answer(_ request: RTSPRequest, _ mood: Mood) -> ScriptedOrigin.Answer? {
+        guard !mood.unanswered.contains(request.method) else { return nil }
         if mood.guarded.contains(request.method), request.headers["Authorization"] == nil {
             return (.unauthorized, ["WWW-Authenticate": "Basic realm=\"film\""], [])
         }
