@@ -179,7 +179,7 @@ final class CachePrefetch {
         guard answer.state == .fetching else { return }
         if let fill = file?.supply as? ObjectFill {
             guard fill.isKept else { return fail(fill.degradation ?? "the cache let go of it") }
-            guard fill.isWhole else {
+            guard fill.isOnDisk else {
                 guard NIODeadline.now() - beganWriting < .seconds(Self.writeSecondsMax) else {
                     return fail("it came, and was not written within \(Self.writeSecondsMax) s")
                 }

@@ -43,8 +43,10 @@ final class ObjectFill {
     var here = PacketRanges()
     /// The same with what came and is being written: it is not asked for again.
     var come = PacketRanges()
-    /// Everything is here.
+    /// Everything is here, if not on the disk yet.
     var isWhole = false
+    /// Everything is on the disk, flushed and in the index.
+    var isOnDisk: Bool { isWhole && order.object?.isWhole == true }
     /// The origin has another version: what is here is all that there will be of this one.
     var isOutdated = false
     /// Nobody new is given it.
