@@ -41,13 +41,14 @@ def demo_has_no_seam(context, transport):
         check(int(base) == clock, f"stream {stream} has the time base 1/{base}")
         # ffmpeg puts both tracks at 0 until the first sender reports tell how they really lie, then corrects once.
         stamps = stamps[6 * clock // step:]
-        # It computes times from reports, in which Weir brings its clock nearer to the source's by 5 ms a second at most: two milliseconds
-        # are much after so long, on a busy machine, too (1.2 were seen). A seam would be 40.
-        slack = clock // 500
+        # It computes times from reports, some seconds apart, in which Weir brings its clock nearer to the source's by 5 ms a second at most:
+        # the more there is to bring, the busier the machine was at the beginning (5 ms at once were seen). A seam would be 40, and the wire
+        # shows it to the tick.
+        slack = clock // 50
         steps = {b - a for a, b in zip(stamps, stamps[1:])}
         check(all(abs(move - step) <= slack for move in steps), f"stream {stream}: steps {sorted(steps)[:10]} instead of {step}")
         drift = stamps[-1] - stamps[0] - step * (len(stamps) - 1)
-        check(abs(drift) <= 5 * clock // 1000, f"stream {stream}: {drift} ticks too many at the end")
+        check(abs(drift) <= slack, f"stream {stream}: {drift} ticks too many at the end")
         # On the wire there is nothing to round.
         wire = [packet[2] for packet in reader.flows[stream].kept]
         moves = {b - a for a, b in zip(wire, wire[1:])} - {0}
