@@ -5,7 +5,7 @@ import struct
 import time
 
 from harness.clip import Numbered, framemd5
-from harness.players import GST_ENVIRONMENT, check_run, complain, start_publisher
+from harness.players import GST_ENVIRONMENT, check_run, complain, rtsp_input, start_publisher
 from harness.process import wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
@@ -38,8 +38,8 @@ def ffmpeg_joins(context, url, transport, frames, name):
         with open(hashes) as file:
             return bool(framemd5(file.read()))
     process, seconds = first_picture(context, name, [
-        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-rtsp_transport", transport, "-threads", "1",
-        "-i", url, "-map", "0:v", "-frames:v", frames, "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5",
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-threads", "1",
+        *rtsp_input(url, transport), "-map", "0:v", "-frames:v", frames, "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5",
         "-flush_packets", "1", hashes], has_picture)
     check(process.wait(30) == 0, f"{name} ended with code {process.child.returncode}")
     complain(process)

@@ -9,10 +9,16 @@ from .registry import Failure, check
 GST_ENVIRONMENT = {"GST_DEBUG": "1", "LIBGL_ALWAYS_SOFTWARE": "1"}
 
 
+def rtsp_input(url, transport):
+    """What has ffmpeg read `url`. Over UDP with 4 MiB of receive buffer, where the system allows it: what the system gives unasked holds a fraction
+    of a second of a join burst, and an ffmpeg that gets no processor for so long loses the rest, which then looks as if Weir had."""
+    return ["-rtsp_transport", transport, *(["-buffer_size", str(4 << 20)] if transport == "udp" else []), "-i", url]
+
+
 def start_ffmpeg(context, url, transport, *output, name="ffmpeg"):
     """An ffmpeg that reads `url`; `output` as on its command line."""
     return context.spawn(name, ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y",
-                                "-rtsp_transport", transport, "-i", url, *output])
+                                *rtsp_input(url, transport), *output])
 
 
 def ffmpeg_pictures(context, url, transport, frames, seconds=40.0, name="ffmpeg"):
