@@ -21,10 +21,7 @@ extension RTSPServerTests {
             try rig.waitUntilWhole()
             // A decision holds for a moment.
             try rig.forgetDecision()
-            let reader = try rig.player()
-            _ = try reader.describe()
-            try reader.setUp()
-            #expect(try reader.play().status == .ok)
+            let reader = try rig.playing()
             try reader.read(pictures: 2)
             #expect(try rig.outcome() == "HIT fresh")
             try rig.purge()
@@ -47,20 +44,14 @@ extension RTSPServerTests {
                 rig.remove()
                 origin.close()
             }
-            let reader = try rig.player()
-            _ = try reader.describe()
-            try reader.setUp()
-            #expect(try reader.play().status == .ok)
+            let reader = try rig.playing()
             try reader.read(pictures: 2)
             try rig.harness.eventually("there is something to purge") {
                 (try? $0.film?.cacheDesk?.store.records(limit: 10).isEmpty) == false
             }
             try rig.purge()
             // The next has a recording of his own; what the first one's server sends from now on still reaches the first.
-            let next = try rig.player()
-            _ = try next.describe()
-            try next.setUp()
-            #expect(try next.play().status == .ok)
+            let next = try rig.playing()
             #expect(try rig.outcome() == "MISS not-cached")
             #expect(origin.count(.play) == 2)
             try reader.read(pictures: 10)
@@ -82,10 +73,7 @@ extension RTSPServerTests {
                 rig.remove()
                 origin.close()
             }
-            let reader = try rig.player()
-            _ = try reader.describe()
-            try reader.setUp()
-            #expect(try reader.play().status == .ok)
+            let reader = try rig.playing()
             try reader.read(pictures: 10)
             if !isThere { origin.hangUp() }
             if isThere {
@@ -112,10 +100,7 @@ extension RTSPServerTests {
                 rig.remove()
                 origin.close()
             }
-            let reader = try rig.player()
-            _ = try reader.describe()
-            try reader.setUp()
-            #expect(try reader.play().status == .ok)
+            let reader = try rig.playing()
             try reader.read(pictures: 1)
             try rig.harness.eventually("it is asked") { _ in origin.count(.getParameter) == 1 }
             origin.send(onConnection: 0, StoredOrigin.picture(20, version: 1))

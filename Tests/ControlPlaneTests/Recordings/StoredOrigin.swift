@@ -1,6 +1,7 @@
 import Foundation
 import NIOCore
 import NIOPosix
+import Testing
 import WireFormats
 
 @testable import ControlPlane
@@ -165,6 +166,15 @@ final class StoredRig {
     func forgetDecision() throws { try harness.run { $0.film?.cachedPull?.decided = nil } }
 
     func player() throws -> StoredReader { StoredReader(try harness.client()) }
+
+    /// A player that plays from the beginning.
+    func playing() throws -> StoredReader {
+        let reader = try player()
+        _ = try reader.describe()
+        try reader.setUp()
+        #expect(try reader.play().status == .ok)
+        return reader
+    }
 }
 
 extension ServerHarness {

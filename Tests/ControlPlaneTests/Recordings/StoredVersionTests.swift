@@ -59,16 +59,10 @@ extension RTSPServerTests {
                 rig.remove()
                 origin.close()
             }
-            let reader = try rig.player()
-            _ = try reader.describe()
-            try reader.setUp()
-            #expect(try reader.play().status == .ok)
+            let reader = try rig.playing()
             try reader.read(pictures: 1)
             // A second one is beside it.
-            let beside = try rig.player()
-            _ = try beside.describe()
-            try beside.setUp()
-            #expect(try beside.play().status == .ok)
+            let beside = try rig.playing()
             origin.change { ($0.version, $0.etag, $0.videoEnds, $0.audioEnds) = (2, "\"2\"", 30_000, 30_000) }
             // A place that is not here would come from the new version.
             let far = try rig.player()
