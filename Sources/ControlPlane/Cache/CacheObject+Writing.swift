@@ -1,5 +1,5 @@
-import Signalling
 import Glibc
+import Signalling
 
 /// Units on their way to the disk.
 extension CacheObject {

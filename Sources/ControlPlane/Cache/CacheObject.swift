@@ -1,5 +1,5 @@
-import Signalling
 import Glibc
+import Signalling
 import Synchronization
 
 /// One version of one content, on disk.

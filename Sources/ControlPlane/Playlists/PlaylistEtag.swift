@@ -9,7 +9,7 @@ enum PlaylistEtag {
         var lines: [String] = []
         guard add(root, &lines), !lines.isEmpty else { return nil }
         let digest = SHA256.hash(lines.flatMap { Array($0.utf8) + [0x0A] })
-        return "\"" + digest.prefix(12).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() + "\""
+        return "\"\(Hexadecimal.text(of: digest.prefix(12)))\""
     }
 
     private static func add(_ node: PlaylistNode, _ lines: inout [String]) -> Bool {

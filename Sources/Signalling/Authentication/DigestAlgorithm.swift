@@ -13,18 +13,8 @@ package enum DigestAlgorithm: String, Sendable, CaseIterable {
     package func hash(_ text: String) -> String {
         let bytes = Array(text.utf8)
         return switch self {
-        case .md5: Self.hexadecimal(MD5.hash(bytes))
-        case .sha256: Self.hexadecimal(SHA256.hash(bytes))
+        case .md5: Hexadecimal.text(of: MD5.hash(bytes))
+        case .sha256: Hexadecimal.text(of: SHA256.hash(bytes))
         }
-    }
-
-    static func hexadecimal(_ digest: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for byte in digest {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 }

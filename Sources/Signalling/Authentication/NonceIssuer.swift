@@ -83,7 +83,7 @@ struct NonceIssuer: Sendable {
 
     private func signature(_ body: String, _ client: String) -> String {
         let code = SHA256.authenticationCode(of: Array("\(body) \(client)".utf8), key: key)
-        return String(DigestAlgorithm.hexadecimal(code).prefix(Self.signatureDigits))
+        return String(Hexadecimal.text(of: code).prefix(Self.signatureDigits))
     }
 
     private static func digits(_ number: UInt64, _ count: Int) -> String {

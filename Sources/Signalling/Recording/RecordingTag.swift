@@ -9,7 +9,7 @@ package enum RecordingTag {
             origin: origin, range: description.storedMicroseconds.map { .npt(start: .microseconds(0), end: .microseconds($0)) }
         ).serialized()
         for field in [etag, lastModified] { text += Array("\n\(field ?? "")".utf8) }
-        return "\"\(DigestAlgorithm.hexadecimal(SHA256.hash(text)))\""
+        return "\"\(Hexadecimal.text(of: SHA256.hash(text)))\""
     }
 }
 

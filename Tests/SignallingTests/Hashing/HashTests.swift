@@ -3,7 +3,7 @@ import Testing
 @testable import Signalling
 
 @Suite struct HashTests {
-    private func hexadecimal(_ bytes: [UInt8]) -> String { DigestAlgorithm.hexadecimal(bytes) }
+    private func hexadecimal(_ bytes: [UInt8]) -> String { Hexadecimal.text(of: bytes) }
 
     /// RFC 1321 appendix A.5.
     @Test(arguments: [
