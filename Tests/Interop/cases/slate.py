@@ -74,7 +74,8 @@ def check_repeated(players, originals, seconds, every_milliseconds=500):
                 if abs((b[2] - a[2]) / 90 - every_milliseconds) < every_milliseconds / 4]
         check(len(slow) >= seconds * 1000 / every_milliseconds - 2, f"{player.name}: {len(slow)} pictures in {seconds} s of the gap")
         check(slow == list(range(slow[0], slow[-1] + 1)), f"{player.name}: other pictures came between those of the slate")
-        shown = {all_rows[number][5] for number in slow}
+        # The last of them may be the source's first again, if it comes when the slate's next was nearly due.
+        shown = {all_rows[number][5] for number in slow[:-1]}
         check(len(shown) == 1, f"{player.name}: {len(shown)} different pictures in the gap")
         check(len(all_rows) > slow[-1] + 30, f"{player.name}: {len(all_rows) - slow[-1]} pictures after the gap")
         longest = max((b[2] - a[2]) / 90 for a, b in zip(all_rows, all_rows[1:]))
