@@ -2,7 +2,7 @@
 import time
 
 from harness.msrtsp import ffmpeg_play, gst_play, play, short_of
-from harness.players import check_run
+from harness.players import check_run, rtsp_input
 from harness.registry import check, test
 from harness.rtsp import fetch
 from harness.windowsmedia import ASFClip, check_whole
@@ -96,8 +96,8 @@ def msrtsp_many_players_at_once(context, transport):
     """Four ffmpegs of one broadcast, and a player by HTTP beside them, see the same."""
     clip = ASFClip(context.cache, seconds=5)
     weir = context.weir("serve", config=BROADCAST.format(path=clip.path))
-    processes = [context.spawn(f"ffmpeg-{n}", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-rtsp_transport", transport,
-                                               "-i", weir.url("tv"), "-map", "0:v", "-frames:v", "100", "-vsync", "passthrough", "-c:v", "rawvideo",
+    processes = [context.spawn(f"ffmpeg-{n}", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y",
+                                               *rtsp_input(weir.url("tv"), transport), "-map", "0:v", "-frames:v", "100", "-vsync", "passthrough", "-c:v", "rawvideo",
                                                "-f", "framemd5", "-"]) for n in range(4)]
     processes.append(context.spawn("ffmpeg-http", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-i",
                                                    f"mmsh://{weir.host}:{weir.port}/tv", "-map", "0:v", "-frames:v", "100", "-vsync", "passthrough",

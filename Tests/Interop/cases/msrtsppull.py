@@ -8,7 +8,7 @@ from harness.lossy import LossyWay
 from harness.msrtsp import ffmpeg_play, same_objects
 from harness.msrtsporigin import Origin, Programme
 from harness.msrtspplayer import Player
-from harness.players import check_run
+from harness.players import check_run, rtsp_input
 from harness.process import wait_until
 from harness.registry import check, test
 from harness.rtsp import fetch
@@ -85,10 +85,9 @@ def msrtsp_same_pictures_by_both(context, upstream):
     clip = ASFClip(context.cache)
     far = context.weir("serve", config=f"paths:\n  tv:\n    source: {clip.path}\n    broadcast: true\n")
     weir = edge(context, f"{upstream}://{far.host}:{far.port}/tv")
-    processes = [context.spawn(f"ffmpeg-{n}", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", *options, "-i", url, "-map", "0:v",
+    processes = [context.spawn(f"ffmpeg-{n}", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", *options, "-map", "0:v",
                                                "-frames:v", "100", "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
-                 for n, (options, url) in enumerate(((("-rtsp_transport", "udp"), weir.url("b")), (("-rtsp_transport", "tcp"), weir.url("b")),
-                                                     ((), f"mmsh://{weir.host}:{weir.port}/b")))]
+                 for n, options in enumerate((rtsp_input(weir.url("b"), "udp"), rtsp_input(weir.url("b"), "tcp"), ["-i", f"mmsh://{weir.host}:{weir.port}/b"]))]
     for process in processes:
         check(process.wait(30) == 0, lambda: f"{process.name}: {process.err()[-300:]}")
         seen = [line.split(",")[5].strip() for line in process.out().splitlines() if line and line[0] != "#"]

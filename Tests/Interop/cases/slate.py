@@ -5,7 +5,7 @@ import time
 
 from harness.clip import Numbered, cached, demo_hashes, demo_path, ffmpeg, framemd5
 from harness.origin import Origin, Splice
-from harness.players import start_publisher
+from harness.players import rtsp_input, start_publisher
 from harness.process import free_port, wait_until
 from harness.registry import check, test
 
@@ -18,8 +18,8 @@ HARMLESS = ("deprecated", "Guessed Channel Layout", "not enough frames to estima
 def readers(context, weir, transports=("udp", "tcp", "tcp")):
     """Three ffmpeg that decode until they are stopped."""
     return [context.spawn(f"ffmpeg-{number}-{transport}", [
-        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y", "-rtsp_transport", transport,
-        "-i", weir.url("cam"), "-map", "0:v", "-autoscale", "0", "-vsync", "passthrough", "-enc_time_base", "1:90000", "-c:v", "rawvideo",
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "warning", "-y",
+        *rtsp_input(weir.url("cam"), transport), "-map", "0:v", "-autoscale", "0", "-vsync", "passthrough", "-enc_time_base", "1:90000", "-c:v", "rawvideo",
         "-flush_packets", "1", "-f", "framemd5", "-"]) for number, transport in enumerate(transports)]
 
 

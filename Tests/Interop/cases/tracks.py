@@ -5,7 +5,7 @@ import time
 
 from harness.clip import Numbered, demo_hashes, framemd5
 from harness.origin import Origin
-from harness.players import check_run, complain, ffmpeg_pictures, gst_pictures, start_ffmpeg, start_publisher
+from harness.players import check_run, complain, ffmpeg_pictures, gst_pictures, rtsp_input, start_ffmpeg, start_publisher
 from harness.process import free_port, wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
@@ -84,7 +84,7 @@ def other_audio_leaves_video_readers_alone(context, way):
         "serve", config=f"paths:\n  cam:\n    source: rtsp://127.0.0.1:{port}/live\n    transport: tcp\n    silence: 3s\n")
     url = weir.url("cam")
     video = context.spawn("video-only", [
-        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-y", "-rtsp_transport", way, "-allowed_media_types", "video", "-i", url,
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-y", "-allowed_media_types", "video", *rtsp_input(url, way),
         "-frames:v", "200", "-vsync", "passthrough", "-enc_time_base", "1:90000", "-c:v", "rawvideo", "-flush_packets", "1",
         "-f", "framemd5", "-"])
     both = start_ffmpeg(context, url, way, "-map", "0", "-f", "null", "-", name="both")

@@ -5,7 +5,7 @@ import sys
 
 from .asffile import Objects, Packet
 from .clip import framemd5
-from .players import GST_ENVIRONMENT, complain, mplayer_pictures
+from .players import GST_ENVIRONMENT, complain, mplayer_pictures, rtsp_input
 from .process import wait_until
 from .registry import Failure, check
 from .windowsmedia import SHORT_MAX
@@ -69,8 +69,8 @@ def same_objects(units, file, least, streams=None):
 def ffmpeg_play(context, url, transport, start=0, frames=None, seconds=20.0, name="ffmpeg"):
     seek = ["-ss", str(start)] if start else []
     until = ["-frames:v", str(frames)] if frames else []
-    process = context.spawn(name, ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-rtsp_transport", transport,
-                                   *seek, "-i", url, "-map", "0:v", *until, "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
+    process = context.spawn(name, ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", *seek,
+                                   *rtsp_input(url, transport), "-map", "0:v", *until, "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
     code = process.wait(seconds)
     check(code == 0, lambda: f"{name} ended with code {code}: {process.err()[-400:]}")
     complain(process)
