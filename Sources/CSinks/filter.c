@@ -367,7 +367,11 @@ int csinks_filter_open(struct csinks_filter *filter) {
         program.insns = (uint64_t)(uintptr_t)assembly.code;
         program.insn_cnt = (uint32_t)assembly.count;
         program.license = (uint64_t)(uintptr_t) "Apache-2.0";
-        error = filter->program_descriptor = bpf(BPF_PROG_LOAD, &program);
+        // A signal that comes meanwhile ends the kernel's check of the program with EAGAIN (libbpf, too, tries five times).
+        for (int tries = 0; tries < 5; tries++) {
+            error = filter->program_descriptor = bpf(BPF_PROG_LOAD, &program);
+            if (error != -EAGAIN) break;
+        }
     }
     if (error < 0) {
         csinks_filter_close(filter);

@@ -31,8 +31,9 @@ struct BenchTests {
         let isBatched = report.backend == "epoll" && transport == .udp
         #expect(report.sendCall == (report.backend == "io_uring" ? "io_uring send" : isBatched ? "sendmmsg" : "sendmsg"))
         if transport == .udp {
-            #expect(report.missing != nil)
-            if framesPerSecond == nil { #expect(report.missing == 0) }
+            // Where the filter may not be used, arrivals are not known.
+            #expect((report.missing != nil) == (report.sink == .ebpf))
+            if framesPerSecond == nil { #expect((report.missing ?? 0) == 0) }
             if report.sink == .ebpf {
                 #expect((report.spread?.p50 ?? 0) > 0)
                 #expect((report.limitSpread?.p50 ?? 0) > 0)
@@ -172,10 +173,13 @@ struct BenchTests {
     @Test func meterSeesTheTimeOfThreads() throws {
         var meter = try ProcessMeter(process: getpid())
         var none = try ProcessMeter(process: getpid()) { _, _ in false }
-        let end = monotonicNanoseconds() + 60_000_000
-        var sum: UInt64 = 0
-        while monotonicNanoseconds() < end { sum &+= monotonicNanoseconds() }
-        #expect(sum > 0)
+        let spent = { () -> Double in
+            var time = timespec()
+            unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+        let began = spent()
+        while spent() - began < 0.06 {}
         meter.poll()
         none.poll()
         #expect(meter.cpuNanoseconds > 20_000_000)
