@@ -100,9 +100,10 @@ private struct Opener: MediaSocketOpener {
 /// Keeps what is reported; slow when the test wants it to be.
 private final class Observer: RelayReports {
     let heard = Mutex<[Int]>([])
-    let isHeld = Atomic(false)
+    let isHeld = Atomic(false), isAsked = Atomic(false)
 
     func relayReported(_ report: RelayReport) {
+        isAsked.store(true, ordering: .relaxed)
         while isHeld.load(ordering: .relaxed) { usleep(1_000) }
         heard.withLock { $0.append(report.packetsLost) }
     }
@@ -124,7 +125,7 @@ private final class Observer: RelayReports {
         extensions.reports = observer
         let funnel = try #require(extensions.funnel)
         funnel.put(report(0))
-        usleep(50_000)
+        for _ in 0..<2_000 where !observer.isAsked.load(ordering: .relaxed) { usleep(5_000) }
         let began = Uptime.now
         for number in 1...(ReportFunnel.queueMax + 10) { funnel.put(report(number)) }
         #expect(Uptime.now - began < 1_000_000_000)

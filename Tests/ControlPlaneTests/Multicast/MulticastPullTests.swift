@@ -100,7 +100,7 @@ import WireFormats
         let pull = try pull(origin) { $0.silenceMilliseconds = 1_000 }
         try pull.want(.playing)
         #expect(try await pull.wait { pull.notes.withLockedValue { $0.contains("no media for 1 s") } })
-        #expect(try await pull.wait { pull.engine.names.filter { $0 == "addDatagramSource" }.count == 8 })
+        #expect(try await pull.wait { pull.engine.names.filter { $0 == "addDatagramSource" }.count >= 8 })
         try await pull.stop()
         try await group.shutdownGracefully()
     }

@@ -131,9 +131,9 @@ final class ServerHarness: @unchecked Sendable {
         }
     }
 
-    /// Waits until something holds, at most two seconds.
+    /// Waits until something holds, at most ten seconds.
     func eventually(_ what: Comment, _ condition: @escaping @Sendable (ServerHarness) -> Bool) throws {
-        for _ in 0..<400 {
+        for _ in 0..<2_000 {
             if try run(condition) { return }
             usleep(5_000)
         }

@@ -73,7 +73,7 @@ extension RTSPServerTests {
         }
 
         @Test func aUDPSessionOutlivesItsConnectionUntilTheTimeout() throws {
-            let harness = try ServerHarness { $0.sessionTimeoutSeconds = 1 }
+            let harness = try ServerHarness { $0.sessionTimeoutSeconds = 3 }
             defer { try? harness.stop() }
             try harness.joinsAt(video: (1, 2), audio: (3, 4))
             var session = ""
@@ -162,14 +162,14 @@ extension RTSPServerTests {
         @Test func slowRequestsAndIdleConnectionsAreCutOff() throws {
             let harness = try ServerHarness {
                 $0.requestSeconds = 0.1
-                $0.idleSeconds = 0.4
+                $0.idleSeconds = 2
             }
             defer { try? harness.stop() }
+            let busy = try harness.client()
+            _ = try busy.setUpLive()
             let slow = try harness.client()
             slow.send("OPTIONS * RT")
             let idle = try harness.client()
-            let busy = try harness.client()
-            _ = try busy.setUpLive()
             #expect(try slow.response().status == .requestTimeout)
             #expect(slow.isClosed())
             #expect(idle.isClosed())

@@ -74,7 +74,7 @@ extension RTSPServerTests {
         @Test func halvesAreLimitedAndCounted() throws {
             let harness = try ServerHarness {
                 $0.halfOpenTunnelsMax = 2
-                $0.tunnelSeconds = 0.3
+                $0.tunnelSeconds = 2
             }
             defer { try? harness.stop() }
             let halves = [try Self.get(harness, "a"), try Self.post(harness, "b", "AAAA")]

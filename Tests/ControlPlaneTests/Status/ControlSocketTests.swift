@@ -160,14 +160,14 @@ import Testing
 
     @Test func connectionsAreCountedAndIdleOnesEnd() throws {
         let folder = Folder()
-        let server = try server(folder.path + "/s", idleSeconds: 1)
+        let server = try server(folder.path + "/s", idleSeconds: 3)
         defer { server.stop() }
         let clients = try (0..<ControlServer.connectionsMax).map { _ in try ControlClient(path: server.path) }
         // Each has been taken when it was answered.
         for client in clients { _ = try client.status() }
         let error = #expect(throws: ControlAnswer.Trouble.self) { try ControlClient(path: server.path).status() }
         #expect(error?.code == "busy")
-        usleep(1_500_000)
+        usleep(4_000_000)
         #expect(throws: ControlClient.Trouble.self) { try clients[0].status() }
         #expect(try ControlClient(path: server.path).status().schema == Overview.schema)
     }

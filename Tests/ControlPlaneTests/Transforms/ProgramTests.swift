@@ -115,8 +115,13 @@ import WireFormats
         let grandchild = try #require(pid_t(text.split(separator: "\n").first.map(String.init) ?? ""))
         child.signal(SIGKILL)
         #expect(end(of: child).0 == .signalled(SIGKILL))
-        // Killed, though it may still wait for init to take note of it.
-        let state = (try? FileBytes.read("/proc/\(grandchild)/stat", bytesMax: 4_096)).map { String(decoding: $0, as: UTF8.self) }
+        // It needs the processor to die, and may then still wait for init to take note of it.
+        var state: String?
+        for _ in 0..<1_000 {
+            state = (try? FileBytes.read("/proc/\(grandchild)/stat", bytesMax: 4_096)).map { String(decoding: $0, as: UTF8.self) }
+            if state?.contains(") Z ") != false { break }
+            usleep(10_000)
+        }
         #expect(state == nil || state?.contains(") Z ") == true, "\(state ?? "")")
     }
 

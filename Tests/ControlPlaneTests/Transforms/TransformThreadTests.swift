@@ -68,9 +68,10 @@ private final class Bench {
         close(results)
     }
 
-    func put(_ packet: [UInt8], channel: UInt8 = 0) {
-        let frame = InterleavedHeader.frame(channel: channel, payload: packet)
-        unsafe #expect(send(feed, frame, frame.count, CInt(MSG_NOSIGNAL)) == frame.count)
+    /// All of them in one piece.
+    func put(_ packets: [UInt8]..., channel: UInt8 = 0) {
+        let frames = packets.flatMap { InterleavedHeader.frame(channel: channel, payload: $0) }
+        unsafe #expect(send(feed, frames, frames.count, CInt(MSG_NOSIGNAL)) == frames.count)
     }
 
     /// What came out so far: channel and packet.
@@ -91,7 +92,7 @@ private final class Bench {
     }
 
     func wait(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<500 {
+        for _ in 0..<2_000 {
             let more = thread.takeNews()
             news.described = more.described ?? news.described
             news.first = more.first ?? news.first
@@ -166,7 +167,7 @@ private final class Bench {
         let thrower = Bench { _, heard in
             ScriptedTransform(heard) { _, fields, _ in if fields.sequence == 2 { throw Cramp() } }
         }
-        for number in 1...3 { thrower.put(rtpPacket(UInt16(number))) }
+        thrower.put(rtpPacket(1), rtpPacket(2), rtpPacket(3))
         #expect(thrower.wait { thrower.news.end != nil })
         #expect(thrower.news.end == .some("it threw: a cramp?[2J"))
         #expect(thrower.heard.withLockedValue { $0 } == ["packet 1", "packet 2", "ended", "gone"])

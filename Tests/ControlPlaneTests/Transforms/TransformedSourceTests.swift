@@ -125,7 +125,7 @@ private final class Feeder: PathSource {
     }
 
     @Test func aProgramThatDoesNotListenIsKilledAndTheSourceWaitsSoLong() throws {
-        let (path, stage) = try path("sh -c 'echo here I am; sleep 60'")
+        let (path, stage) = try path("sh -c 'echo here I am; sleep 60'", startMilliseconds: 2_000)
         path.readerArrived()
         _ = path.play()
         _ = try stage.sourceDescribed(source())

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import Signalling
@@ -45,9 +46,10 @@ struct FilePumpTests {
             }.wait()
         }
 
-        /// What was written after so many milliseconds, and whether that was all.
-        func after(milliseconds: Int64) throws -> (written: [UInt32], end: PumpEnd?) {
-            try loop.scheduleTask(in: .milliseconds(milliseconds)) { [self] in (written, end) }.futureResult.wait()
+        /// What was written once it is so many packets, and so many milliseconds later, and whether that was all.
+        func after(packets: Int, milliseconds: Int64) throws -> (written: [UInt32], end: PumpEnd?) {
+            for _ in 0..<1_000 where try loop.submit({ [self] in written.count < packets }).wait() { usleep(5_000) }
+            return try loop.scheduleTask(in: .milliseconds(milliseconds)) { [self] in (written, end) }.futureResult.wait()
         }
 
         func stop() throws {
@@ -64,10 +66,10 @@ struct FilePumpTests {
         let bench = try Bench()
         try bench.start()
         // The second packet is due after 100 ms.
-        let held = try bench.after(milliseconds: 400)
+        let held = try bench.after(packets: 1, milliseconds: 400)
         #expect(held.written == [0] && held.end == nil)
         try bench.resume()
-        let done = try bench.after(milliseconds: 200)
+        let done = try bench.after(packets: 2, milliseconds: 200)
         #expect(done.written == [0, 1] && done.end == .done)
         try bench.stop()
     }

@@ -30,6 +30,7 @@ import Testing
             total = step * readers.count
         }
         #expect(bench.reaches(UInt64(total)) { bench.engine.counters[.packetsSent] })
+        #expect(bench.reaches(UInt64(total * 1_450)) { bench.engine.counters[.bytesSent] })
         #expect(bench.engine.counters[.bytesSent] == UInt64(total * 1_450), "the packets' own bytes")
         for (index, reader) in readers.enumerated() {
             #expect(bench.reaches(UInt64(index * 11 + 40)) { UInt64(reader.progress.packet) })

@@ -114,6 +114,8 @@ import Testing
         for one in readers {
             let isWhole = one.far.read(packets: 80)
             #expect(isWhole, "\(one.far.packets.count) \(one.far.wrong)")
+            // The last words may be a send of their own.
+            for _ in 0..<150 where one.far.words.count < 2 { one.far.read(milliseconds: 20) }
             one.far.read(milliseconds: 20)
             #expect(one.far.packets == Array(0..<80) && one.far.words == [30, 80])
         }

@@ -22,30 +22,34 @@ import Testing
         let bench = try Bench(shape, policy: policy, isVerbatim: true)
         let source = bench.addFed()
         // Start packets 0, 10, 20, …, each 100 ms older than the next.
+        var times: [UInt64] = []
         for first in stride(from: 0, to: 50, by: 10) {
             bench.feed(source, numbers: first..<first + 10, starts: [first]) { _ in 500 }
             #expect(bench.reaches(UInt64(first + 10)) { bench.counters[.packetsLogged] })
+            times.append(monotonicNanoseconds())
             usleep(100_000)
         }
-        func start(_ index: UInt32, milliseconds: UInt64) -> UInt32? {
+        /// How old something would be now that came in the middle between a start packet and the next.
+        func age(behind start: Int) -> UInt64 { monotonicNanoseconds() - (times[start / 10] + times[start / 10 + 1]) / 2 }
+        func start(_ index: UInt32, nanoseconds: @autoclosure () -> UInt64) -> UInt32? {
             let (player, connection) = TestSocket.connectedPair()
             bench.keep(player, connection)
             let handle = SubscriberHandle(index: index, generation: 1)
             bench.submit(.addVerbatimSubscriber(handle, bench.stream, descriptor: connection.descriptor, chunked: false))
-            bench.submit(.setBurst(handle, nanoseconds: milliseconds * 1_000_000, bitsPerSecondMax: 0))
+            bench.submit(.setBurst(handle, nanoseconds: nanoseconds(), bitsPerSecondMax: 0))
             bench.submit(.arm(handle, now: false))
             return bench.join(handle)?[0].timestamp
         }
-        #expect(start(0, milliseconds: 0) == 40)
-        #expect(start(1, milliseconds: 50) == 40, "it is old enough itself")
-        #expect(start(2, milliseconds: 150) == 30)
-        #expect(start(3, milliseconds: 290) == 20)
-        #expect(start(4, milliseconds: 60_000) == 10, "20,000 bytes, and no more, are sent over again")
+        #expect(start(0, nanoseconds: 0) == 40)
+        #expect(start(1, nanoseconds: 50_000_000) == 40, "it is old enough itself")
+        #expect(start(2, nanoseconds: age(behind: 30)) == 30)
+        #expect(start(3, nanoseconds: age(behind: 20)) == 20)
+        #expect(start(4, nanoseconds: 60_000_000_000) == 10, "20,000 bytes, and no more, are sent over again")
         bench.submit(.beginEpoch(bench.stream))
         bench.feed(source, numbers: 50..<52, starts: [50, 51])
         #expect(bench.reaches(52) { bench.counters[.packetsLogged] })
         usleep(20_000)
-        #expect(start(5, milliseconds: 60_000) == 50, "nobody begins before the epoch")
+        #expect(start(5, nanoseconds: 60_000_000_000) == 50, "nobody begins before the epoch")
         #expect(bench.stop() == 0)
     }
 
