@@ -65,17 +65,17 @@ def slate_until_a_backup_stands_in(context):
 
 @test(seconds_max=60)
 def slate_is_not_shown_for_a_lost_packet(context):
-    """A jitter buffer of 600 ms behind a slate after 200 ms: gaps that are waited for are no outage, the source's death is one."""
+    """A jitter buffer of 1500 ms behind a slate after 600 ms: gaps that are waited for are no outage, the source's death is one."""
     port = free_port()
     origin = Lossy(0, 0.0, 3, port=port)
-    weir = serve(context, origin.url(), "    transport: udp\n    silence: 2s\n    jitter-buffer: 600ms\n    slate: last-key-frame\n"
-                                        "    slate-after: 200ms\n")
+    weir = serve(context, origin.url(), "    transport: udp\n    silence: 2s\n    jitter-buffer: 1500ms\n    slate: last-key-frame\n"
+                                        "    slate-after: 600ms\n")
     player = start_ffmpeg(context, weir.url("cam"), "tcp", "-map", "0:v", "-vsync", "passthrough", "-enc_time_base", "1:90000", "-c:v",
                           "rawvideo", "-flush_packets", "1", "-f", "framemd5", "-")
     decoded(player, 50)
     check_pictures(player, set(demo_hashes(context.cache)))
     origin.loss = 0.03
-    decoded(player, 150)
+    decoded(player, 250)
     check(origin.dropped > 5, f"{origin.dropped} packets were lost")
     seen = overview(context, weir)
     check(seen["slate"]["times"] == 0, f"{origin.dropped} packets were lost, and status told {seen['slate']}")
@@ -94,7 +94,7 @@ def merged_legs_through_a_program(context):
     """Two lossy legs, merged, through a program that copies: every picture comes out while each leg is cut in turn."""
     ports = [free_port(), free_port()]
     moment = time.monotonic()
-    legs = [Lossy(number, 0.1, 5 + number, 0.02 * number, port=port, splice=Splice(ssrc=number * 0x1234)) for number, port in enumerate(ports)]
+    legs = [Lossy(number, 0.0, 5 + number, 0.02 * number, port=port, splice=Splice(ssrc=number * 0x1234)) for number, port in enumerate(ports)]
     for leg in legs:
         leg.start_at(moment)
     weir = serve(context, legs[0].url(), f"    backups: [{legs[1].url()}]\n    transport: udp\n    silence: 2s\n    merge: true\n"
@@ -102,6 +102,11 @@ def merged_legs_through_a_program(context):
     player = start_ffmpeg(context, weir.url("cam"), "tcp", "-map", "0:v", "-frames:v", "250", "-vsync", "passthrough", "-c:v", "rawvideo",
                           "-flush_packets", "1", "-f", "framemd5", "-")
     decoded(player, 50)
+    # What one loses before the other plays is nobody's.
+    wait_until(lambda: all(leg["is_feeding"] for leg in overview(context, weir)["legs"]), 10, "both legs play")
+    for leg in legs:
+        leg.loss = 0.1
+    decoded(player, 25)
     for number in (0, 1):
         legs[1 - number].loss = 0.0
         time.sleep(0.3)

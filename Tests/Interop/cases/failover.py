@@ -39,7 +39,7 @@ def failover_is_decoded_on(context, standby):
     ports = [free_port(), free_port()]
     origins = [Origin(port=port, splice=Splice.random(number)) for number, port in enumerate(ports)]
     weir = serve(context, [origin.url() for origin in origins], standby=standby, failback_after="2s")
-    process = decode(context, weir, 330)
+    process = decode(context, weir, 500)
 
     def decoded(least):
         process.wait_for(lambda: len(framemd5(process.out())) > least, 20, f"it decoded {least} pictures")
@@ -59,12 +59,12 @@ def failover_is_decoded_on(context, standby):
     wait_until(lambda: not origins[1].playing, 5, "the backup is let go of")
     decoded(len(framemd5(process.out())) + 40)
     origins[1].close()
-    check(process.wait(30) == 0, "ffmpeg failed")
+    check(process.wait(40) == 0, "ffmpeg failed")
     complain(process)
     rows = framemd5(process.out())
     original = set(demo_hashes(context.cache))
     foreign = [number for number, row in enumerate(rows) if row[5] not in original]
-    check(len(rows) == 330 and not foreign, f"{len(rows)} pictures, {len(foreign)} of them not the origins'")
+    check(len(rows) == 500 and not foreign, f"{len(rows)} pictures, {len(foreign)} of them not the origins'")
     check(all(b[2] > a[2] for a, b in zip(rows, rows[1:])), "a timestamp did not grow")
     check([leg["times_taken"] for leg in legs(context, weir)] == [2, 1], f"legs: {legs(context, weir)}")
 

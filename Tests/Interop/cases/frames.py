@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 
+from cases.status import status
 from harness.clip import Numbered
 from harness.players import check_run, ffmpeg_audio_units, ffmpeg_pictures, pictures, start_publisher
 from harness.process import free_port
@@ -79,8 +80,9 @@ def vlc_is_pulled(context):
         argv = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
                 "env", "HOME=/nonexistent", *argv]
     context.spawn("vlc", argv)
-    weir = context.weir("relay", f"rtsp://127.0.0.1:{port}/clip", "--as", "vlc")
-    wait_for_path(context, weir.url("vlc"))
+    # It takes its time until it listens.
+    weir = context.weir("serve", config=f"paths:\n  vlc:\n    source: rtsp://127.0.0.1:{port}/clip\n    source-wait: 30s\n")
+    wait_for_path(context, weir.url("vlc"), 30)
     check_run(ffmpeg_pictures(context, weir.url("vlc"), "tcp", 60), clip.pictures, 50, "ffmpeg behind VLC")
 
 
@@ -131,6 +133,10 @@ def publisher_comes_back(context, transport):
     start_publisher(context, clip.path, weir.url("live"), transport, name="again")
     for reader in readers:
         reader.wait_for_packets(0, 200, 20)
+    # It may have been killed within a picture: a number is then left out, so that nobody takes the next one for the rest of it.
+    cut = status(context)["paths"][0]["frames_cut"]
+    check(cut in (0, 1), f"{cut} pictures were cut by one death")
+    for reader in readers:
         for track, flow in reader.flows.items():
             check(len(flow.ssrcs) == 1, f"{reader.transport} track {track}: {len(flow.ssrcs)} SSRCs")
-            check(flow.lost == 0, f"{reader.transport} track {track}: {flow.lost} missing sequence numbers")
+            check(flow.lost == (cut if track == 0 else 0), f"{reader.transport} track {track}: {flow.lost} missing sequence numbers, {cut} pictures cut")

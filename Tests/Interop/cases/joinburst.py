@@ -134,7 +134,8 @@ def newcomers_begin_at_once(context):
     check(is_key_frame(late.flows[0].kept[0]) and late_info[0] == late.flows[0].kept[0][1:3], "without: it began with no key frame")
     for transport, reader in readers.items():
         info, seconds = reader.begins
-        check(seconds < 0.5, f"{transport}: the first packet came after {seconds:.2f} s")
+        # Without a burst nothing comes for five seconds and more: the last key frame was four to five seconds ago, the next is ten behind it.
+        check(seconds < 2.0, f"{transport}: the first packet came after {seconds:.2f} s")
         check_packets(reader, info, watchers["burst"])
         behind = catch_up(reader, watchers["burst"])
         check(behind < 3.0, f"{transport}: it met the live stream only after {behind:.1f} s")
@@ -145,8 +146,8 @@ def newcomers_begin_at_once(context):
         ffmpeg = pool.submit(ffmpeg_joins, context, weir.url("burst"), "udp", 150, "ffmpeg-udp")
         gstreamer = pool.submit(gstreamer_joins, context, weir.url("burst"), "udp", "gstreamer-udp")
         (took, seen), gst = ffmpeg.result(), gstreamer.result()
-    check(took < 2.0, f"ffmpeg's first picture came after {took:.1f} s")
-    check(gst < 2.0, f"GStreamer's first picture came after {gst:.1f} s")
+    check(took < 4.0, f"ffmpeg's first picture came after {took:.1f} s")
+    check(gst < 4.0, f"GStreamer's first picture came after {gst:.1f} s")
     check_run(seen, clip.pictures, 150, "ffmpeg")
     check(clip.pictures.index(seen[0]) % clip.key_every == 0, "ffmpeg began with another picture than a key frame")
     line = weir.wait_for_status(lambda line: True, 5, "a status line")

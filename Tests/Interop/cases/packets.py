@@ -32,18 +32,20 @@ LARGE = {
 
 
 def start_origin(context, codec):
+    """Its URL, and the pictures of its clip, which it plays once."""
     arguments, extension, launch = LARGE[codec]
     file = cached(context.cache, f"large-{codec.replace(' ', '-')}.{extension}", lambda path: ffmpeg(*NOISE, *arguments, path))
+    original = pictures_of("-i", file)
     port = free_port()
     origin = context.spawn("gst-origin", ["/usr/bin/python3", HELPER, port, "/clip", f"( filesrc location={file} ! {launch} name=pay0 pt=96 )"])
     origin.wait_for(lambda: "ready" in origin.out(), 15, "it was ready")
-    return f"rtsp://127.0.0.1:{port}/clip", file
+    return f"rtsp://127.0.0.1:{port}/clip", original
 
 
 @test(seconds_max=60, codec=[name for name in LARGE if name != "JPEG"])
 def large_packets_are_cut(context, codec):
     """The origin sends packets of up to 60 kB over TCP: over UDP and TCP nothing larger than a datagram should be, and every picture is right."""
-    url, file = start_origin(context, codec)
+    url, original = start_origin(context, codec)
     weir = context.weir("serve", config=f"paths:\n  live:\n    source: {url}\n    transport: tcp\n    dial: always\n    join-burst: off\n")
     loop = context.closing(ReaderLoop())
     readers = {way: Reader(loop, weir.url("live"), way, keep="all") for way in ("udp", "tcp")}
@@ -51,7 +53,6 @@ def large_packets_are_cut(context, codec):
         reader.start()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         seen = [pool.submit(ffmpeg_pictures, context, weir.url("live"), way, 60, name=f"ffmpeg-{way}") for way in ("udp", "tcp")]
-        original = pictures_of("-i", file)
         for future in seen:
             check_run(future.result(), original, 60, "ffmpeg")
     for way, reader in readers.items():
@@ -70,7 +71,7 @@ def large_packets_are_cut(context, codec):
 @test(seconds_max=60)
 def large_pictures_go_over_tcp(context):
     """JPEG in packets of up to 60 kB cannot be cut: UDP is answered 461 with the transport that would do, and players take that by themselves."""
-    url, file = start_origin(context, "JPEG")
+    url, original = start_origin(context, "JPEG")
     weir = context.weir("serve", config=f"paths:\n  live:\n    source: {url}\n    transport: tcp\n    dial: always\n"
                                         f"  passed:\n    source: {url}\n    transport: tcp\n    dial: always\n    oversize: pass\n")
     loop = context.closing(ReaderLoop())
@@ -88,7 +89,6 @@ def large_pictures_go_over_tcp(context):
     passed.wait_for_packets(0, 30, 15)
     check(max(len(packet) for packet in list(passed.flows[0].whole)) > 10_000, "no large packet over UDP with oversize: pass")
 
-    original = pictures_of("-i", file)
     player = context.spawn("ffmpeg", ["ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", "verbose", "-y", "-i", weir.url("live"),
                                       "-map", "0:v", "-frames:v", "30", "-vsync", "passthrough", "-c:v", "rawvideo", "-f", "framemd5", "-"])
     gstreamer = context.spawn("gstreamer", ["gst-launch-1.0", "-q", "rtspsrc", f"location={weir.url('live')}", "!", "rtpjpegdepay", "!",

@@ -49,7 +49,9 @@ def gap(context, weir, players, kill, restore, seconds):
     seen = overview(context, weir)
     restore()
     wait_until(lambda: not overview(context, weir)["slate"]["is_on"], 15, "the slate to end")
-    time.sleep(3)
+    for player in players:
+        count = len(rows(player))
+        player.wait_for(lambda player=player, count=count: len(rows(player)) > count + 100, 25, "it decoded 100 pictures more")
     return seen
 
 
@@ -70,8 +72,9 @@ def check_repeated(players, originals, seconds, every_milliseconds=500):
         all_rows = rows(player)
         foreign = [number for number, row in enumerate(all_rows) if row[5] not in originals]
         check(not foreign, lambda: f"{player.name}: picture {foreign[0]} of {len(all_rows)} is none of the source's")
+        # The slate's timer may go off late; the source's pictures are 40 ms apart.
         slow = [number for number, (a, b) in enumerate(zip(all_rows, all_rows[1:]), 1)
-                if abs((b[2] - a[2]) / 90 - every_milliseconds) < every_milliseconds / 4]
+                if (b[2] - a[2]) / 90 > every_milliseconds / 2]
         check(len(slow) >= seconds * 1000 / every_milliseconds - 2, f"{player.name}: {len(slow)} pictures in {seconds} s of the gap")
         check(slow == list(range(slow[0], slow[-1] + 1)), f"{player.name}: other pictures came between those of the slate")
         # The last of them may be the source's first again, if it comes when the slate's next was nearly due.

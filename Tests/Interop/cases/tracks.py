@@ -3,6 +3,7 @@ import os
 import sys
 import time
 
+from cases.status import status
 from harness.clip import Numbered, demo_hashes, framemd5
 from harness.origin import Origin
 from harness.players import check_run, complain, ffmpeg_pictures, gst_pictures, rtsp_input, start_ffmpeg, start_publisher
@@ -102,13 +103,17 @@ def other_audio_leaves_video_readers_alone(context, way):
     check(code == 0, f"ffmpeg with the old audio ended with code {code}")
     check(time.monotonic() - returned < 15, "it was not told for a long time")
     check(video.wait(30) == 0, "ffmpeg with video alone failed")
-    complain(video)
+    # The origin may have been killed within a picture: that one is then shown as far as it came, and one number is left out.
+    cut = status(context)["paths"][0]["frames_cut"]
+    check(cut in (0, 1), f"{cut} pictures were cut by one death")
+    if not cut:
+        complain(video)
     rows = framemd5(video.out())
     foreign = [row for row in rows if row[5] not in set(clip.pictures)]
-    check(len(rows) == 200 and not foreign, f"{len(rows)} pictures, {len(foreign)} of them not the origin's")
+    check(len(rows) >= 200 - cut and len(foreign) <= cut, f"{len(rows)} pictures, {len(foreign)} of them not the origin's, {cut} cut")
     line = flow.flows[0]
-    check(not flow.closed and len(line.ssrcs) == 1 and line.lost == 0 and line.backward == 0,
-          f"the reader of video saw SSRCs {line.ssrcs}, {line.lost} lost, {line.backward} times back")
+    check(not flow.closed and len(line.ssrcs) == 1 and line.lost == cut and line.backward == 0,
+          f"the reader of video saw SSRCs {line.ssrcs}, {line.lost} lost, {line.backward} times back; {cut} pictures were cut")
     again = start_ffmpeg(context, url, way, "-map", "0", "-t", "2", "-f", "null", "-", name="again")
     check(again.wait(20) == 0 and "pcm_alaw" in again.err(), "ffmpeg that asks again does not get the new audio")
     complain(again)

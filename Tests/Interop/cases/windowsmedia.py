@@ -163,7 +163,7 @@ def asf_players_outlive_the_origin(context):
 @test(seconds_max=30)
 def asf_readers_are_seen(context):
     """`weir status` tells who plays Windows Media, on demand and live."""
-    clip = ASFClip(context.cache, seconds=5)
+    clip = ASFClip(context.cache)
     weir = context.weir("serve", config=BROADCAST.format(path=clip.path) + f"  clip:\n    source: {clip.path}\n")
     for path in ("tv", "clip"):
         context.spawn(f"ffmpeg-{path}", ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-i", mms(weir, path), "-f", "null", "-"])

@@ -5,7 +5,7 @@ import time
 
 from cases.windowsmedia import BROADCAST, mms
 from harness.players import check_run
-from harness.process import free_port
+from harness.process import free_port, wait_until
 from harness.registry import check, test
 from harness.windowsmedia import ASFClip, Removal, as_nobody, check_whole, mms_reader, pictures_of, play
 from harness.wmorigin import Origin
@@ -33,7 +33,7 @@ def load(context, url, *arguments, seconds=25.0, code=0):
     return json.loads(out)
 
 
-@test(seconds_max=30, agent=["NSPlayer/9.0.0.2980", "NSPlayer/4.1.0.3856"])
+@test(seconds_max=30, alone=True, agent=["NSPlayer/9.0.0.2980", "NSPlayer/4.1.0.3856"])
 def wmsp_load_of_a_broadcast(context, agent):
     """Fifty players of a broadcast, and twenty that join meanwhile: all play, nothing is lost, in real time; old players and new ones."""
     clip = ASFClip(context.cache, seconds=5)
@@ -48,7 +48,7 @@ def wmsp_load_of_a_broadcast(context, agent):
     check(not weir.drops(), lambda: f"drops: {weir.drops()}")
 
 
-@test(seconds_max=30)
+@test(seconds_max=30, alone=True)
 def wmsp_load_at_many_places(context):
     """Thirty players of a file, each at a place of its own: nothing is lost, 99 of 100 packets come within 100 ms of their send times."""
     clip = ASFClip(context.cache, seconds=30)
@@ -78,13 +78,8 @@ def wmsp_load_of_vlc(context):
     clip = ASFClip(context.cache)
     url = start_origin(context, clip, "vlc")
     # VLC's port is open before it has a header.
-    ready = None
-    for _ in range(20):
-        code, out, _ = context.run_weir("load", url, "-n", "1", "--duration", "0.2", "--settling", "0", "--join-timeout", "2", "--json", name="try")
-        if code == 0:
-            ready = out
-            break
-    check(ready, "VLC does not serve")
+    wait_until(lambda: context.run_weir("load", url, "-n", "1", "--duration", "0.2", "--settling", "0", "--join-timeout", "2", "--json",
+                                        name="try")[0] == 0, 12, "VLC to serve")
     result = load(context, url, "-n", "10", "--duration", "3", "--settling", "2")
     check(result["playing"] == 10 and result["lost"] == 0, lambda: f"{result}")
 

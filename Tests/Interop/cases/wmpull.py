@@ -171,6 +171,8 @@ def header_changes_in_midstream(context, case):
     weir = edge(context, far.url())
     stays = change in ("same", "swapped")
     old = reader(context, weir, 190 if stays else None)
+    # ffmpeg is to be there from the first packet, so it is the one that has the origin asked.
+    wait_until(lambda: far.requests, 15, "the origin to be asked")
     modern = context.closing(Modern(weir.port, "b"))
     if stays:
         check_run(decoded(old, 20), before.pictures, 185, "ffmpeg")

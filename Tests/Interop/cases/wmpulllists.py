@@ -1,8 +1,8 @@
 """Playlists of an origin, pulled (WMSP's client): pipelined and not, predicted and not, over connections that break, from Weir to Weir."""
 import re
-import time
 
 from harness.players import check_run, complain
+from harness.process import wait_until
 from harness.registry import check, test
 from harness.windowsmedia import check_whole
 from harness.wmlistorigin import ListOrigin
@@ -42,6 +42,8 @@ def wm_pulls_playlist(context, case):
     far = origin_of(context, episodes, pipelining=pipelining, predicts=predicts, hold=1.5)
     weir = edge(context, far.url())
     process = reader(context, weir, 300)
+    # ffmpeg is to be there from the first packet, so it is the one that has the origin asked.
+    wait_until(lambda: far.requests, 15, "the origin to be asked")
     modern = context.closing(Modern(weir.port, "b"))
     seen = decoded(process, 30)
     complain(process)
@@ -151,10 +153,7 @@ def wm_pull_leaves_pipelined(context):
     weir = edge(context, far.url())
     first = reader(context, weir, 30)
     decoded(first, 20)
-    deadline = time.monotonic() + 10
-    while "Stop:200" not in far.said() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.3)
+    wait_until(lambda: far.said()[-1:] == ["Log:204"], 10, "the log")
     events = sequence(far.said())
     check(events[-5:] == ["Stop", "body-end", "Stop:200", "Log", "Log:204"], lambda: f"it was said {events}")
     again = reader(context, weir, 30, name="again")

@@ -77,7 +77,7 @@ def wm_stored_file_ends_early(context, mode):
 @test(seconds_max=30, mode=MODES)
 def wm_stored_files_beyond_the_engines_room(context, mode):
     """More files at a time than the engine has room for: who plays one too many has every packet by another way, and it is counted."""
-    clip = ASFClip(context.cache, seconds=5)
+    clip = ASFClip(context.cache)
     file = File(clip.path)
     config = "limits:\n  streams: 8\npaths:\n"
     for number in range(3):

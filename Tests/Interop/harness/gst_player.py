@@ -32,7 +32,6 @@ def main():
         print("sought", flush=True)
     kind = next_kind(gst, bus, 30)
     if kind == ERROR:
-        print("error", flush=True)
         # What came before it is still on its way through the decoder, on a busy machine for seconds.
         kind = next_kind(gst, bus, 10, EOS)
     gst.gst_element_set_state(pipeline, NULL)
@@ -41,10 +40,15 @@ def main():
 
 
 def next_kind(gst, bus, seconds, kinds=EOS | ERROR):
-    """What the pipeline says next; None for nothing in so many seconds."""
+    """What the pipeline says next; None for nothing in so many seconds. Of an error it prints the details."""
     message = gst.gst_bus_timed_pop_filtered(bus, ctypes.c_uint64(seconds * SECOND), kinds)
     # The kind stands behind the mini object (64 bytes).
-    return ctypes.c_int.from_address(message + 64).value if message else None
+    kind = ctypes.c_int.from_address(message + 64).value if message else None
+    if kind == ERROR:
+        details = ctypes.c_char_p()
+        gst.gst_message_parse_error(ctypes.c_void_p(message), None, ctypes.byref(details))
+        print("error:", (details.value or b"").decode(errors="replace"), flush=True)
+    return kind
 
 
 sys.exit(main())

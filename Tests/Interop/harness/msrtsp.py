@@ -5,7 +5,7 @@ import sys
 
 from .asffile import Objects, Packet
 from .clip import framemd5
-from .players import GST_ENVIRONMENT, complain, mplayer_pictures, rtsp_input
+from .players import GST_ENVIRONMENT, NotLinked, complain, is_not_linked, linked, mplayer_pictures, rtsp_input
 from .process import wait_until
 from .registry import Failure, check
 from .windowsmedia import SHORT_MAX
@@ -79,6 +79,11 @@ def ffmpeg_play(context, url, transport, start=0, frames=None, seconds=20.0, nam
 
 def gst_play(context, url, transport, codec="wmv2", start=None, frames=None, seconds=20.0, size=(320, 240), options="latency=0", name="gstreamer"):
     """Pictures that GStreamer shows, up to the end or to so many. With a `start` some from before the seek come first."""
+    return linked(name, lambda name: gst_run(context, url, transport, codec, start, frames, seconds, size, options, name))
+
+
+def gst_run(context, url, transport, codec, start, frames, seconds, size, options, name):
+    """One run of GStreamer for `gst_play`."""
     raw = context.path(f"{name}.i420")
     pipeline = (f"rtspsrc location={url} protocols={transport} {options} ! rtpasfdepay ! asfdemux name=d d.video_0 ! queue ! {DECODERS[codec]} ! "
                 f"videoconvert ! video/x-raw,format=I420 ! filesink buffer-mode=unbuffered location={raw} d.audio_0 ! queue ! fakesink sync=false")
@@ -95,6 +100,8 @@ def gst_play(context, url, transport, codec="wmv2", start=None, frames=None, sec
         data = file.read()
     os.remove(raw)
     pictures = [hashlib.md5(data[at:at + bytes_]).hexdigest() for at in range(0, len(data) - bytes_ + 1, bytes_)]
+    if not pictures and is_not_linked(process):
+        raise NotLinked
     return pictures[:frames] if frames else pictures
 
 

@@ -12,7 +12,7 @@ GST_ENVIRONMENT = {"GST_DEBUG": "1", "LIBGL_ALWAYS_SOFTWARE": "1"}
 def rtsp_input(url, transport):
     """What has ffmpeg read `url`. Over UDP with 4 MiB of receive buffer, where the system allows it: what the system gives unasked holds a fraction
     of a second of a join burst, and an ffmpeg that gets no processor for so long loses the rest, which then looks as if Weir had."""
-    return ["-rtsp_transport", transport, *(["-buffer_size", str(4 << 20)] if transport == "udp" else []), "-i", url]
+    return ["-rtsp_transport", transport, *(["-buffer_size", str(4 << 20)] if transport in ("udp", "udp_multicast") else []), "-i", url]
 
 
 def start_ffmpeg(context, url, transport, *output, name="ffmpeg"):
@@ -50,17 +50,26 @@ def complain(process):
 
 def gst_pictures(context, url, transport, frames, width, height, seconds=40.0, name="gstreamer"):
     """The MD5 of each picture that GStreamer decodes (I420), in order."""
-    try:
-        return gst_run(context, url, transport, frames, width, height, seconds, name)
-    except NotLinked:
-        # gst-launch links rtspsrc's pads while it runs; on a busy machine data can win that race inside the player, before its
-        # first picture. Once more, and only for that.
-        print(f"note: {name}: gst-launch lost its own race for a link, started again", flush=True)
-        return gst_run(context, url, transport, frames, width, height, seconds, f"{name}-again")
+    return linked(name, lambda name: gst_run(context, url, transport, frames, width, height, seconds, name))
 
 
 class NotLinked(Exception):
-    """gst-launch ended before its first picture because a pad was not linked yet."""
+    """GStreamer ended before its first picture because a pad was not linked yet."""
+
+
+def is_not_linked(process):
+    return "reason not-linked" in process.text()
+
+
+def linked(name, run):
+    """What `run` answers, called with the name of the process that it is to start."""
+    try:
+        return run(name)
+    except NotLinked:
+        # rtspsrc's pads are linked while it runs; on a busy machine data can win that race inside the player, before its first
+        # picture. Once more, and only for that.
+        print(f"note: {name}: GStreamer lost its own race for a link, started again", flush=True)
+        return run(f"{name}-again")
 
 
 def gst_run(context, url, transport, frames, width, height, seconds, name):
@@ -83,7 +92,7 @@ def gst_run(context, url, transport, frames, width, height, seconds, name):
     os.remove(raw)
     # With all its pictures there, what rtspsrc says while it is taken down (a report it could not send any more) means nothing.
     errors = [line for line in process.text().splitlines() if "ERROR" in line]
-    if not hashes and "reason not-linked" in process.text():
+    if not hashes and is_not_linked(process):
         raise NotLinked
     check(len(hashes) == frames or not errors, lambda: f"GStreamer: {errors[0]}")
     return hashes
