@@ -22,7 +22,7 @@ package struct SHA256: Sendable {
     /// The 32 bytes of the hash of all that came.
     package consuming func finalize() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Self.digestBytes)
-        unsafe nettle_sha256_digest(&context, digest.count, &digest)
+        unsafe cnettle_sha256_digest(&context, &digest)
         return digest
     }
 
@@ -39,7 +39,7 @@ package struct SHA256: Sendable {
         var code = [UInt8](repeating: 0, count: digestBytes)
         unsafe nettle_hmac_sha256_set_key(&context, key.count, key)
         unsafe nettle_hmac_sha256_update(&context, bytes.count, bytes)
-        unsafe nettle_hmac_sha256_digest(&context, code.count, &code)
+        unsafe cnettle_hmac_sha256_digest(&context, &code)
         return code
     }
 }
@@ -52,7 +52,7 @@ package enum MD5 {
         var digest = [UInt8](repeating: 0, count: Int(MD5_DIGEST_SIZE))
         unsafe nettle_md5_init(&context)
         unsafe nettle_md5_update(&context, bytes.count, bytes)
-        unsafe nettle_md5_digest(&context, digest.count, &digest)
+        unsafe cnettle_md5_digest(&context, &digest)
         return digest
     }
 }
