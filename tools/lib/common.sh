@@ -3,8 +3,9 @@
 # The repository, wherever the script was called from.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
-# What Weir needs to build.
-build_packages=(liburing-dev libsqlite3-dev nettle-dev)
+# What the engine needs to build, and what Weir does.
+engine_packages=(liburing-dev)
+build_packages=("${engine_packages[@]}" libsqlite3-dev nettle-dev)
 # What the tests play against, and what reads the results.
 test_packages=(
     "${build_packages[@]}"
