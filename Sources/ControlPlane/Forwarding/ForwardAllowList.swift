@@ -116,11 +116,12 @@ package struct ForwardAllowList: Sendable, Hashable {
     private static let standardPorts: Set<UInt16> = [80, 554, 322]
 
     /// RFC 6890 and its like: "this" network, private, shared (RFC 6598), loopback, link-local, protocol assignments, benchmarks, multicast and
-    /// reserved of IPv4; unspecified, loopback, translated to IPv4 (NAT64, 6to4), unique local, link- and site-local and multicast of IPv6.
+    /// reserved of IPv4; unspecified, loopback, IPv4 in another form (compatible, NAT64, 6to4), discarded, protocol assignments (Teredo among them),
+    /// unique local, link- and site-local and multicast of IPv6.
     package static let reserved: [NetworkPrefix] = [
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16",
-        "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/128", "::1/128", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7",
-        "fe80::/10", "fec0::/10", "ff00::/8",
+        "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2002::/16",
+        "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
     ].compactMap { try? NetworkPrefix(parsing: $0) }
 
     private static func entry(_ text: String) -> Entry? {
