@@ -112,8 +112,7 @@ final class CachePrefetch {
             answer.bytesInAll = UInt64(file.header.bytes.count) + UInt64(file.packetCount) * UInt64(file.header.packetBytes)
         }
         guard !file.isWhole, file.supply != nil else {
-            answer.packets = packetsBefore + Int(file.packetCount)
-            return whole("all of it was here")
+            return finish("all of it was here")
         }
         reader = SupplyReader()
         want(from: 0)
@@ -150,7 +149,7 @@ final class CachePrefetch {
 
     private func want(from packet: UInt32) {
         guard let file, let supply = file.supply, let reader, answer.state == .fetching else { return }
-        guard packet < file.packetCount else { return finish() }
+        guard packet < file.packetCount else { return finish("it was fetched") }
         answer.packets = packetsBefore + Int(packet)
         supply.want(packet..<file.packetCount, for: reader) { [weak self] result in
             guard let self else { return }
@@ -168,14 +167,14 @@ final class CachePrefetch {
         }
     }
 
-    /// All has come; what was written last has to be on the disk.
-    private func finish() {
+    /// All has come, for this or for others; what was written last has to be on the disk.
+    private func finish(_ words: String) {
         answer.packets = packetsBefore + Int(file?.packetCount ?? 0)
         beganWriting = .now()
-        look()
+        look(words)
     }
 
-    private func look() {
+    private func look(_ words: String) {
         guard answer.state == .fetching else { return }
         if let fill = file?.supply as? ObjectFill {
             guard fill.isKept else { return fail(fill.degradation ?? "the cache let go of it") }
@@ -183,10 +182,10 @@ final class CachePrefetch {
                 guard NIODeadline.now() - beganWriting < .seconds(Self.writeSecondsMax) else {
                     return fail("it came, and was not written within \(Self.writeSecondsMax) s")
                 }
-                return timer.start(milliseconds: Self.lookMilliseconds) { [weak self] in self?.look() }
+                return timer.start(milliseconds: Self.lookMilliseconds) { [weak self] in self?.look(words) }
             }
         }
-        whole("it was fetched")
+        whole(words)
     }
 
     private func whole(_ words: String) {

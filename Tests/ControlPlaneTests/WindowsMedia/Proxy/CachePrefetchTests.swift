@@ -72,6 +72,19 @@ extension RTSPServerTests {
             #expect(rig.outcomes.last == "HIT origin-unreachable", "\(rig.outcomes)")
         }
 
+        @Test("What a player brought a moment ago is kept when that is on the disk, too")
+        func isKeptBehindAPlayer() throws {
+            for _ in 0..<3 {
+                let rig = try ProxyRig(packets: 200)
+                defer { rig.stop() }
+                let prefetches = try Prefetches(rig.proxy)
+                #expect(try rig.play(guid: "{1}").ended)
+                let answer = try prefetches.run("mms://127.0.0.1:\(rig.origin.port)/a")
+                let records = try CacheView(rig.directory).records()
+                #expect(answer.state == .kept && records.map(\.isWhole) == [true], "\(answer) \(records)")
+            }
+        }
+
         @Test("What may not be kept, or cannot be had, fails with words")
         func fails() throws {
             let rig = try ProxyRig(path: "    cache: no\n")
