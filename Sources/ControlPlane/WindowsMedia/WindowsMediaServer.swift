@@ -221,18 +221,21 @@ final class WindowsMediaServer {
                 done(result.map { .live($0) }.mapError { $0 })
             }
         } else if path.mayBeWindowsMedia {
-            // Its source has to say first what it has.
+            // Its source has to say first what it has. For who has left meanwhile nothing more is asked.
+            var abandon: (() -> Void)?
             path.describe(for: RelayTrail()).assumeIsolated().whenComplete { [weak self] result in
+                guard !connection.isClosed else { return }
                 if let error = path.wouldForward(connection.trail) {
                     done(.failure(error))
                 } else if path.isWindowsMedia, let self {
-                    _ = content(of: path, for: request, on: connection, done)
+                    abandon = content(of: path, for: request, on: connection, done)
                 } else if case .failure(let error) = result {
                     done(.failure(error))
                 } else {
                     done(.failure(Self.notWindowsMedia(path.name)))
                 }
             }
+            return { abandon?() }
         } else {
             done(.failure(path.isWindowsMedia ? PathError.refused("/\(path.name) has no source") : Self.notWindowsMedia(path.name)))
         }

@@ -76,6 +76,8 @@ def vlc_is_split(context):
     shared = context.closing(Removal(f"/var/tmp/weir-interop-{os.getpid()}-split.asf", clip.path)).path
     vlc = context.spawn("vlc", as_nobody(["cvlc", "-I", "dummy", "--loop", shared, "--sout",
                                           f"#std{{access=mmsh,mux=asfh,dst=127.0.0.1:{port}/tv}}", "--sout-keep"]))
+    # Until it serves, whoever asks through Weir is told that it does not (504), and goes.
+    wait_until(lambda: serves(port, "tv"), 15, "VLC to serve")
     folder = context.path("cache")
     weir = context.weir("relay", f"mmsh://127.0.0.1:{port}/tv", "--as", "b", "--cache", folder)
     readers = [ffmpeg_reader(context, url, 75, name=f"ffmpeg-{n}") for n, url in enumerate([mms(weir, "b"), mms(weir, "b"), weir.url("b")])]
@@ -104,6 +106,15 @@ def vlc_is_split(context):
     check(code == 0 and "/tv" not in listed, f"kept is {listed}")
     time.sleep(0.1)
     weir.check_alive()
+
+
+def serves(port, path):
+    """Whether the server has a header: its port is open before that."""
+    try:
+        answer = fetch(("127.0.0.1", port), f"GET /{path} HTTP/1.0\r\nUser-Agent: NSPlayer/4.1.0.3856\r\nPragma: no-cache\r\n\r\n".encode(), 1.0, True)
+    except OSError:
+        return False
+    return answer.startswith(b"HTTP/1.0 200") and b"\r\n\r\n$H" in answer
 
 
 def connections(_pid, port):

@@ -2,7 +2,9 @@
 `remote-events` and those that waited while the origin was away; and to players of live content when its origin stops."""
 import json
 import re
+import socket
 import threading
+import time
 
 from harness.process import wait_until
 from harness.proxiedorigin import ALL_EVENTS, CACHED, FRESH, Content, ProxiedOrigin
@@ -245,3 +247,26 @@ def live_content_is_asked_for_no_further_than_a_request_may_go(context, dialect)
         statuses = [status_of(weir, asker, path, "Max-Forwards: 0") for asker in DIALECTS]
         check(statuses == [200, 200] and len(side.said()) == asked, f"{path}, which is there: {statuses}, the origin was asked {side.said()[asked:]}")
         check(status_of(weir, dialect, path, "Max-Forwards: 1") == 200, "one that may go on is refused")
+
+
+@test(seconds_max=40)
+def nothing_is_asked_for_who_has_left(context):
+    """A player by HTTP goes while it is being found out that rtsp:// is Windows Media: the origin is asked for no more on its behalf."""
+    came, gate = threading.Event(), threading.Event()
+
+    def hold(_request, _session):
+        came.set()
+        gate.wait(20)
+    side = SIDES["rtsp"][0](context, clip_of(context, 20), SPLIT, True, hook=hold)
+    weir = proxy(context, side.url(), f"  b:\n    source: {side.url()}\n    broadcast: true\n    linger: 0s\n")
+    for place, path in enumerate(("/a", "/b")):
+        came.clear(), gate.clear()
+        with socket.create_connection((weir.host, weir.port)) as connection:
+            connection.sendall(describe(path))
+            check(came.wait(10), "the origin was not asked")
+        wait_until(lambda: overview(context, weir)["totals"]["connections"] == 0, 10, "it is seen that the player left")
+        asked = len(side.said())
+        gate.set()
+        wait_until(lambda: weir.log().count("the source has Windows Media") == place + 1, 10, "it was found out")
+        time.sleep(1)
+        check(len(side.said()) == asked, f"{path}: for who has left the origin was asked {side.said()[asked:]}")
