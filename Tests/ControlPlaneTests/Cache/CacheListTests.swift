@@ -75,6 +75,8 @@ struct CacheListTests {
             try store.pin("p", true)
             store.close()
         }
+        // The clock counts seconds, and of what came in one second the one with the lower name goes first.
+        try fixture.sql("UPDATE object SET created_at = created_at - 10, used_at = used_at - 10")
         let store = try fixture.open(bytesMax: 3 << 20)
         // Used more than the entries are: these go first.
         for _ in 0..<20 { _ = try store.open("a") }
