@@ -34,6 +34,14 @@ def status(context, *arguments, code=0):
     return json.loads(out) if code == 0 else err
 
 
+def pictures_cut(context, deaths):
+    """In how many pictures a source died that died so often. Each is shown as far as it came, and one number behind it is left out, so that nobody takes
+    the next picture for the rest of it."""
+    cut = status(context)["paths"][0]["frames_cut"]
+    check(cut <= deaths, f"{deaths} deaths cut {cut} pictures")
+    return cut
+
+
 def readers_by_way(overview):
     return {reader["transport"]: reader for reader in overview["readers"]["shown"]}
 
