@@ -169,17 +169,31 @@ def compare(name, got, sent):
     expect(len(distances) == 1, f"{name}: sequence, timestamp or SSRC jump: {sorted(distances)[:5]}")
 
 
+def socket_pair():
+    """Sockets for RTP and RTCP, at one port and the next."""
+    while True:
+        rtp_socket = udp_socket()
+        rtcp_socket = udp_socket(rtp_socket.getsockname()[1] + 1)
+        if rtcp_socket:
+            return rtp_socket, rtcp_socket
+        rtp_socket.close()
+
+
+def port_pair():
+    """A port that is free, and so is the next."""
+    pair = socket_pair()
+    port = pair[0].getsockname()[1]
+    for sock in pair:
+        sock.close()
+    return port
+
+
 class UDPReader:
     """Collects datagrams."""
 
     def __init__(self):
-        while True:
-            self.rtp = udp_socket()
-            self.port = self.rtp.getsockname()[1]
-            self.rtcp = udp_socket(self.port + 1)
-            if self.rtcp:
-                break
-            self.rtp.close()
+        self.rtp, self.rtcp = socket_pair()
+        self.port = self.rtp.getsockname()[1]
         self.packets, self.reports = [], []
 
     def collect(self):
