@@ -33,7 +33,7 @@ struct LoginFailures {
     private let forgivenPerMinute: Int
     private let addressesMax: Int
     private var entries: [HostAddress: Entry] = [:]
-    private var lastForgiving: UInt64 = 0
+    private var lastForgiving: UInt64?
 
     static let linePeriodMilliseconds: UInt64 = 60_000
     /// Some players (MPlayer) give up at the challenge and log in on a connection of another kind: nothing to talk of.
@@ -95,9 +95,11 @@ struct LoginFailures {
 
     /// Forgives what time has healed; call it about once a second.
     mutating func forgive(now: UInt64) {
+        // The clock began long before this did.
+        let lastForgiving = self.lastForgiving ?? now
         let forgiven = (now - min(lastForgiving, now)) * UInt64(forgivenPerMinute) / 60_000
-        guard forgiven > 0 else { return }
-        lastForgiving = now
+        guard forgiven > 0 || self.lastForgiving == nil else { return }
+        self.lastForgiving = now
         entries = entries.compactMapValues { entry in
             var entry = entry
             entry.failures = max(0, entry.failures - Int(clamping: forgiven))

@@ -103,6 +103,15 @@ import Testing
         #expect(failures.count == 0)
     }
 
+    @Test func theFirstSecondForgivesNothing() {
+        var settings = AccessSettings()
+        settings.failuresMax = 1
+        var failures = LoginFailures(settings: settings)
+        failures.failed(Self.host(1))
+        failures.forgive(now: 1_000_000)
+        #expect(!failures.mayTry(Self.host(1)))
+    }
+
     @Test func aNetworkOfIPv6IsOneAddress() {
         var failures = Self.failures(1)
         failures.failed(HostAddress(high: 5, low: 1))
