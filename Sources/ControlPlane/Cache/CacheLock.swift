@@ -59,7 +59,13 @@ final class CacheLock: Sendable {
     /// Another may take it. Does nothing when it was let go of before.
     func release() {
         lock.withLock { lock in
-            if lock >= 0 { close(lock) }
+            if lock >= 0 {
+                // Not by closing it alone: a program that is being started has it open, too, until it is.
+                var region = Self.region
+                region.l_type = Int16(F_UNLCK)
+                _ = unsafe fcntl(lock, Self.setLock, &region)
+                close(lock)
+            }
             lock = -1
         }
     }
