@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,13 @@ static _Noreturn void read_and_discard(struct csinks_tcp_shared *shared, int *fa
         uint64_t took = csinks_monotonic_ns() - started;
         if (took < sweep_ns) csinks_sleep_ns(sweep_ns - took);
     }
+}
+
+// Everything but these: what another thread of the process closes has to be closed, and not be held open by the one that reads here.
+static void close_others(const uint8_t *kept, int last) {
+    for (int descriptor = STDERR_FILENO + 1; descriptor <= last; descriptor++)
+        if (!kept[descriptor]) close(descriptor);
+    syscall(SYS_close_range, (unsigned)last + 1, ~0u, 0);
 }
 
 static int listening(struct sockaddr_in *address) {
@@ -88,16 +96,25 @@ int csinks_tcp_sinks_open(struct csinks_tcp_sinks *sinks, uint32_t count, uint32
         if (listener >= 0) close(listener);
     }
     pid_t process = -1, parent = getpid();
+    uint8_t *kept = NULL;
+    int last = STDERR_FILENO;
     if (error == 0) {
+        for (uint32_t i = sampled; i < count; i++) last = far[i] > last ? far[i] : last;
+        kept = calloc((size_t)last + 1, 1);
+        if (!kept) error = -ENOMEM;
+    }
+    if (error == 0) {
+        for (uint32_t i = sampled; i < count; i++) kept[far[i]] = 1;
         process = fork();
         if (process < 0) error = -errno;
     }
     if (process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(0);
-        for (uint32_t i = 0; i < count; i++) close(near[i]);
+        close_others(kept, last);
         read_and_discard(page, far + sampled, count - sampled, sweep_ns);
     }
+    free(kept);
     if (error < 0) {
         for (uint32_t i = 0; i < made; i++) {
             if (near[i] >= 0) close(near[i]);
