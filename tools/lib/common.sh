@@ -42,8 +42,8 @@ ensure_packages() {
         as_root=(sudo)
     fi
     say "installing ${missing[*]}"
-    "${as_root[@]}" apt-get -qq update >&2 || fail "apt-get update failed; is there a network?"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "${missing[@]}" >&2 \
+    "${as_root[@]}" apt-get -qq -o Acquire::Retries=3 update >&2 || fail "apt-get update failed; is there a network?"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 install --yes --no-install-recommends "${missing[@]}" >&2 \
         || fail "could not install: ${missing[*]}"
 }
 
