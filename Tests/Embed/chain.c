@@ -119,7 +119,7 @@ int main(int count, char **arguments) {
     check(fp_sender_add(engine, sending, sending, &own), "own sender");
     check(fp_reader_add_udp(engine, b, own, (struct sockaddr *)&far, sizeof far, ports, 2, FP_BEGIN_NOW, &to_c), "udp reader");
     /* c → d by a group on the loopback. */
-    struct sockaddr_in at = address(0xEFFF0000 | ((uint32_t)getpid() & 0xFFFF), (uint16_t)(30000 + getpid() % 20000));
+    struct sockaddr_in at = address(0xEFFF0000 | ((uint32_t)getpid() & 0xFFFF), (uint16_t)(10000 + getpid() % 10000));
     ports[0] = ntohs(at.sin_port);
     check(fp_source_add_multicast(engine, d, 0, (struct sockaddr *)&at, sizeof at, NULL, 0, "lo", &group), "multicast source");
     check(fp_sender_open_multicast(engine, AF_INET, "lo", 1, 1, &multicast), "multicast sender");

@@ -58,7 +58,7 @@ static void texts(void) {
 /* The engine's threads leave the program's signals to the program's. */
 static void signals(void) {
     int workers = 0;
-    for (int tries = 0; workers == 0 && tries < 200; tries++) {
+    for (int tries = 0; workers == 0 && tries < 5000; tries++) {
         DIR *tasks = opendir("/proc/self/task");
         CHECK(tasks != NULL);
         for (struct dirent *task; (task = readdir(tasks));) {

@@ -1,5 +1,6 @@
 """What the tests of the C library share: building programs against it, RTP to send, readers that compare."""
 import copy
+import itertools
 import os
 import re
 import select
@@ -179,13 +180,18 @@ def socket_pair():
         rtp_socket.close()
 
 
+# Below those that the kernel gives out: the tests beside this one open sockets all the time.
+PAIRS = itertools.count(24000, 2)
+
+
 def port_pair():
-    """A port that is free, and so is the next."""
-    pair = socket_pair()
-    port = pair[0].getsockname()[1]
-    for sock in pair:
-        sock.close()
-    return port
+    """A port that is free, and so is the next; never the same twice."""
+    for port in PAIRS:
+        pair = [udp_socket(port), udp_socket(port + 1)]
+        for sock in filter(None, pair):
+            sock.close()
+        if all(pair):
+            return port
 
 
 class UDPReader:

@@ -152,7 +152,7 @@ def gstreamer_to_a_thousand(library):
                              f"rtph264depay ! h264parse ! video/x-h264,stream-format=byte-stream,alignment=au ! filesink location={heard}")
         server = Program([fanout, "--rtp", "0", "--readers", f"127.0.0.1:{first}+{count}", "--reader", f"127.0.0.1:{first + 2 * count}"],
                          library.environment)
-        time.sleep(1)
+        wait_until_bound(first + 2 * count)
         sender = gstreamer(f"videotestsrc is-live=true num-buffers={frames_wanted} pattern=ball ! "
                            "video/x-raw,width=640,height=360,framerate=30/1 ! timeoverlay ! x264enc tune=zerolatency sliced-threads=false bitrate=500 "
                            "key-int-max=30 ! video/x-h264,profile=baseline,stream-format=byte-stream ! tee name=t "
@@ -199,7 +199,6 @@ def gstreamer_to_a_thousand(library):
                 process.wait()
         if server:
             server.kill()
-
 
 
 def wait_until_bound(port, seconds=30):

@@ -391,7 +391,7 @@ int main(int count, char **arguments) {
     fp_engine_free(engine);
     close(sink), close(sender);
     /* The threads close what is theirs as they end. */
-    for (int waited = 0; descriptors() != before && waited < 100; waited++) usleep(10000);
+    for (int waited = 0; descriptors() != before && waited < 1000; waited++) usleep(10000);
     if (descriptors() != before) fprintf(stderr, "random.c: %d descriptors before, %d after\n", before, descriptors());
     return descriptors() != before;
 }
