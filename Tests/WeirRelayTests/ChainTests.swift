@@ -109,8 +109,9 @@ private func bytes(_ words: [UInt32]) -> [UInt8] {
             if !isTold { try await Task.sleep(for: .milliseconds(50)) }
         }
         #expect(isTold, "\(log.all.suffix(20))")
-        let status = try await middle.status()
-        let transform = try #require(status.paths.first?.transforms?.first)
+        func transforms() async throws -> [TransformOverview] { try await middle.status().paths.first?.transforms ?? [] }
+        for _ in 0..<300 where try await transforms().first?.state != .sending { try await Task.sleep(for: .milliseconds(50)) }
+        let transform = try #require(try await transforms().first)
         #expect(transform.program == "flip" && transform.state == .sending && transform.starts == 1 && transform.failures == 0)
         var received: UInt64 = 0
         for _ in 0..<100 where received <= 100 {

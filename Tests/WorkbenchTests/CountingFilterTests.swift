@@ -161,7 +161,7 @@ struct CountingFilterTests {
         #expect(packets.map(\.sequence) == (receiveGRO ? [8, 24] : [8, 16, 24]))
         for packet in packets {
             #expect(packet.milliseconds >= 4)
-            #expect(packet.milliseconds < 500)
+            #expect(packet.milliseconds < 30_000)
             #expect(packet.lastNanoseconds <= monotonicNanoseconds())
         }
         #expect(filter.takeSpread(readers: 3...3).isEmpty)

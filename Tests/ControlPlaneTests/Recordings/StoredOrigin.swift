@@ -133,7 +133,7 @@ final class StoredRig {
         let directory = directory ?? FileManager.default.temporaryDirectory.appendingPathComponent("weir-stored-\(UUID().uuidString)").path
         self.directory = directory
         harness = try ServerHarness(
-            yaml: "cache-dir: \(directory)\npaths:\n  film:\n    source: \(origin)\n    cache: yes\n    source-wait: 500ms\n\(path)")
+            yaml: "cache-dir: \(directory)\npaths:\n  film:\n    source: \(origin)\n    cache: yes\n    source-wait: 2s\n\(path)")
     }
 
     /// The relay ends; the cache stays.

@@ -93,14 +93,22 @@ private final class Bench {
 
     func wait(_ condition: () -> Bool) -> Bool {
         for _ in 0..<2_000 {
-            let more = thread.takeNews()
-            news.described = more.described ?? news.described
-            news.first = more.first ?? news.first
-            news.end = more.end ?? news.end
-            if condition() { return true }
+            takeNews()
+            if condition() {
+                // What it sent was said before it was sent.
+                takeNews()
+                return true
+            }
             usleep(5_000)
         }
         return false
+    }
+
+    private func takeNews() {
+        let more = thread.takeNews()
+        news.described = more.described ?? news.described
+        news.first = more.first ?? news.first
+        news.end = more.end ?? news.end
     }
 }
 

@@ -159,7 +159,7 @@ import Testing
             try #require(monotonicNanoseconds() < end, "the worker does not die")
         }
         while case .subscriberFailed(let handle, _) = bench.wait(
-            milliseconds: 100, for: { if case .subscriberFailed = $0 { true } else { false } })
+            milliseconds: 1_000, for: { if case .subscriberFailed = $0 { true } else { false } })
         { failed.insert(handle.index) }
         #expect(failed.count >= 12 && failed.count <= 30, "\(failed.count) of 60 readers were the dead worker's")
         let newcomers = (0..<30).map { _ in TestSocket(datagram: ()) }

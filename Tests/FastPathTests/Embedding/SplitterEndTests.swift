@@ -82,7 +82,7 @@ enum Alone {
         _ = bench.added(try splitter.openDatagramSource(stream, port: 0, channel: 1), stream)
         _ = bench.added(
             try splitter.addMulticastSource(
-                stream, group: MulticastGroup(address: HostAddress(ipv4: 0xEFFF_4D03), port: 47_500, interface: "lo"), channel: 0), stream)
+                stream, group: MulticastGroup(address: HostAddress(ipv4: 0xEFFF_4D03), port: 27_500, interface: "lo"), channel: 0), stream)
         let (peer, ours) = TestSocket.connectedPair()
         _ = bench.added(
             try splitter.addInterleavedSource(stream, descriptor: ours.descriptor, channels: ChannelMap(identity: 4), prefix: [0x24, 0]),
@@ -93,7 +93,7 @@ enum Alone {
                 stream, descriptor: talked.descriptor, channels: ChannelMap(identity: 4), prefix: Array("text".utf8)), stream)
         let source = try bench.addPushed(stream)
         var ports = PortMap()
-        ports[0] = 47_510
+        ports[0] = 27_510
         _ = bench.added(
             try splitter.addDatagramReader(stream, host: HostAddress(ipv4: 0xEFFF_4D04), ports: ports, sender: group), stream)
         for _ in 0..<20 { _ = try bench.addReader(stream, sender, socket) }

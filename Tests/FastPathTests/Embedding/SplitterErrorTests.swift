@@ -145,7 +145,7 @@ import Testing
             #expect(
                 argument { () throws(SplitterError) in _ = try splitter.addMulticastSource(stream, group: group, channel: 0) } == "group")
         }
-        var group = MulticastGroup(address: HostAddress(ipv4: 0xEFFF_0101), port: 47_400, interface: "no such one")
+        var group = MulticastGroup(address: HostAddress(ipv4: 0xEFFF_0101), port: 27_400, interface: "no such one")
         #expect(
             argument { () throws(SplitterError) in _ = try splitter.addMulticastSource(stream, group: group, channel: 0) } == "interface")
         group.interface = "lo"

@@ -179,7 +179,7 @@ final class SplitterSpin {
             made(.source(source), of: stream)
             sources.append(source)
         case 2:
-            let group = MulticastGroup(address: HostAddress(ipv4: 0xEFFF_4D10), port: 47_600, interface: "lo")
+            let group = MulticastGroup(address: HostAddress(ipv4: 0xEFFF_4D10), port: 27_600, interface: "lo")
             guard let source = try? splitter.addMulticastSource(stream, group: group, channel: channel) else { return }
             made(.source(source), of: stream)
             sources.append(source)
