@@ -67,7 +67,7 @@ def msrtsp_gstreamer_seeks(context, transport):
     """GStreamer plays, then goes to another place: what comes then is the rest of the file, from a key frame."""
     clip = ASFClip(context.cache)
     weir = context.weir("relay", clip.path, "--as", "a")
-    seen = gst_play(context, weir.url("a"), transport, start=6, frames=75, options="latency=0 buffer-mode=none")
+    seen = gst_play(context, weir.url("a"), transport, start=6, frames=150, options="latency=0 buffer-mode=none")
     # A few from before.
     jump = next((n for n, picture in enumerate(seen) if picture in clip.pictures and n < clip.pictures.index(picture)), None)
     check(jump is not None, f"{len(seen)} pictures came, none of them from behind the place that was sought")

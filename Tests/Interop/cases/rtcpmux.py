@@ -72,8 +72,8 @@ def weir_to_weir_on_one_port(context):
     tap = context.closing(Tap((first.host, first.port)))
     config = f"paths:\n  cam:\n    source: rtsp://127.0.0.1:{tap.port}/cam\n    transport: udp\n"
     second = context.weir("serve", config=config)
-    seen = ffmpeg_pictures(context, second.url("cam"), "udp", 160)
-    check_run(seen, clip.pictures, 160, "ffmpeg")
+    seen = ffmpeg_pictures(context, second.url("cam"), "udp", 200)
+    check_run(seen, clip.pictures, 200, "ffmpeg")
     reader = status(context, first)["readers"]["shown"][0]
     check(reader["transport"] == "udp" and reader["reports"] >= 2, f"status told {reader}")
     check(reader.get("round_trip_milliseconds") is not None, f"status told no round trip: {reader}")

@@ -131,7 +131,9 @@ def rtsp_film_places(context):
         late = [packet[0] - moment - ((packet[3] - of + 2**31) % 2**32 - 2**31) / first.clocks[track] for packet in packets]
         offset = ntp - others[0][2]
         check(abs(offset) < 0.01, f"the tracks' first reports are {offset} s apart")
-        check(max(late) - min(late) < 0.35, f"track {track} comes {max(late) - min(late):.3f} s more or less late")
+        # Late it may be, where this or Weir got no processor; never early.
+        usual = sorted(late)[len(late) // 2]
+        check(usual - min(late) < 0.35 and max(late) - usual < 1, f"track {track} comes {min(late):.3f} to {max(late):.3f} s late, {usual:.3f} as a rule")
     # The key frame of 2 s is what was recorded there, and other packets are as the recorder got them.
     original = [packet[4][12:] for packet in recorder.packets if packet[1] == 0]
     seen = [packet[4][12:] for packet in first.since_play(0)]

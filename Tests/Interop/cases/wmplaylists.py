@@ -161,7 +161,7 @@ def wm_playlist_lag(context):
     first, second, third = player.entries
     prompt = second.packets[0].at - first.packets[-1].at
     lagged = third.packets[0].at - second.packets[-1].at
-    check(prompt < 0.3, f"the first change took {prompt:.3f} s")
+    check(prompt < 1.0, f"the first change took {prompt:.3f} s")
     check(1.0 < lagged < 3.0, f"a lag of 1.5 s held the change back by {lagged:.3f} s")
 
 

@@ -161,14 +161,14 @@ def wm_dawdlers_get_whole_packets(context, path):
     weir.check_alive()
 
 
-@test(seconds_max=60, player=["ffmpeg", "vlc"])
+@test(seconds_max=90, player=["ffmpeg", "vlc"])
 def wm_players_follow_redirects(context, player):
     """Where there is no room players are sent to another relay (302), and play there."""
     clip = ASFClip(context.cache)
     port = free_port()
     context.weir("relay", clip.path, "--as", "file", port=port)
     full = context.weir("serve", config=f"readers-max: 0\nthen: [rtsp://127.0.0.1:{port}]\n" + CONFIG.format(path=clip.path))
-    check_whole(play(context, player, f"mmsh://{full.host}:{full.port}/file"), clip.pictures, player)
+    check_whole(play(context, player, f"mmsh://{full.host}:{full.port}/file", seconds=60), clip.pictures, player)
     code, out, _ = context.run_weir("status", str(full.port), "--json")
     check(code == 0 and json.loads(out)["totals"]["readers_redirected"] >= 1, "nobody was counted")
 

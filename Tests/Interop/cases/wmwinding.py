@@ -142,7 +142,7 @@ def wm_playlist_fast_forward(context, mode):
     weir.check_alive()
 
 
-@test(seconds_max=45, grant=["none", "5 s"])
+@test(seconds_max=45, alone=True, grant=["none", "5 s"])
 def wm_playlist_short_entries(context, grant):
     """Twelve entries that are shorter than what a player buffers: it is sent ahead by one preroll, or what it was granted, and by no more."""
     episodes = [Episode(context.cache, number % 2, 1) for number in range(12)]
@@ -219,7 +219,7 @@ def wm_playlist_event_in_its_time(context, mode):
     came = time.monotonic()
     words = [word for word in kinds(events) if word != "D"]
     check(words == ["$C(0)", "M", "H"], lambda: f"{words}")
-    check(came - asked > 1.9 and came - said < 2.8, f"an event that is due after two seconds came after {came - said:.2f} to {came - asked:.2f} s")
+    check(came - asked > 1.9 and came - said < 3.8, f"an event that is due after two seconds came after {came - said:.2f} to {came - asked:.2f} s")
     told(player, 1)
     if player.pipelined:
         player.next_entry(player.whole(player.entries[-1].header))

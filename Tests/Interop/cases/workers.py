@@ -131,7 +131,7 @@ def zero_copy_outlives_slow_readers(context):
     check("come home" not in weir.log(), weir.log()[-300:])
 
 
-@test(seconds_max=40)
+@test(seconds_max=40, alone=True)
 def collected_frames_are_whole(context):
     """--max-delay 100ms over TCP: everything in order, several frames at a time, no later than said."""
     clip = Numbered(context.cache)

@@ -85,6 +85,9 @@ class Origin:
         """Ends at once, as if killed: no BYE, no TEARDOWN, connections reset."""
         with self.lock:
             self.open = False
+        # Whoever reads shall have what was sent: a reset takes it away.
+        time.sleep(0.05)
+        with self.lock:
             for sock in [self.listener, *self.sockets]:
                 try:
                     if sock.type == socket.SOCK_STREAM and sock is not self.listener:
