@@ -38,10 +38,10 @@ from harness.context import Context  # noqa: E402
 from harness.crew import Crew  # noqa: E402
 from harness.registry import Failure, tests  # noqa: E402
 
-CHILD_GRACE_SECONDS = 20
+CHILD_GRACE_SECONDS = 40
 SECOND_TRIES_MAX = 3
-# What the process of a test ends with.
-PASSED, FAILED, WEIR_DIED = 0, 1, 3
+# What the process of a test ends with; with anything else it came to no end of its own.
+PASSED, WEIR_DIED, FAILED = 0, 3, 4
 
 
 def load_tests():
@@ -65,16 +65,18 @@ def run_child(name, weir, folder):
         place = traceback.extract_tb(failure.__traceback__)
         lines = [f"{os.path.relpath(frame.filename, HERE)}:{frame.lineno}" for frame in place if "/cases/" in frame.filename]
         problem = f"{failure} ({', '.join(lines)})"
-    except Exception:  # noqa: BLE001: whatever it was, it belongs in the report
-        problem = traceback.format_exc()
+    except Exception as error:  # noqa: BLE001: whatever it was, it belongs in the report
+        problem = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     signal.setitimer(signal.ITIMER_REAL, 0)
     trouble = context.close()
-    problems = [*([problem] if problem else []), *trouble]
-    if problems:
-        print("; ".join(problems))
-        print(context.logs())
-        sys.stdout.flush()
-    os._exit(WEIR_DIED if trouble else FAILED if problem else PASSED)
+    problems = [*trouble, *([problem] if problem else [])]
+    try:
+        if problems:
+            print("; ".join(problems))
+            print(context.logs())
+            sys.stdout.flush()
+    finally:
+        os._exit(WEIR_DIED if trouble else FAILED if problem else PASSED)
 
 
 def run_test(one, weir, base):
@@ -83,14 +85,14 @@ def run_test(one, weir, base):
     try:
         return run_apart(one, weir, base)
     except Exception:  # noqa: BLE001: whatever it was, it is this test's, and the others go on
-        return FAILED, time.monotonic() - start, traceback.format_exc()
+        return None, time.monotonic() - start, traceback.format_exc()
 
 
 def run_apart(one, weir, base):
     """One test in a process of its own."""
     folder = os.path.join(base, "".join(letter if letter.isalnum() else "_" for letter in one.name))
     if os.path.exists(folder):
-        folder += "-2"  # the first try's logs are kept, too
+        os.rename(folder, folder + "-first")  # not the other way round: no longer name for the control socket
     os.makedirs(folder)
     start = time.monotonic()
     child = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--child", one.name, "--weir", weir, "--folder", folder],
@@ -137,12 +139,14 @@ def main():
 
     base = tempfile.mkdtemp(prefix="weir-interop-")
     os.makedirs(os.path.join(base, "cache"))
-    ended = {}
+    ended, reasons = {}, {}
 
     def done(one, result):
         ended[one], seconds, report = result
         print(f"{'pass' if ended[one] == PASSED else 'FAIL'} {seconds:6.1f} s  {one.name}", flush=True)
         lines = report.splitlines()
+        if ended[one] != PASSED:
+            reasons[one] = lines[0] if lines else f"its process ended with code {ended[one]}"
         for line in lines if ended[one] != PASSED else [line for line in lines if line.startswith("note:")]:
             print("    " + line, flush=True)
 
@@ -156,9 +160,11 @@ def main():
             done(one, run_test(one, weir, base))
 
     failures = [one for one in chosen if ended[one] != PASSED]
-    again = [one for one in failures if ended[one] != WEIR_DIED] if len(failures) <= SECOND_TRIES_MAX else []
+    again = [one for one in failures if ended[one] == FAILED] if len(failures) <= SECOND_TRIES_MAX else []
     if again:
         print("once more, alone:", flush=True)
+    elif failures:
+        print("no second try: " + (f"{len(failures)} failed" if len(failures) > SECOND_TRIES_MAX else "Weir died, or the test came to no end"))
     for one in again:
         done(one, run_test(one, weir, base))
 
@@ -168,7 +174,7 @@ def main():
         shutil.rmtree(base, ignore_errors=True)
     failed = [one for one in failures if ended[one] != PASSED]
     for one in failures:
-        print(f"{'failed' if one in failed else 'passed at the second try only'}: {one.name}")
+        print(f"{'failed' if one in failed else 'passed at the second try only'}: {one.name}: {reasons[one]}")
     print(f"took {time.monotonic() - start:.0f} s")
     print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

@@ -148,7 +148,6 @@ def the_control_socket_is_safe(context):
     code, _, err = context.run_weir("demo", "--listen", f"127.0.0.1:{free_port()}", "--control", path, name="second")
     check(code == 1 and "another relay answers" in err, f"code {code}: {err[:300]}")
 
-    other.process.killed_by_test, other.process.is_server = True, False
     other.process.kill()
     check(status(context)["program"]["process"] == weir.pid, "a dead relay's socket is in the way")
     dead = os.path.join(os.path.dirname(path), f"{other.port}.sock")

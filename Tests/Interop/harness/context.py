@@ -6,6 +6,9 @@ from .process import Process, free_port
 from .weir import Weir
 
 
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGFPE)
+
+
 class Context:
     def __init__(self, weir_path, folder):
         self.weir_path, self.folder = weir_path, folder
@@ -67,20 +70,24 @@ class Context:
         for thing in reversed(self.closables):
             try:
                 thing.close()
-            except OSError:
+            except Exception:  # noqa: BLE001: the others are to be closed all the same
                 pass
         for process in reversed(self.processes):
-            ended_before = not process.running
-            if process.name.startswith("weir"):
-                code = process.stop(10.0)
-                if code is None:
-                    trouble.append(f"{process.name} did not end within 10 s of SIGINT")
-                elif code < 0 and code != -signal.SIGINT and not getattr(process, "killed_by_test", False):
-                    trouble.append(f"{process.name} died of signal {-code}")
-                elif ended_before and code != 0 and getattr(process, "is_server", False):
-                    trouble.append(f"{process.name} ended by itself with code {code}")
-            else:
+            ended_before, was_killed = not process.running, process.was_killed
+            if self.weir_path not in process.argv:
                 process.stop(3.0)
+                continue
+            code = process.stop(10.0)
+            if "Backtrace took" in process.err():
+                trouble.append(f"{process.name}, which is Weir, crashed")
+            elif code is None:
+                trouble.append(f"{process.name}, which is Weir, did not end within 10 s of SIGINT")
+            elif was_killed and code == -signal.SIGKILL:
+                continue
+            elif -code in CRASHES or (process.name.startswith("weir") and code < 0 and code != -signal.SIGINT):
+                trouble.append(f"{process.name}, which is Weir, died of signal {-code}")
+            elif ended_before and code != 0 and process.is_server:
+                trouble.append(f"{process.name} ended by itself with code {code}")
         return trouble
 
     def logs(self, lines=25):

@@ -20,6 +20,7 @@ def _die_with_parent():
 class Process:
     def __init__(self, name, argv, folder, environment=None, stdin=subprocess.DEVNULL):
         self.name, self.argv = name, [str(part) for part in argv]
+        self.was_killed = self.is_server = False
         self.out_path = os.path.join(folder, name + ".out")
         self.err_path = os.path.join(folder, name + ".err")
         variables = dict(os.environ)
@@ -74,12 +75,15 @@ class Process:
             try:
                 return self.child.wait(seconds)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self.child.kill()
+                self.child.wait()
                 return None
         return self.child.returncode
 
     def kill(self):
+        """As the test wants it: nothing that is held against who is killed."""
         if self.running:
+            self.was_killed = True
             self.child.kill()
             self.child.wait()
 
