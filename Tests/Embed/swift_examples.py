@@ -286,8 +286,9 @@ TESTS = {"udp_splitter": udp_splitter, "nio_server": nio_server, "embedded_relay
 
 def build():
     # Beside the tree's own products: what both are made of is compiled once.
-    command = ["swift", "build", "--package-path", os.path.join(ROOT, "Examples"), "--scratch-path", os.path.join(ROOT, ".build"), "--skip-update"]
-    if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
+    command = ["swift", "build", "--package-path", os.path.join(ROOT, "Examples"), "--scratch-path", os.path.join(ROOT, ".build")]
+    # It looks for newer packages first; a server may not answer at once.
+    if all(subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0 for _ in range(3)):
         sys.exit("swift_examples.py: the examples do not build")
     path = subprocess.run([*command, "--show-bin-path"], capture_output=True, text=True, check=True)
     return path.stdout.strip()
