@@ -236,12 +236,13 @@ let quiet = "listen: 127.0.0.1:0\nengine:\n  workers: 1\n  backend: plain\nlimit
         try await relay.start()
         for _ in 0..<200 where noted.dials.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
         #expect(await relay.stop() == 0)
+        let dialled = noted.dials.withLock { $0.count }
         let dial = try #require(noted.dials.withLock { $0.first })
         await #expect(throws: SourceError.ended) {
             try await dial.describe([TrackFormat(kind: "video", encodingName: "H264", clockRate: 90_000)])
         }
-        for _ in 0..<400 where noted.ends.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(5)) }
-        #expect(noted.ends.withLock { $0 } >= 1)
+        for _ in 0..<2_000 where noted.ends.withLock({ $0 }) < dialled { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(noted.ends.withLock { $0 } == dialled && noted.dials.withLock { $0.count } == dialled)
         try await Task.sleep(for: .milliseconds(50))
     }
 }

@@ -215,12 +215,14 @@ private final class Rig: Sendable {
     }
 
     @Test func oneThatIsSilentIsDialledAgainAndOneThatStaysHoldsUpTheNext() async throws {
-        let gate = Locked(false), dials = Locked(0)
+        let gate = Locked(false), dials = Locked(0), staying = Locked(0)
         let rig = try await Rig(silence: 1_000) { dial in
             dials.withLockedValue { $0 += 1 }
             try await dial.describe(Self.formats)
             try await dial.playing()
             // Deaf to its cancellation.
+            staying.withLockedValue { $0 += 1 }
+            defer { staying.withLockedValue { $0 -= 1 } }
             while !gate.withLockedValue({ $0 }) {
                 await withCheckedContinuation { done in
                     DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(5)) { done.resume() }
@@ -235,9 +237,13 @@ private final class Rig: Sendable {
         let log = rig.log
         #expect(try await rig.wait { _ in log.lines().contains { $0.contains("it sent nothing for 1 s") } })
         // Where nothing ran for a second, one before it was taken for silent, too.
+        #expect(
+            try await rig.wait {
+                $0.path.lastTrouble == "the dial before has not come back yet" && staying.withLockedValue { $0 } == 1
+            })
         let before = dials.withLockedValue { $0 }
-        #expect(try await rig.wait { $0.path.lastTrouble == "the dial before has not come back yet" })
-        #expect(before > 0 && dials.withLockedValue { $0 } == before)
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(dials.withLockedValue { $0 } == before)
         gate.withLockedValue { $0 = true }
         #expect(try await rig.wait { _ in dials.withLockedValue { $0 } > before })
         try await rig.end()

@@ -12,6 +12,7 @@ from harness.registry import check, test
 from .status import pictures_cut
 
 KEY_EVERY = 25
+COMPLAINTS_OF_A_CUT_MAX = 8
 # What ffmpeg says at its level `warning` that concerns neither decoder nor media: it is told to make up time stamps, or found no rate.
 HARMLESS = ("deprecated", "Guessed Channel Layout", "not enough frames to estimate rate", "Could not find codec parameters",
             "Consider increasing the value", "framemd5 @")
@@ -58,11 +59,11 @@ def gap(context, weir, players, kill, restore, seconds):
 
 
 def check_lines(players, cut=0):
-    """All still decode, time goes forward, and none has complained, unless its source died in so many pictures."""
+    """All still decode, time goes forward, and none has complained, but for a few lines about each picture that the source died in."""
     for player in players:
         check(player.running, f"{player.name} ended")
         told = complaints(player)
-        check(not told or cut, lambda: f"{player.name} complained {len(told)} times: {told[0]}")
+        check(len(told) <= COMPLAINTS_OF_A_CUT_MAX * cut, lambda: f"{player.name} complained {len(told)} times: {told[0]}")
         stamps = [row[2] for row in rows(player)][5:]
         check(all(b > a for a, b in zip(stamps, stamps[1:])), f"{player.name}: a time stamp did not grow")
 
@@ -82,6 +83,8 @@ def check_repeated(players, originals, seconds, every_milliseconds=500, cut=0):
         check(slow == list(range(slow[0], slow[-1] + 1)), f"{player.name}: other pictures came between those of the slate")
         # The last of them may be the source's first again, if it comes when the slate's next was nearly due.
         shown = {all_rows[number][5] for number in slow[:-1]}
+        check(all(slow[0] - 4 <= number < slow[0] for number in foreign),
+              f"{player.name}: pictures {foreign} are none of the source's; the gap is at {slow[0]}")
         check(len(shown) == 1, f"{player.name}: {len(shown)} different pictures in the gap")
         check(len(all_rows) > slow[-1] + 30, f"{player.name}: {len(all_rows) - slow[-1]} pictures after the gap")
         longest = max((b[2] - a[2]) / 90 for a, b in zip(all_rows, all_rows[1:]))
@@ -126,7 +129,7 @@ def origin_away_with_slate(context, way):
     port = free_port()
     origin = [Origin(port=port, splice=Splice.random(1))]
     weir = context.weir("serve", config=f"paths:\n  cam:\n    source: {origin[0].url()}\n    transport: {way}\n"
-                                        "    slate: last-key-frame\n    slate-after: 300ms\n    silence: 3s\n")
+                                        "    slate: last-key-frame\n    slate-after: 800ms\n    silence: 3s\n")
     players = readers(context, weir)
 
     def restore():
@@ -155,8 +158,8 @@ def clip_fills_the_gap(context):
     check_lines(players, cut)
     for player in players:
         kinds = "".join("p" if row[5] in pictures else "a" if row[5] in away else "?" for row in rows(player))
-        # The two may share no picture; each part stands once, whole.
-        check(re.fullmatch(rf"p{{60,}}\?{{0,{cut}}}a{{80,}}p{{30,}}", kinds), lambda: f"{player.name} showed {kinds}")
+        # The two may share no picture; each part stands once, whole. Behind one that was cut, those may be shown that came before it.
+        check(re.fullmatch(rf"p{{60,}}(?:\?p{{0,2}}){{0,{cut}}}a{{80,}}p{{30,}}", kinds), lambda: f"{player.name} showed {kinds}")
 
 
 @test(seconds_max=40)

@@ -136,7 +136,7 @@ def wm_player_winds(context, rate):
     expected = {5.0: (0, 9000), 2.0: (1000, 5000), 1.5: (0, 3000), 0.5: (2000, 4000), -1.0: (3000, 1000), -5.0: (9000, 0)}[rate]
     check(abs(times[0] - expected[0]) < 100 and abs(times[-1] - expected[1]) <= 250, lambda: f"from {times[0]} to {times[-1]} ms")
     pace = abs(times[-1] - times[0]) / 1000 / abs(rate)
-    check(pace - 0.4 <= took <= pace + 2.5, f"{took:.1f} s for {abs(times[-1] - times[0])} ms at {rate}")
+    check(pace - 0.4 <= took <= pace + 1.2, f"{took:.1f} s for {abs(times[-1] - times[0])} ms at {rate}")
     check(player.entries[-1].ended == (REWOUND if (rate, length) == (-5.0, 0) else 0), f"$E {player.entries[-1].ended}")
     weir.check_alive()
 

@@ -82,7 +82,7 @@ class Origin:
             return sum(session.playing for session in self.sessions.values())
 
     def close(self):
-        """Ends at once, as if killed: no BYE, no TEARDOWN, connections reset."""
+        """Ends as if killed: no BYE, no TEARDOWN, connections reset."""
         with self.lock:
             self.open = False
         # Whoever reads shall have what was sent: a reset takes it away.

@@ -222,13 +222,12 @@ def whole(packets, programme, first=0):
         check(parts(packet) == parts(Packet(programme.packets[number], programme.header)), f"packet {number} is not the file's")
 
 
-# What is left of a max-age, in whole seconds, when a second ends between the origin's answer and Weir's.
-NEAR = {"max-age=86398": "max-age=86399", "max-age=0": "max-age=1"}
-
-
-def directives(text):
-    """What a Cache-Control says, whatever the order."""
-    return sorted(NEAR.get(one, one) for one in re.findall(r'[a-z-]+(?:="[^"]*"|=\d+)?', text or ""))
+def directives(text, origins=""):
+    """What a Cache-Control says, whatever the order. Of the max-age of the origin's one second may have gone when Weir tells what is left."""
+    said = re.findall(r'[a-z-]+(?:="[^"]*"|=\d+)?', text or "")
+    age = re.search(r"max-age=([1-9]\d*)", origins)
+    left = f"max-age={int(age[1]) - 1}" if age else None
+    return sorted(age[0] if one == left else one for one in said)
 
 
 __all__ = ["DIALECTS", "FILE", "PUBLIC", "SIDES", "SINGLE", "SPLIT", "Programme", "directives", "legacy_log", "whole"]
