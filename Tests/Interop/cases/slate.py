@@ -13,9 +13,10 @@ from .status import pictures_cut
 
 KEY_EVERY = 25
 COMPLAINTS_OF_A_CUT_MAX = 8
-# What ffmpeg says at its level `warning` that concerns neither decoder nor media: it is told to make up time stamps, or found no rate.
+# What ffmpeg says at its level `warning` that concerns neither decoder nor media: it is told to make up time stamps, found no rate, or tries
+# the next port.
 HARMLESS = ("deprecated", "Guessed Channel Layout", "not enough frames to estimate rate", "Could not find codec parameters",
-            "Consider increasing the value", "framemd5 @")
+            "Consider increasing the value", "framemd5 @", "bind failed: Address already in use")
 
 
 def readers(context, weir, transports=("udp", "tcp", "tcp")):
